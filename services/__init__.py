@@ -1,0 +1,1 @@
+"""The services. Each is one process; they never import each other."""
