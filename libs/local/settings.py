@@ -1,0 +1,80 @@
+"""What can be set when the platform runs on one machine, read from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+MEMBER_DOMAIN = "sealpost.test"
+PUBLIC_DOMAIN = "public.sealpost.test"
+
+
+class LocalError(Exception):
+    """The platform cannot start; the text says what to do about it."""
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """Where it keeps its data and where it listens; loopback unless `host` says otherwise."""
+
+    home: Path
+    host: str = "127.0.0.1"
+    http_port: int = 8080
+    smtp_port: int = 2525
+    nats_port: int = 0
+    smtp_workers: int = 2
+    member_domain: str = MEMBER_DOMAIN
+    public_domain: str = PUBLIC_DOMAIN
+
+    @property
+    def data(self) -> Path:
+        """Databases and the event store."""
+        return self.home / "data"
+
+    @property
+    def logs(self) -> Path:
+        """What each process prints; no personal data by construction."""
+        return self.home / "log"
+
+    @property
+    def tls(self) -> Path:
+        """The development CA and one certificate for each service."""
+        return self.home / "tls"
+
+    @property
+    def secrets(self) -> Path:
+        """Keys that production mounts."""
+        return self.home / "secrets"
+
+
+def load(environ: Mapping[str, str], root: Path) -> LocalSettings:
+    """Read SEALPOST_<NAME>; LocalError names every variable that is unknown or wrong."""
+    known = {f"SEALPOST_{field.name.upper()}": field for field in fields(LocalSettings)}
+    given: dict[str, object] = {"home": root / ".run"}
+    faults: list[str] = []
+    for name, text in environ.items():
+        if not name.startswith("SEALPOST_") or name in {"SEALPOST_REQUIRE_ALL", "SEALPOST_TEST_MONGODB_URI"}:
+            continue
+        if name not in known:
+            faults.append(f"{name} is not known; known are {', '.join(sorted(known))}")
+            continue
+        field = known[name]
+        if field.type == "Path":
+            given[field.name] = Path(text).expanduser().resolve()
+        elif field.type == "int":
+            if not text.isdigit() or int(text) > 65535:
+                faults.append(f"{name} must be a number from 0 to 65535")
+                continue
+            given[field.name] = int(text)
+        else:
+            given[field.name] = text
+    if faults:
+        raise LocalError("\n".join(faults))
+    return LocalSettings(**given)  # type: ignore[arg-type]
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without SEALPOST_ variables: each service gets exactly its own."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("SEALPOST_")}
