@@ -74,13 +74,13 @@ class CommonSettings:
 
     grpc_address: str = setting("127.0.0.1:0", help="listen address of the gRPC server; empty: none")
     metrics_address: str = setting("127.0.0.1:0", help="listen address of /metrics, /livez and /readyz; empty: none")
-    tls_dir: Path = setting(_TLS_DIR, help="directory of ca.crt, tls.crt and tls.key")  # noqa: RUF009
+    tls_dir: Path = setting(_TLS_DIR, help="directory of ca.crt, tls.crt and tls.key")
     peers: Mapping[str, str] = setting({}, help="addresses of the services that this one calls")
     callers: tuple[str, ...] = setting((), help="services that may call this one")
     nats_url: str = setting("", help="NATS server; empty: none")
     nats_user: str = setting("", help="user at the NATS server")
-    nats_password: Secret[str] = setting(_NO_SECRET, help="password at the NATS server")  # noqa: RUF009
-    store: Secret[str] = setting(  # noqa: RUF009
+    nats_password: Secret[str] = setting(_NO_SECRET, help="password at the NATS server")
+    store: Secret[str] = setting(
         _NO_SECRET, inline=True, help="sqlite:<directory> or mongodb://..., given in SEALPOST_STORE or in a file"
     )
     otlp_endpoint: str = setting("", help="OpenTelemetry collector (gRPC) for traces; empty: off")
