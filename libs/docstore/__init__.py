@@ -1,0 +1,22 @@
+"""Documents by key and by declared index; see store.py for the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from libs.docstore.sqlite import SqliteStore
+from libs.docstore.store import Collection, Store
+
+__all__ = ["open_store"]
+
+
+async def open_store(url: str, name: str, collections: Sequence[Collection]) -> Store:
+    """Open the store of service `name`: "sqlite:<directory>" or "mongodb://…" (also "mongodb+srv://…").
+
+    Raises: UnavailableError, InternalError("storage_format_unknown"), ValueError for any other URL (without its text,
+    which may hold a password).
+    """
+    if url.startswith("sqlite:"):
+        return await SqliteStore.open(Path(url.removeprefix("sqlite:")) / f"{name}.db", collections)
+    raise ValueError("the store is sqlite:<directory> or mongodb://…")

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-Value: TypeAlias = "str | int | bytes | bool | None | list[Value] | dict[str, Value]"
+Value: TypeAlias = "str | int | bytes | bool | list[Value] | dict[str, Value] | None"
 Body: TypeAlias = Mapping[str, Value]
 IndexValue: TypeAlias = str | int | bytes
 

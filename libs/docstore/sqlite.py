@@ -1,0 +1,186 @@
+"""The embedded engine: one SQLite file, one writer with group commit, reads beside it.
+
+Every write of every caller goes through one thread, which turns whatever has gathered into one transaction and one
+fsync (WAL, `synchronous=FULL`). Reads run on connections of their own and see what is committed, hence also
+everything that was acknowledged before they began. `secure_delete` overwrites what is deleted; `compact` empties the
+write-ahead log, the one place where it can still lie.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import cast
+
+from libs.docstore.changes import prepare
+from libs.docstore.group_commit import Bounds, GroupCommitter
+from libs.docstore.opening import Opening
+from libs.docstore.sqlite_query import delete_statements, find_statement
+from libs.docstore.sqlite_reads import Readers
+from libs.docstore.sqlite_schema import create_file, migrate, table_name
+from libs.docstore.sqlite_writer import Answer, ClearJob, CompactJob, DeleteJob, Job, WriteJob, Writer
+from libs.docstore.store import (
+    Collection,
+    Document,
+    Event,
+    IndexValue,
+    Operation,
+    PendingEvent,
+    Query,
+    Written,
+)
+from libs.docstore.values import MAX_RESULTS, check_collections, decode_body
+from libs.runtime.errors import InternalError, SealpostError, UnavailableError
+
+_DELETE_PIECE = 250
+"""Documents deleted in one transaction: short enough (about 10 ms) that writes in between do not notice."""
+
+
+class SqliteStore:
+    """Implements libs.docstore.store.Store. Open it with `open`."""
+
+    def __init__(self, path: Path, collections: Sequence[Collection], writer: Writer, bounds: Bounds | None) -> None:
+        """Take an opened writer; `open` is the way in."""
+        self._collections = {collection.name: collection for collection in collections}
+        self._writer = writer
+        self._readers = Readers(path)
+        self._committer: GroupCommitter[Job, Answer] = GroupCommitter(
+            f"{path.stem}-write", writer.run, writer.checkpoint, bounds
+        )
+
+    @classmethod
+    def open(cls, path: Path, collections: Sequence[Collection], bounds: Bounds | None = None) -> Opening[SqliteStore]:
+        """Open (or make) the file at `path`; in an existing directory, the file is `store.db`.
+
+        Await it, or enter it with `async with`. Raises: UnavailableError("storage_unavailable"),
+        InternalError("storage_format_unknown"), ValueError for collections that cannot be.
+        """
+        return Opening(cls._opened(path, collections, bounds))
+
+    @classmethod
+    async def _opened(cls, path: Path, collections: Sequence[Collection], bounds: Bounds | None) -> SqliteStore:
+        check_collections(collections)
+
+        def prepare_file() -> tuple[Path, Writer]:
+            file = path / "store.db" if path.is_dir() else path
+            create_file(file)
+            writer = Writer(file)
+            if writer.connection is not None:
+                migrate(writer.connection, collections)
+            return file, writer
+
+        try:
+            file, writer = await asyncio.to_thread(prepare_file)
+        except (sqlite3.Error, OSError) as error:
+            raise UnavailableError("storage_unavailable") from error
+        return cls(file, collections, writer, bounds)
+
+    async def __aenter__(self) -> SqliteStore:
+        """Return the store itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    async def write(self, operation: Operation) -> Written:
+        """See Store. Raises also ExhaustedError("queue_full")."""
+        (result,) = await self.write_many((operation,))
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def write_many(self, operations: Sequence[Operation]) -> list[Written | Exception]:
+        """See Store. Raises also ExhaustedError("queue_full")."""
+        results: list[Written | Exception | None] = [None] * len(operations)
+        prepared = []
+        for position, operation in enumerate(operations):
+            try:
+                prepared.append(prepare(operation))
+            except SealpostError as error:
+                results[position] = error
+        if prepared:
+            weight = sum(item.weight for item in prepared)
+            answer = await self._committer.submit(WriteJob(prepared), len(prepared), weight)
+            answers = iter(cast("list[Written | Exception]", answer))
+            results = [next(answers) if result is None else result for result in results]
+        return cast("list[Written | Exception]", results)
+
+    async def get(self, collection: Collection, key: str) -> Document | None:
+        """See Store."""
+        return (await self.get_many(collection, (key,))).get(key)
+
+    async def get_many(self, collection: Collection, keys: Sequence[str]) -> dict[str, Document]:
+        """See Store."""
+        if len(keys) > MAX_RESULTS:
+            raise ValueError(f"at most {MAX_RESULTS} keys")
+        sql = f"SELECT key, version, body FROM {table_name(collection)} WHERE key = ?"  # noqa: S608
+
+        def read(connection: sqlite3.Connection) -> dict[str, Document]:
+            rows = [connection.execute(sql, (key,)).fetchone() for key in dict.fromkeys(keys)]
+            return {row[0]: Document(row[0], decode_body(row[2]), row[1]) for row in rows if row is not None}
+
+        return await self._readers.run(read)
+
+    async def find(self, query: Query) -> list[Document]:
+        """See Store."""
+        statement = find_statement(query)
+
+        def read(connection: sqlite3.Connection) -> list[Document]:
+            rows = connection.execute(statement.sql, statement.values).fetchall()
+            return [Document(key, decode_body(raw), version) for key, version, raw in rows]
+
+        return await self._readers.run(read)
+
+    async def delete_range(
+        self, collection: Collection, index: str, equal: tuple[IndexValue, ...], upper: IndexValue, limit: int
+    ) -> int:
+        """See Store. Works in small transactions, between which other writes go on."""
+        deleted = 0
+        while deleted < limit:
+            piece = min(limit - deleted, _DELETE_PIECE)
+            job = DeleteJob(*delete_statements(collection, Query(collection, index, equal, upper=upper, limit=piece)))
+            count = cast("int", await self._committer.submit(job, 1, 1000))
+            deleted += count
+            if count < piece:
+                break
+        return deleted
+
+    async def pending_events(self, limit: int) -> list[PendingEvent]:
+        """See Store."""
+
+        def read(connection: sqlite3.Connection) -> list[tuple[str, str, str, str, bytes]]:
+            return connection.execute(
+                "SELECT collection, key, event_id, subject, payload FROM pending ORDER BY seq LIMIT ?", (limit,)
+            ).fetchall()
+
+        rows = await self._readers.run(read)
+        unknown = {row[0] for row in rows} - self._collections.keys()
+        if unknown:
+            raise InternalError("collection_unknown")
+        return [
+            PendingEvent(self._collections[name], key, Event(event_id, subject, payload))
+            for name, key, event_id, subject, payload in rows
+        ]
+
+    async def clear_events(self, events: Sequence[PendingEvent]) -> None:
+        """See Store."""
+        if events:
+            await self._committer.submit(ClearJob(tuple(events)), 1, 300 * len(events))
+
+    async def compact(self) -> None:
+        """See Store: shrinks the file and truncates the write-ahead log."""
+        await self._committer.submit(CompactJob(), 1, 0)
+
+    async def close(self) -> None:
+        """See Store."""
+        await self._committer.close()
+        await self._readers.close()
+        await asyncio.to_thread(self._writer.close)
+
+    aclose = close

@@ -1,0 +1,199 @@
+"""The writing side of a SQLite file: jobs become transactions, and a connection that failed is not trusted again.
+
+After a failed fsync nobody knows which pages reached the disk, nor what SQLite believes about them. So every error of
+the engine fails the whole group, closes the connection and opens another, which must empty the write-ahead log into
+the file before anything else is accepted: a commit that was reported as failed must not come back from the log after a
+crash. Until that succeeds every write is refused, and each new attempt waits a little longer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from libs.docstore.changes import Prepared
+from libs.docstore.sqlite_batch import apply_batch
+from libs.docstore.sqlite_query import Statement
+from libs.docstore.sqlite_schema import connect_writer
+from libs.docstore.store import PendingEvent, Written
+from libs.runtime.errors import UnavailableError
+
+T = TypeVar("T")
+
+_CHECKPOINT_BYTES = 4 * 1024 * 1024
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+
+@dataclass(frozen=True)
+class WriteJob:
+    """Operations of one caller."""
+
+    operations: Sequence[Prepared]
+
+
+@dataclass(frozen=True)
+class DeleteJob:
+    """One bounded piece of a delete_range: forget events, then delete; answers how many documents went."""
+
+    events: Statement
+    documents: Statement
+
+
+@dataclass(frozen=True)
+class ClearJob:
+    """Events that are published."""
+
+    events: Sequence[PendingEvent]
+
+
+@dataclass(frozen=True)
+class CompactJob:
+    """Leave nothing of deleted documents in the files."""
+
+
+Job: TypeAlias = WriteJob | DeleteJob | ClearJob | CompactJob
+Answer: TypeAlias = "list[Written | Exception] | int | None"
+
+
+class Writer:
+    """Owns the writing connection; used from the group committer's thread only."""
+
+    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Open the connection."""
+        self._path = path
+        self._wal = path.with_name(path.name + "-wal")
+        self._monotonic = monotonic
+        self.connection: sqlite3.Connection | None = connect_writer(path)
+        self._pause = _FIRST_PAUSE
+        self._not_before = 0.0
+
+    def run(self, jobs: Sequence[Job]) -> list[Answer | Exception]:
+        """Apply `jobs`: all operations as one transaction, everything else in its own."""
+        answers: list[Answer | Exception] = []
+        position = 0
+        while position < len(jobs):
+            end = position + 1
+            if isinstance(jobs[position], WriteJob):
+                while end < len(jobs) and isinstance(jobs[end], WriteJob):
+                    end += 1
+            answers += self._guarded(jobs[position:end])
+            position = end
+        return answers
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file once it is long; called when nobody waits for an answer."""
+        try:
+            if self.connection is not None and self._wal.stat().st_size > _CHECKPOINT_BYTES:
+                self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (sqlite3.Error, OSError):
+            self._give_up()
+
+    def close(self) -> None:
+        """Close the connection; the last one to close empties the log."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def _guarded(self, jobs: Sequence[Job]) -> list[Answer | Exception]:
+        try:
+            return self._apply(self._recovered(), jobs)
+        except (sqlite3.Error, OSError) as error:
+            self._give_up()
+            return [_unavailable(error) for _ in jobs]
+
+    def _apply(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Answer | Exception]:
+        first = jobs[0]
+        if isinstance(first, WriteJob):
+            groups = [job.operations for job in jobs if isinstance(job, WriteJob)]
+            results = iter(apply_batch(connection, [prepared for group in groups for prepared in group]))
+            return [[next(results) for _ in group] for group in groups]
+        if isinstance(first, DeleteJob):
+            return [_delete(connection, first)]
+        if isinstance(first, ClearJob):
+            _clear(connection, first.events)
+        else:
+            _compact(connection)
+        return [None]
+
+    def _recovered(self) -> sqlite3.Connection:
+        if self.connection is not None:
+            return self.connection
+        if self._monotonic() < self._not_before:
+            raise sqlite3.OperationalError("waiting before the next attempt")
+        connection = connect_writer(self._path)
+        try:
+            _empty_log(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self.connection = connection
+        self._pause = _FIRST_PAUSE
+        return connection
+
+    def _give_up(self) -> None:
+        if self.connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # it is being thrown away: whatever it says changes nothing
+                self.connection.close()
+            self.connection = None
+        elif self._monotonic() < self._not_before:
+            return
+        self._not_before = self._monotonic() + self._pause
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+
+def _unavailable(cause: Exception) -> UnavailableError:
+    error = UnavailableError("storage_unavailable", retry_after=1.0)
+    error.__cause__ = cause
+    return error
+
+
+def _empty_log(connection: sqlite3.Connection) -> None:
+    (busy, *_rest) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("a reader holds the log")
+
+
+def _compact(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA incremental_vacuum").fetchall()
+    _empty_log(connection)
+
+
+def _delete(connection: sqlite3.Connection, job: DeleteJob) -> int:
+    def body() -> int:
+        if connection.execute("SELECT 1 FROM pending LIMIT 1").fetchone():
+            connection.execute(job.events.sql, job.events.values)
+        return connection.execute(job.documents.sql, job.documents.values).rowcount
+
+    return _in_transaction(connection, body)
+
+
+def _clear(connection: sqlite3.Connection, events: Sequence[PendingEvent]) -> None:
+    def body() -> None:
+        for start in range(0, len(events), 256):
+            part = events[start : start + 256]
+            values = [value for item in part for value in (item.collection.name, item.key, item.event.event_id)]
+            connection.execute(
+                "DELETE FROM pending WHERE seq IN (SELECT seq FROM pending JOIN"  # noqa: S608 - only question marks
+                f" (VALUES {', '.join(['(?, ?, ?)'] * len(part))}) AS done"
+                " ON collection = done.column1 AND key = done.column2 AND event_id = done.column3)",
+                values,
+            )
+
+    _in_transaction(connection, body)
+
+
+def _in_transaction(connection: sqlite3.Connection, body: Callable[[], T]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = body()
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
