@@ -1,8 +1,8 @@
 """Batching without waiting: while every slot is busy items gather, and the moment one is free they go as one batch.
 
 A fixed delay makes a quiet system slow and a busy one no faster. Here the load itself sets the size of a batch: idle,
-an item goes at once and alone (with whatever came in the same turn of the event loop); under load, the time that earlier
-batches take is the time in which later items gather. Costs are a future per item and a task per batch.
+an item goes at once and alone (with whatever came in the same turn of the event loop); under load, the time that
+earlier batches take is the time in which later items gather. Costs are a future per item and a task per batch.
 
 Each caller gets its own result: the handler returns an exception in the place of an item that failed, and only that
 caller sees it. The queue is bounded by weight, and a caller that gives up takes its item out again.
@@ -53,8 +53,8 @@ class Batcher(Generic[T, R]):
         heavier than that goes alone), and returns as many results in the same order, an Exception in the place of
         each item that failed. If it raises, the whole batch has failed. At most `concurrency` calls of it run at once.
         `max_delay`: seconds that an item may wait for company although a slot is free; 0 for none. `max_queued`: the
-        weight that may wait for a slot, batches under way not counted; every item weighs at least 1. The handler runs in the contextvars of the
-        oldest item of its batch.
+        weight that may wait for a slot, batches under way not counted; every item weighs at least 1. The handler runs
+        in the contextvars of the oldest item of its batch.
         """
         if min(max_items, max_weight, concurrency, max_queued) < 1 or max_delay < 0:
             raise ValueError("the bounds of a batcher are positive")
