@@ -168,7 +168,9 @@ def _generate_protos(progress: Progress) -> None:
     progress.tell("protoc")
     sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "protos").rglob("*.proto"))
     outputs = [f"--{kind}_out=." for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
-    run_logged([str(VENV / "bin" / "python"), "-m", "grpc_tools.protoc", "-I", ".", *outputs, *sources], lambda line: None)
+    run_logged(
+        [str(VENV / "bin" / "python"), "-m", "grpc_tools.protoc", "-I", ".", *outputs, *sources], lambda line: None
+    )
 
 
 def _npm(folder: Path, *arguments: str) -> list[str]:
@@ -229,9 +231,7 @@ def perform(step: Step) -> None:
 
 
 def check_machine() -> None:
-    """Refuse what cannot work, with the remedy: an old Python, a full disk. SetupError otherwise."""
-    if sys.version_info < (3, 11):
-        raise SetupError(f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}.")
+    """Raise SetupError where the disk is too full for a first set-up. The Makefile has checked the Python before."""
     free = shutil.disk_usage(ROOT).free
     if free < NEEDED_BYTES and not (VENV / "stamps").exists():
         raise SetupError(f"2 GB of free disk are needed for the set-up; there are {free / 1024**3:.1f} GB.")

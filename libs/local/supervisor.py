@@ -60,7 +60,7 @@ class Supervisor:
         await self._spawn(entry)
         entry.keeper = asyncio.create_task(self._keep(entry))
         async with asyncio.timeout(ready_seconds):
-            while not await program.ready():
+            while not await program.ready():  # noqa: ASYNC110 - another process tells no event
                 await asyncio.sleep(0.05)
 
     async def watch_logs(self, seconds: float = 30.0) -> None:
@@ -120,7 +120,9 @@ class Supervisor:
                 return
             entry.deaths = 0 if self.clock.monotonic() - born > 60 else entry.deaths + 1
             pause = min(5.0, 0.1 * 2**entry.deaths)
-            self.tell(f"{entry.program.name} ended with {code}; starting it again in {pause:.1f} s ({entry.program.log})")
+            self.tell(
+                f"{entry.program.name} ended with {code}; starting it again in {pause:.1f} s ({entry.program.log})"
+            )
             await asyncio.sleep(pause)
             await self._spawn(entry)
 

@@ -1,0 +1,54 @@
+"""The local platform: `python -m services`, as `make run` starts it.
+
+NATS and one process for each service on loopback, with embedded SQLite, a development CA and secrets of its own, all
+under one folder. Ctrl-C drains and stops everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from libs.local import settings as local
+from libs.local.plan import ROOT
+from libs.local.platform import Platform, run
+
+console = Console(highlight=False)
+
+
+def _show(platform: Platform, settings: local.LocalSettings) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("what", "where", "try"):
+        table.add_column(heading, overflow="fold")
+    web = f"http://{settings.host}:{settings.http_port}"
+    smtp = f"{settings.host}:{settings.smtp_port}"
+    table.add_row("web", web, "open it, look into a public inbox or sign up")
+    table.add_row("SMTP", smtp, f"swaks --server {smtp} --to anything@{settings.public_domain}")
+    table.add_row("API", f"{web}/openapi.json", f"curl {web}/v1/info")
+    table.add_row("members", settings.member_domain, "addresses of accounts")
+    table.add_row("public", settings.public_domain, "every address is an inbox that everybody can read")
+    for name, address in platform.addresses.metrics.items():
+        table.add_row(f"metrics of {name}", f"http://{address}/metrics", "")
+    table.add_row("data, logs", str(settings.home), "Ctrl-C stops")
+    console.print()
+    console.print(table)
+    console.print("\nsealpost is ready")
+
+
+def main() -> int:
+    """Run the platform until it is told to stop; return the exit code."""
+    try:
+        settings = local.load(os.environ, ROOT)
+        asyncio.run(run(settings, lambda platform: _show(platform, settings), lambda text: console.print(text)))
+    except local.LocalError as failure:
+        console.print(f"sealpost cannot start: {failure}", style="red")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,274 @@
+"""The JSON of the API; docs/architecture.md, "HTTP API", in types."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from protos.accounts.v1 import accounts_pb2
+
+
+def _decode(text: object) -> bytes:
+    if isinstance(text, bytes):  # an answer of ours; JSON has no bytes
+        return text
+    if not isinstance(text, str):
+        raise ValueError("base64 expected")
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("base64 expected") from error
+
+
+Bytes = Annotated[
+    bytes,
+    BeforeValidator(_decode),
+    PlainSerializer(lambda data: base64.b64encode(data).decode("ascii"), return_type=str),
+    WithJsonSchema({"type": "string", "format": "byte"}),
+]
+Key = Annotated[Bytes, Field(min_length=32, max_length=32)]
+Wrapped = Annotated[Bytes, Field(min_length=29, max_length=16384)]
+Address = Annotated[str, Field(min_length=3, max_length=320)]
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+FolderId = Annotated[str, Field(pattern=r"^(inbox|archive|junk|trash|[0-9a-f]{32})$")]
+Flag = Literal["seen", "flagged", "answered"]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Kdf(_In):
+    algorithm: Literal["argon2id"] = "argon2id"
+    salt: Annotated[Bytes, Field(min_length=16, max_length=32)]
+    memory_kib: Annotated[int, Field(ge=8192, le=1048576)]
+    iterations: Annotated[int, Field(ge=1, le=16)]
+    parallelism: Annotated[int, Field(ge=1, le=16)]
+
+    def to_proto(self) -> accounts_pb2.Kdf:
+        return accounts_pb2.Kdf(
+            salt=self.salt, memory_kib=self.memory_kib, iterations=self.iterations, parallelism=self.parallelism
+        )
+
+
+class Recovery(_In):
+    authentication_key: Key
+    wrapped_private_key: Wrapped
+
+    def to_proto(self) -> accounts_pb2.Recovery:
+        return accounts_pb2.Recovery(
+            authentication_key=self.authentication_key, wrapped_private_key=self.wrapped_private_key
+        )
+
+
+class AddressIn(_In):
+    address: Address
+
+
+class SignUpIn(_In):
+    address: Address
+    kdf: Kdf
+    authentication_key: Key
+    certificate: Annotated[Bytes, Field(min_length=50, max_length=65536)]
+    wrapped_private_key: Wrapped
+    recovery: Recovery | None = None
+
+
+class SignInIn(_In):
+    address: Address
+    authentication_key: Key
+
+
+class ChangePasswordIn(_In):
+    current_authentication_key: Key
+    kdf: Kdf
+    authentication_key: Key
+    wrapped_private_key: Wrapped
+
+
+class SetRecoveryIn(_In):
+    current_authentication_key: Key
+    recovery: Recovery | None
+
+
+class CompleteRecoveryIn(_In):
+    address: Address
+    recovery_authentication_key: Key
+    kdf: Kdf
+    authentication_key: Key
+    wrapped_private_key: Wrapped
+
+
+class CredentialIn(_In):
+    kind: Literal["api_key", "app_password"]
+    label: Annotated[str, Field(min_length=1, max_length=100)]
+    scopes: Annotated[list[Annotated[str, Field(max_length=50)]], Field(max_length=20)] = []
+
+
+class FolderIn(_In):
+    sealed_name: Annotated[Bytes, Field(min_length=1, max_length=1024)]
+
+
+class UpdateIn(_In):
+    ids: Annotated[list[Id], Field(min_length=1, max_length=200)]
+    add_flags: Annotated[list[Flag], Field(max_length=3)] = []
+    remove_flags: Annotated[list[Flag], Field(max_length=3)] = []
+    move_to: FolderId | None = None
+
+
+class DeleteIn(_In):
+    ids: Annotated[list[Id], Field(min_length=1, max_length=200)]
+
+
+class PublicPolicy(BaseModel):
+    keep_newest: int
+    retention_seconds: int
+
+
+class Info(BaseModel):
+    name: str
+    version: str
+    public_domains: list[str]
+    member_domains: list[str]
+    sign_up_open: bool
+    max_message_bytes: int
+    public: PublicPolicy
+
+
+class KdfOut(BaseModel):
+    kdf: Kdf
+
+
+class Account(BaseModel):
+    id: str
+    address: str
+    profile: str
+    fingerprint: str
+    wrapped_private_key: Bytes
+    kdf: Kdf
+    has_recovery: bool
+    roles: list[str]
+    quota_bytes: int
+    quota_messages: int
+
+
+class AccountOut(BaseModel):
+    account: Account
+
+
+class Session(BaseModel):
+    id: str
+    created: datetime
+    last_used: datetime
+    current: bool
+
+
+class SessionsOut(BaseModel):
+    sessions: list[Session]
+
+
+class RecoveryOut(BaseModel):
+    wrapped_private_key: Bytes
+    fingerprint: str
+
+
+class Credential(BaseModel):
+    id: str
+    kind: Literal["api_key", "app_password"]
+    label: str
+    scopes: list[str]
+    prefix: str
+    created: datetime
+
+
+class CredentialsOut(BaseModel):
+    credentials: list[Credential]
+
+
+class CredentialOut(BaseModel):
+    credential: Credential
+    secret: str
+
+
+class Folder(BaseModel):
+    id: str
+    sealed_name: Bytes
+    messages: int
+    unseen: int
+
+
+class Mailbox(BaseModel):
+    used_bytes: int
+    used_messages: int
+    quota_bytes: int
+    quota_messages: int
+    folders: list[Folder]
+
+
+class Message(BaseModel):
+    id: str
+    received: datetime
+    size: int
+    body_size: int
+    folder: str
+    flags: list[str]
+    expires: datetime | None
+    scheme: str
+    key_id: str
+    envelope: Bytes
+
+
+class MessagesOut(BaseModel):
+    messages: list[Message]
+    next_cursor: str | None
+
+
+class NotFoundOut(BaseModel):
+    not_found: list[str]
+
+
+class PublicMessage(BaseModel):
+    id: str
+    received: datetime
+    size: int
+    body_size: int
+    folder: str
+    flags: list[str]
+    expires: datetime | None
+    scheme: str
+    envelope: dict[str, object]
+
+
+class PublicMessagesOut(BaseModel):
+    notice: str
+    address: str
+    messages: list[PublicMessage]
+    next_cursor: str | None
+
+
+class StoredOut(BaseModel):
+    field: str
+    form: Literal["sealed", "plain"]
+    why: str
+
+
+class KeyHolderOut(BaseModel):
+    who: str
+    how: str
+
+
+class ServiceOut(BaseModel):
+    name: str
+    saw: Literal["plaintext", "ciphertext", "routing"]
+    when: str
+
+
+class ReadersOut(BaseModel):
+    stored: list[StoredOut]
+    key_holders: list[KeyHolderOut]
+    services: list[ServiceOut]
+    expires: datetime | None
+    deletion: str

@@ -1,0 +1,71 @@
+"""Live updates: one event from NATS wakes the streams that watch its mailbox.
+
+Every replica of the gateway sees every event and drops those that nobody here watches. A stream that cannot keep up
+loses its place, not our memory: its queue is short, and when it overflows the stream is told to load anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from protos.events.v1 import events_pb2
+
+_QUEUE = 64
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a stream is told: `kind` is "stored", "resync" (load anew) or "end" (the server stops)."""
+
+    kind: str
+    message_id: str = ""
+    folder: str = ""
+
+
+class Hub:
+    """Who watches which mailbox, on this replica."""
+
+    def __init__(self) -> None:
+        """Begin with nobody watching."""
+        self._watchers: dict[str, set[asyncio.Queue[Update]]] = {}
+        self._closed = False
+
+    @contextmanager
+    def watch(self, mailbox_id: str) -> Iterator[asyncio.Queue[Update]]:
+        """Give a queue of the updates of `mailbox_id` for the time of the block."""
+        queue: asyncio.Queue[Update] = asyncio.Queue(_QUEUE)
+        if self._closed:
+            queue.put_nowait(Update("end"))
+        self._watchers.setdefault(mailbox_id, set()).add(queue)
+        try:
+            yield queue
+        finally:
+            watchers = self._watchers[mailbox_id]
+            watchers.discard(queue)
+            if not watchers:
+                del self._watchers[mailbox_id]
+
+    async def on_stored(self, payload: bytes) -> None:
+        """Take the payload of a mail.stored.v1 event."""
+        event = events_pb2.MailStored.FromString(payload)
+        for queue in self._watchers.get(event.mailbox_id, ()):
+            _offer(queue, Update("stored", event.message_id, event.folder))
+
+    def close(self) -> None:
+        """End every stream, now and from now on."""
+        self._closed = True
+        for queues in self._watchers.values():
+            for queue in queues:
+                _offer(queue, Update("end"))
+
+
+def _offer(queue: asyncio.Queue[Update], update: Update) -> None:
+    if queue.full():
+        while not queue.empty():
+            queue.get_nowait()
+        queue.put_nowait(Update("resync"))
+    if update.kind != "stored" or not queue.full():
+        queue.put_nowait(update)
