@@ -113,6 +113,14 @@ def load(cls: type[T], environ: Mapping[str, str]) -> T:
     return cls(**values)
 
 
+def listen_address(variable: str, address: str) -> tuple[str, int]:
+    """Return host and port of "host:port" or "[v6 address]:port". Raises SettingsError that names `variable`."""
+    host, separator, port = address.rpartition(":")
+    if not separator or not host or not port.isdecimal() or int(port) > 65535:
+        raise SettingsError([f"{variable}: expected host:port"])
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 def describe(cls: type[Any]) -> str:
     """Return the table of settings that --help prints: variable, type, default, meaning."""
     kinds = typing.get_type_hints(cls)

@@ -1,4 +1,4 @@
-"""What may be said of an exception: class names and the place in our code. Its text may quote a mail: it is not read."""
+"""What may be said of an exception: class names and the place in our code. Its text may quote mail: left unread."""
 
 from __future__ import annotations
 

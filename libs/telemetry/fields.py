@@ -1,9 +1,9 @@
 """The closed list of what a log line or a span may say, and the shape of each.
 
 What is not here cannot be logged: no address, no subject, no host or IP of a user, no account, mailbox or message id
-(a pseudonym of one person is still about one person), no text of an exception. What is here is a number, a word of ours,
-or an id that belongs to a process and not to a person. A new field is added here, in the group that says why it names
-nobody.
+(a pseudonym of one person is still about one person), no text of an exception. What is here is a number, a word of
+ours, or an id that belongs to a process and not to a person. A new field is added here, in the group that says why it
+names nobody.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ Looking up a series costs one dictionary access: prometheus-client's own `labels
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -26,7 +27,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 OTHER = "other"
 
 _NAME = re.compile(r"sealpost_[a-z0-9_]{1,80}\Z")
-_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,79}\Z")
+_VALUE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./-]{0,79}\Z")
 _MAX_SERIES = 2000
 _NO_LABELS: Mapping[str, Sequence[str]] = {}
 
@@ -44,6 +45,11 @@ class _Metric(Generic[P]):
         given = tuple(labels.items())
         found = self._series.get(given)
         return found if found is not None else self._declare(given, labels)
+
+    def allow(self, label: str, values: Iterable[str]) -> None:
+        """Add values to the vocabulary of `label`: for words that are known at start-up only, names of RPCs for one."""
+        self._vocabulary[label] |= frozenset(values)
+        _check_size(self._vocabulary)
 
     def _declare(self, given: tuple[tuple[str, str], ...], labels: Mapping[str, str]) -> P:
         if labels.keys() != self._vocabulary.keys():
@@ -157,14 +163,16 @@ def _declare(name: str, shape: tuple[Any, ...], make: Callable[[], M]) -> M:
 
 
 def _shape(labels: Mapping[str, Sequence[str]]) -> tuple[tuple[str, frozenset[str]], ...]:
-    series = 1
+    _check_size(labels)
+    return tuple((name, frozenset(values)) for name, values in labels.items())
+
+
+def _check_size(labels: Mapping[str, Collection[str]]) -> None:
     for name, values in labels.items():
-        series *= max(1, len(values))
         if not all(_VALUE.match(value) for value in values):
             raise ValueError(f"a value of label {name} is no plain word")
-    if series > _MAX_SERIES:
+    if math.prod(max(1, len(values)) for values in labels.values()) > _MAX_SERIES:
         raise ValueError(f"more than {_MAX_SERIES} series")
-    return tuple((name, frozenset(values)) for name, values in labels.items())
 
 
 def _counter(name: str, help: str, labels: Mapping[str, Sequence[str]]) -> prometheus_client.Counter:
