@@ -57,19 +57,27 @@ async def _remembering(requests: AsyncIterable[Any] | Iterable[Any], failure: Re
         raise
 
 
-class _Response:
-    __slots__ = ("_call", "_failure", "_method", "_observer", "_started")
+class Response:
+    """What both kinds of call share; anything not defined here is gRPC's call object's own."""
+
+    __slots__ = ("__weakref__", "_call", "_failure", "_method", "_observer", "_started")
 
     def __init__(
         self, call: Any, method: str, observer: ClientObserver | None, failure: RequestFailure | None = None
     ) -> None:
+        """Go around `call`, which gRPC has begun already."""
         self._call = call
         self._method = method
         self._observer = observer
         self._failure = failure
         self._started = perf_counter()
 
+    def done(self) -> bool:
+        """Tell whether it has ended."""
+        return bool(self._call.done())
+
     def __getattr__(self, name: str) -> Any:
+        """Return what gRPC's call object has under this name."""
         return getattr(self._call, name)
 
     def _translated(self, error: grpc.aio.AioRpcError) -> Exception:
@@ -88,7 +96,7 @@ class _Response:
             self._observer.finished(self._method, outcome, perf_counter() - self._started)
 
 
-class UnaryResponse(_Response):
+class UnaryResponse(Response):
     """A call with one response: await it."""
 
     __slots__ = ()
@@ -112,7 +120,7 @@ class UnaryResponse(_Response):
         return response
 
 
-class StreamResponse(_Response):
+class StreamResponse(Response):
     """A call with a stream of responses: iterate over it, or `read` until `grpc.aio.EOF`."""
 
     __slots__ = ()

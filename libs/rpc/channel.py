@@ -13,16 +13,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 import grpc
 
-from libs.rpc.calls import ClientObserver, StreamResponse, UnaryResponse, guarded_requests
+from libs.rpc.calls import (
+    ClientObserver,
+    RequestFailure,
+    Response,
+    StreamResponse,
+    UnaryResponse,
+    guarded_requests,
+)
 from libs.rpc.options import CLIENT_OPTIONS
 from libs.rpc.tls import INTERNAL_DOMAIN, TlsFiles, TlsMaterial
+from libs.runtime.errors import UnavailableError
 
 # Longer than any deadline in use: whatever is left then hangs.
 _RETIRED_SECONDS = 600.0
+_RETIRED_LOOK_SECONDS = 0.5
+# What gRPC says of a call on a closed channel.
+_UsageError = grpc.aio.UsageError
+
+_R = TypeVar("_R", bound=Response)
 
 
 def connect(
@@ -59,25 +74,23 @@ class PeerChannel(grpc.aio.Channel):
         self._tls = tls
         self.observer = observer
         self._options = (*CLIENT_OPTIONS, *options, ("grpc.ssl_target_name_override", name + INTERNAL_DOMAIN))
-        self._material = tls.material()
-        self._current = self._open(self._material)
-        self._retiring: dict[asyncio.Task[None], grpc.aio.Channel] = {}
+        self._current = self._open(tls.material())
+        self._retiring: dict[asyncio.Task[None], Generation] = {}
         self._closed = False
 
-    def current(self) -> grpc.aio.Channel:
+    def current(self) -> Generation:
         """Return the channel of the newest certificates, opening it if they have changed."""
         material = self._tls.material()
-        if material is not self._material and not self._closed:
+        if material is not self._current.material and not self._closed:
             retired, self._current = self._current, self._open(material)
-            self._material = material
-            task = asyncio.get_running_loop().create_task(retired.close(_RETIRED_SECONDS))
+            task = asyncio.get_running_loop().create_task(retired.close_after_its_calls())
             self._retiring[task] = retired
             task.add_done_callback(self._retiring.pop)
         return self._current
 
-    def _open(self, material: TlsMaterial) -> grpc.aio.Channel:
+    def _open(self, material: TlsMaterial) -> Generation:
         credentials = grpc.ssl_channel_credentials(material.authorities, material.key.reveal(), material.certificate)
-        return grpc.aio.secure_channel(self._address, credentials, options=self._options)
+        return Generation(material, grpc.aio.secure_channel(self._address, credentials, options=self._options))
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return what makes a call with one request and one response; used by generated stubs."""
@@ -97,15 +110,15 @@ class PeerChannel(grpc.aio.Channel):
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the state of the current channel."""
-        return self.current().get_state(try_to_connect)
+        return self.current().channel.get_state(try_to_connect)
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
         """Wait until the current channel is in another state."""
-        await self.current().wait_for_state_change(last_observed_state)
+        await self.current().channel.wait_for_state_change(last_observed_state)
 
     async def channel_ready(self) -> None:
         """Wait until the current channel is connected. Without end: put `asyncio.timeout` around it."""
-        await self.current().channel_ready()
+        await self.current().channel.channel_ready()
 
     async def close(self, grace: float | None = None) -> None:
         """Let calls under way finish for `grace` seconds, cancel the rest, and close. Idempotent."""
@@ -113,9 +126,8 @@ class PeerChannel(grpc.aio.Channel):
         retiring = dict(self._retiring)
         for task in retiring:
             task.cancel()
-        # Cancelled, these leave their channels unclosed; closing one from two sides at once would free it twice.
         await asyncio.gather(*retiring, return_exceptions=True)
-        await asyncio.gather(*(channel.close(grace) for channel in (self._current, *retiring.values())))
+        await asyncio.gather(*(one.channel.close(grace) for one in (self._current, *retiring.values())))
 
     async def __aenter__(self) -> PeerChannel:
         """Return itself."""
@@ -126,6 +138,23 @@ class PeerChannel(grpc.aio.Channel):
         await self.close()
 
 
+@dataclass(eq=False)
+class Generation:
+    """The real channel of one set of certificates, and the calls that began on it."""
+
+    material: TlsMaterial
+    channel: grpc.aio.Channel
+    calls: WeakSet[Response] = field(default_factory=WeakSet)
+
+    async def close_after_its_calls(self) -> None:
+        """Close once no call is under way; gRPC's own `close(grace)` could not be hurried when the process stops."""
+        for _ in range(int(_RETIRED_SECONDS / _RETIRED_LOOK_SECONDS)):
+            if all(call.done() for call in self.calls):
+                break
+            await asyncio.sleep(_RETIRED_LOOK_SECONDS)
+        await self.channel.close(None)
+
+
 class _MultiCallable:
     """One method on whichever channel is current."""
 
@@ -133,39 +162,48 @@ class _MultiCallable:
         self._owner = owner
         self._method = method
         self._make = make
-        self._channel = owner.current()
-        self._callable = make(self._channel)
+        self._generation = owner.current()
+        self._callable = make(self._generation.channel)
 
-    def _start(self, request: Any, timeout: float | None, options: dict[str, Any]) -> Any:
+    def _start(
+        self,
+        kind: type[_R],
+        request: Any,
+        timeout: float | None,
+        options: dict[str, Any],
+        failure: RequestFailure | None = None,
+    ) -> _R:
         if timeout is None:
             raise ValueError(f"a call of {self._method} needs a timeout")
-        channel = self._owner.current()
-        if channel is not self._channel:
-            self._channel, self._callable = channel, self._make(channel)
-        return self._callable(request, timeout=timeout, **options)
+        generation = self._owner.current()
+        if generation is not self._generation:
+            self._generation, self._callable = generation, self._make(generation.channel)
+        try:
+            call = self._callable(request, timeout=timeout, **options)
+        except _UsageError as error:
+            raise UnavailableError("channel_closed") from error
+        response = kind(call, self._method, self._owner.observer, failure)
+        generation.calls.add(response)
+        return response
 
 
 class _Unary(_MultiCallable):
     def __call__(self, request: Any, *, timeout: float | None = None, **options: Any) -> UnaryResponse:
-        call = self._start(request, timeout, options)
-        return UnaryResponse(call, self._method, self._owner.observer)
+        return self._start(UnaryResponse, request, timeout, options)
 
 
 class _UnaryStream(_MultiCallable):
     def __call__(self, request: Any, *, timeout: float | None = None, **options: Any) -> StreamResponse:
-        call = self._start(request, timeout, options)
-        return StreamResponse(call, self._method, self._owner.observer)
+        return self._start(StreamResponse, request, timeout, options)
 
 
 class _StreamUnary(_MultiCallable):
     def __call__(self, request_iterator: Any = None, timeout: float | None = None, **options: Any) -> UnaryResponse:
         requests, failure = guarded_requests(request_iterator)
-        call = self._start(requests, timeout, options)
-        return UnaryResponse(call, self._method, self._owner.observer, failure)
+        return self._start(UnaryResponse, requests, timeout, options, failure)
 
 
 class _StreamStream(_MultiCallable):
     def __call__(self, request_iterator: Any = None, timeout: float | None = None, **options: Any) -> StreamResponse:
         requests, failure = guarded_requests(request_iterator)
-        call = self._start(requests, timeout, options)
-        return StreamResponse(call, self._method, self._owner.observer, failure)
+        return self._start(StreamResponse, requests, timeout, options, failure)

@@ -54,10 +54,9 @@ class RpcServer:
         self._health: Any = vars(health)["aio"].HealthServicer()
         self._names: list[str] = []
         self._port = 0
-        limits = limits or Limits()
-        self._server = grpc.aio.server(
-            options=(*SERVER_OPTIONS, *limits.options), maximum_concurrent_rpcs=limits.concurrent_calls
-        )
+        self._limits = limits or Limits()
+        self._registrar = _Registrar(self._guard)
+        self._server: grpc.aio.Server | None = None
         self._register(
             health_pb2_grpc.add_HealthServicer_to_server, self._health, lambda path: Rule(None, path.endswith("/Check"))
         )
@@ -89,9 +88,16 @@ class RpcServer:
         Raises:
             UnavailableError: no certificates ("tls_files"), or the address cannot be had ("grpc_address").
         """
+        credentials = self._credentials()
+        self._server = grpc.aio.server(
+            options=(*SERVER_OPTIONS, *self._limits.options),
+            maximum_concurrent_rpcs=self._limits.concurrent_calls,
+        )
+        self._registrar.install(self._server)
         try:
-            self._port = self._server.add_secure_port(self._address, self._credentials())
+            self._port = self._server.add_secure_port(self._address, credentials)
         except RuntimeError as error:
+            await self._server.stop(None)
             raise UnavailableError("grpc_address") from error
         await self._server.start()
         await self.set_serving(True)
@@ -102,12 +108,14 @@ class RpcServer:
             await self._health.set(name, _SERVING if serving else _NOT_SERVING)
 
     async def stop(self, grace: float) -> None:
-        """Take no new calls, let those under way finish for up to `grace` seconds, then cancel the rest."""
+        """Take no new calls, let those under way finish for up to `grace` seconds, then cancel the rest. Idempotent."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        if self._server is not None:
+            await self._server.stop(grace)
 
     def _register(self, register: Callable[[Any, Any], None], servicer: object, rule: Callable[[str], Rule]) -> None:
-        register(servicer, _Registrar(self._server, self._guard, rule))
+        self._registrar.rule = rule
+        register(servicer, self._registrar)
 
     def _credentials(self) -> grpc.ServerCredentials:
         current = self._tls.material()
@@ -131,20 +139,23 @@ def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration
 class _Registrar:
     """Stands in for the server while generated code registers handlers, and wraps each of them on the way."""
 
-    def __init__(self, server: grpc.aio.Server, guard: Guard, rule: Callable[[str], Rule]) -> None:
-        self._server: Any = server
+    def __init__(self, guard: Guard) -> None:
+        self.rule: Callable[[str], Rule] = lambda _: Rule(frozenset())
         self._guard = guard
-        self._rule = rule
+        self._handlers: dict[str, dict[str, Any]] = {}
 
     def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler[Any, Any]]) -> None:
         """Ignore them: generated code registers the same handlers by method too."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
-        """Register wrapped handlers, in both ways that gRPC looks them up."""
-        wrapped = {
-            name: self._guard.wrap(path, handler, self._rule(path))
-            for name, handler in handlers.items()
-            if (path := f"/{service}/{name}")
-        }
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
-        self._server.add_registered_method_handlers(service, wrapped)
+        """Wrap the handlers of one gRPC service and keep them for the real server."""
+        wrapped = self._handlers[service] = {}
+        for name, handler in handlers.items():
+            path = f"/{service}/{name}"
+            wrapped[name] = self._guard.wrap(path, handler, self.rule(path))
+
+    def install(self, server: Any) -> None:
+        """Register everything with the real server, in both ways that gRPC looks handlers up."""
+        for service, handlers in self._handlers.items():
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+            server.add_registered_method_handlers(service, handlers)
