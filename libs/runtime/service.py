@@ -47,7 +47,7 @@ def run_service(name: str, settings_cls: type[S], build: Build[S]) -> None:
     # Read when gRPC first works: its C core would write peers' addresses to standard error.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     mode.set_strict(False)
-    logs.configure(logs.Output(service=name))
+    logs.configure(logs.Output(service=name, trace_id=traces.current_id if settings.otlp_endpoint else None))
     foreign.install()
     metrics.add_process_metrics()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

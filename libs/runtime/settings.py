@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ def setting(
     """
     meta = _Meta(help, low, high, tuple(choices), inline)
     if isinstance(default, Mapping):
-        return dataclasses.field(default_factory=lambda: default, metadata={_META: meta}, kw_only=True)
+        unchanging = types.MappingProxyType(default)
+        return dataclasses.field(default_factory=lambda: unchanging, metadata={_META: meta}, kw_only=True)
     return dataclasses.field(default=default, metadata={_META: meta}, kw_only=True)
 
 
@@ -80,9 +82,7 @@ class CommonSettings:
     nats_url: str = setting("", help="NATS server; empty: none")
     nats_user: str = setting("", help="user at the NATS server")
     nats_password: Secret[str] = setting(_NO_SECRET, help="password at the NATS server")
-    store: Secret[str] = setting(
-        _NO_SECRET, inline=True, help="sqlite:<directory> or mongodb://..., given in SEALPOST_STORE or in a file"
-    )
+    store: Secret[str] = setting(_NO_SECRET, inline=True, help="sqlite:<directory> or mongodb://...")
     otlp_endpoint: str = setting("", help="OpenTelemetry collector (gRPC) for traces; empty: off")
     drain_seconds: float = setting(20.0, low=0, high=600, help="longest time to finish what is under way at a stop")
 
@@ -128,7 +128,9 @@ def describe(cls: type[Any]) -> str:
     for field in _fields(cls):
         kind = kinds[field.name]
         meta = _meta(field)
-        rows.append((_variables(field, kind)[0], parsing.type_name(kind), _default_text(field), _meaning(meta)))
+        variable = _variables(field, kind)[-1]
+        type_name = f"text, or {variable}_FILE" if meta.inline else parsing.type_name(kind)
+        rows.append((variable, type_name, _default_text(field), _meaning(meta)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows

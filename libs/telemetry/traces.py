@@ -73,6 +73,12 @@ def extract(headers: Mapping[str, Any]) -> Context:
     return _propagator.extract(carrier) if carrier else otel_context.get_current()
 
 
+def current_id() -> str | None:
+    """Return the id of the current trace, 32 hexadecimal digits, or None where there is none."""
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
+
 @contextmanager
 def within(context: Context) -> Iterator[None]:
     """Run the block in `context`."""
