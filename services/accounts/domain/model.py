@@ -1,0 +1,174 @@
+"""The things this service knows, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Profile(StrEnum):
+    """Decides the rules of a mailbox or an account."""
+
+    GUEST = "guest"
+    SEALED = "sealed"
+    PUBLIC = "public"
+    MAILING = "mailing"
+    RELAY = "relay"
+
+
+class State(StrEnum):
+    """Of a claim on an address. A closed one keeps others from the address for a while."""
+
+    ACTIVE = "active"
+    CLOSED = "closed"
+
+
+class Role(StrEnum):
+    """What staff may do; none of them sees content (policy E12)."""
+
+    OPERATOR = "operator"
+    STATISTICS = "statistics"
+    DISCLOSURE = "disclosure"
+    PRODUCTION = "production"
+    SUPPORT = "support"
+
+
+class CredentialKind(StrEnum):
+    """What a program shows instead of a password."""
+
+    API_KEY = "api_key"
+    APP_PASSWORD = "app_password"  # noqa: S105 - the name of a kind
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a mailbox holds and for how long; 0 = no limit, as in the Route message."""
+
+    quota_bytes: int = 0
+    quota_messages: int = 0
+    keep_newest: int = 0
+    retention_seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Kdf:
+    """How a client derives from a password: Argon2id (RFC 9106), version 0x13."""
+
+    salt: bytes
+    memory_kib: int
+    iterations: int
+    parallelism: int
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """What is kept of an authentication key."""
+
+    salt: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The second way to the private key; exists only if the owner made a recovery code."""
+
+    verifier: Verifier
+    wrapped_private_key: bytes
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account as kept. `version` is that of its document; `epoch` grows whenever all its sessions end.
+
+    What names the owner is sealed (`identity`, under the account's data key, here in its wrapped form) and opened by
+    domain.vault only where somebody asks for it.
+    """
+
+    account_id: str
+    mailbox_id: str
+    profile: Profile
+    address_key: str
+    data_key: bytes
+    identity: bytes
+    kdf: Kdf
+    verifier: Verifier
+    wrapped_private_key: bytes
+    recovery: Recovery | None
+    created_day: int
+    roles: tuple[Role, ...] = ()
+    epoch: int = 0
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The sealed part of an account: what names its owner."""
+
+    address: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who has an address. The address itself is not in it: the key is its keyed hash."""
+
+    address_key: str
+    account_id: str
+    mailbox_id: str
+    profile: Profile
+    state: State = State.ACTIVE
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session as kept under the SHA-256 hash of its token. Times are Unix seconds, coarse (see `sessions`)."""
+
+    key: str
+    session_id: str
+    account_id: str
+    epoch: int
+    created_hour: int
+    last_used_hour: int
+    idle_end: int
+    expires_at: int
+
+
+@dataclass(frozen=True)
+class Credential:
+    """An API key or app password as kept under the keyed hash of its secret; `label` is sealed.
+
+    Slots number the credentials of an account, 0 to 49; the pair is unique, which makes the maximum exact.
+    """
+
+    key: str
+    credential_id: str
+    account_id: str
+    kind: CredentialKind
+    scopes: tuple[str, ...]
+    prefix: str
+    label: bytes
+    created_day: int
+    slot: int
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One holder of a role; the slot number makes a maximum of holders exact."""
+
+    role: Role
+    slot: int
+    account_id: str
+    address_key: str
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who is behind a proof. `scopes` is empty for a session: everything the account may do."""
+
+    account_id: str
+    mailbox_id: str
+    profile: Profile
+    roles: tuple[Role, ...]
+    scopes: tuple[str, ...]
+    proof_id: str

@@ -1,0 +1,138 @@
+"""What the rules need to have kept, as Protocols; services.accounts.repository keeps it.
+
+Every method raises UnavailableError where the store cannot answer now. Each write is atomic and durable by itself;
+no method touches two documents, so what spans several is written so that a crash in between does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.accounts.domain.model import Account, Claim, Credential, Grant, Kdf, Recovery, Role, Session, Verifier
+
+
+@dataclass(frozen=True)
+class PasswordChange:
+    """What a new password replaces, in one write."""
+
+    kdf: Kdf
+    verifier: Verifier
+    wrapped_private_key: bytes
+
+
+class AccountsPort(Protocol):
+    """Accounts by id. Changes raise NotFoundError("account_not_found"), or ConflictError("account_changed") where the
+    account is not at its `version` any more."""
+
+    async def insert(self, account: Account, claim_due: int) -> None:
+        """Keep a new account whose address is to be claimed by `claim_due`; ConflictError("account_exists")."""
+
+    async def get(self, account_id: str) -> Account | None:
+        """Return the account, None if there is none."""
+
+    async def settle(self, account_id: str) -> None:
+        """Note that the address is claimed. Idempotent; NotFoundError if the account has been swept."""
+
+    async def unsettled(self, due: int, limit: int) -> list[Account]:
+        """Return accounts whose address was to be claimed by `due` and is not known to be."""
+
+    async def change_password(self, account: Account, change: PasswordChange) -> Account:
+        """Replace password and wrapped key, begin a new epoch; return the account as it is now."""
+
+    async def set_recovery(self, account: Account, recovery: Recovery | None) -> None:
+        """Replace or remove the second way to the private key."""
+
+    async def set_roles(self, account: Account, roles: tuple[Role, ...]) -> None:
+        """Replace the roles."""
+
+    async def new_epoch(self, account: Account) -> None:
+        """End all sessions."""
+
+    async def delete(self, account_id: str, version: int | None = None) -> bool:
+        """Delete the account; tell whether it was there, at that version if one is given."""
+
+
+class ClaimsPort(Protocol):
+    """Who has which address, by its keyed hash."""
+
+    async def insert(self, claim: Claim) -> None:
+        """Claim an address; ConflictError("address_taken")."""
+
+    async def get_many(self, address_keys: Sequence[str]) -> dict[str, Claim]:
+        """Return the claims that exist, by address key; at most 1,000 are asked for."""
+
+    async def close(self, claim: Claim, release_due: int) -> None:
+        """Keep the address from everybody until `release_due`; ConflictError("account_changed")."""
+
+    async def release(self, claim: Claim) -> None:
+        """Give the address back, unless somebody changed the claim meanwhile."""
+
+    async def release_closed(self, due: int, limit: int) -> int:
+        """Give back at most `limit` addresses that were closed until `due` or earlier; return how many."""
+
+
+class SessionsPort(Protocol):
+    """Sessions by the hash of their token."""
+
+    async def insert(self, session: Session) -> None:
+        """Keep a new session."""
+
+    async def get(self, key: str) -> Session | None:
+        """Return the session, None if there is none."""
+
+    async def touch(self, key: str, idle_end: int, last_used_hour: int) -> bool:
+        """Note a use; False if the session is gone."""
+
+    async def move(self, key: str, epoch: int) -> bool:
+        """Let the session live on in a new epoch; False if it is gone."""
+
+    async def of_account(self, account_id: str) -> list[Session]:
+        """Return the sessions of an account, the one that would end first in front; at most 1,000."""
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete sessions; those that are gone do not matter."""
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Delete at most `limit` sessions that ended by `now`; return how many."""
+
+
+class CredentialsPort(Protocol):
+    """API keys and app passwords by the keyed hash of their secret."""
+
+    async def insert(self, credential: Credential) -> None:
+        """Keep a new credential; ConflictError("slot_taken")."""
+
+    async def get(self, key: str) -> Credential | None:
+        """Return the credential, None if there is none."""
+
+    async def of_account(self, account_id: str) -> list[Credential]:
+        """Return the credentials of an account in order of their slots."""
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete credentials; those that are gone do not matter."""
+
+
+class GrantsPort(Protocol):
+    """Who holds which role."""
+
+    async def insert(self, grant: Grant) -> None:
+        """Keep a new grant; ConflictError("slot_taken")."""
+
+    async def of_role(self, role: Role, limit: int) -> list[Grant]:
+        """Return the holders of a role in order of their slots."""
+
+    async def delete(self, grant: Grant) -> None:
+        """Delete the grant; one that is gone does not matter."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Everything this service keeps."""
+
+    accounts: AccountsPort
+    claims: ClaimsPort
+    sessions: SessionsPort
+    credentials: CredentialsPort
+    grants: GrantsPort

@@ -1,0 +1,149 @@
+"""Who holds a role, who gives it, and how an account is closed. Only the command line does this.
+
+A role is written in two places: a grant, numbered by a slot, and the account, where each request finds it. Grants are
+keyed by role and slot, so that two people who give the last slot away at the same moment cannot both succeed: a maximum
+of holders (policy E3: statistics are seen by a very limited number of employees) is exact. Granting writes the grant
+first and revoking removes it last, so a crash in between leaves a slot too many in use, never a holder too many;
+doing it again completes it.
+
+Closing first closes the claim on the address, which stops mail and signing in, then deletes the account: with it goes
+the only copy of the wrapped private key and of the data key. Sessions and credentials work through the account and end
+with it. The closed claim keeps others from the address, and from mail meant for its former owner, for some months.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from libs.runtime.clock import Clock, unix_seconds
+from libs.runtime.errors import ConflictError, ExhaustedError, NotFoundError
+from services.accounts.domain.addresses import parse_address
+from services.accounts.domain.keys import Keys
+from services.accounts.domain.model import Account, Claim, Grant, Role, State
+from services.accounts.domain.ports import Kept
+from services.accounts.domain.vault import address_key
+
+_SWEEP = 1000
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class StaffRules:
+    """How many may hold the role `statistics`, and for how many seconds the address of a closed account stays taken."""
+
+    statistics_holders: int
+    quarantine: int
+
+
+# For the roles without a promised maximum: far above any staff, and a bound all the same.
+_HOLDERS = 100
+
+
+class Staff:
+    """What an operator does at the command line, to accounts named by their address."""
+
+    def __init__(self, rules: StaffRules, keys: Keys, kept: Kept, clock: Clock) -> None:
+        """Work on what is kept, under `rules`."""
+        self._rules = rules
+        self._keys = keys
+        self._kept = kept
+        self._clock = clock
+
+    async def grant(self, text: str, role: Role) -> None:
+        """Give a role to the account of this address. Idempotent; effective with the next request.
+
+        Raises: NotFoundError("account_not_found"), ExhaustedError("too_many_holders"), InvalidError("address_invalid"),
+        ConflictError("account_changed").
+        """
+        account = await self._account(text)
+        await self._take_slot(account, role)
+        await self._change_roles(account.account_id, add=role)
+
+    async def revoke(self, text: str, role: Role) -> None:
+        """Take a role from the account of this address. Idempotent; effective with the next request.
+
+        Raises: as `grant`.
+        """
+        account = await self._account(text)
+        await self._change_roles(account.account_id, remove=role)
+        await self._free_slots(account.account_id, role)
+
+    async def holders(self) -> list[tuple[Role, Grant, str]]:
+        """Return every grant with the address of its holder, empty where the account is gone."""
+        rows = []
+        for role in Role:
+            for grant in await self._kept.grants.of_role(role, _SWEEP):
+                account = await self._kept.accounts.get(grant.account_id)
+                rows.append((role, grant, self._keys.vault.identity(account).address if account else ""))
+        return rows
+
+    async def close_account(self, text: str) -> None:
+        """Close the account of this address for good. Idempotent: called again, it finishes what a crash left.
+
+        Raises: NotFoundError("account_not_found"), InvalidError("address_invalid"), ConflictError("account_changed").
+        """
+        claim = await self._claim(text)
+        if claim.state is State.ACTIVE:
+            await self._kept.claims.close(claim, unix_seconds(self._clock) + self._rules.quarantine)
+        account_id = claim.account_id
+        await self._kept.accounts.delete(account_id)
+        await self._kept.sessions.delete_many([s.key for s in await self._kept.sessions.of_account(account_id)])
+        await self._kept.credentials.delete_many([c.key for c in await self._kept.credentials.of_account(account_id)])
+        for role in Role:
+            await self._free_slots(account_id, role)
+
+    async def sweep(self) -> int:
+        """Give closed addresses back whose time has come, at most 1,000; return how many."""
+        return await self._kept.claims.release_closed(unix_seconds(self._clock), _SWEEP)
+
+    async def _take_slot(self, account: Account, role: Role) -> None:
+        maximum = self._rules.statistics_holders if role is Role.STATISTICS else _HOLDERS
+        for _ in range(_TRIES):
+            grants = await self._kept.grants.of_role(role, _SWEEP)
+            if any(grant.account_id == account.account_id for grant in grants):
+                return
+            taken = {grant.slot for grant in grants}
+            free = next((slot for slot in range(maximum) if slot not in taken), None)
+            # Counted as well: after the maximum was lowered, holders may sit in slots above it.
+            if free is None or len(grants) >= maximum:
+                raise ExhaustedError("too_many_holders")
+            try:
+                await self._kept.grants.insert(Grant(role, free, account.account_id, account.address_key))
+            except ConflictError:
+                continue
+            return
+        raise ConflictError("account_changed")
+
+    async def _free_slots(self, account_id: str, role: Role) -> None:
+        for grant in await self._kept.grants.of_role(role, _SWEEP):
+            if grant.account_id == account_id:
+                await self._kept.grants.delete(grant)
+
+    async def _change_roles(self, account_id: str, *, add: Role | None = None, remove: Role | None = None) -> None:
+        for _ in range(_TRIES):
+            account = await self._kept.accounts.get(account_id)
+            if account is None:
+                raise NotFoundError("account_not_found")
+            roles = tuple(role for role in Role if role is add or (role in account.roles and role is not remove))
+            if roles == account.roles:
+                return
+            try:
+                await self._kept.accounts.set_roles(account, roles)
+            except ConflictError:
+                continue
+            return
+        raise ConflictError("account_changed")
+
+    async def _account(self, text: str) -> Account:
+        claim = await self._claim(text)
+        account = await self._kept.accounts.get(claim.account_id) if claim.state is State.ACTIVE else None
+        if account is None:
+            raise NotFoundError("account_not_found")
+        return account
+
+    async def _claim(self, text: str) -> Claim:
+        key = address_key(self._keys.hashes, parse_address(text).base)
+        claim = (await self._kept.claims.get_many([key])).get(key)
+        if claim is None:
+            raise NotFoundError("account_not_found")
+        return claim

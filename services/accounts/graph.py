@@ -1,0 +1,100 @@
+"""The object graph, top to bottom; the service and the command line share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from libs.docstore.store import Store
+from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.runtime.clock import Clock
+from libs.runtime.limits import KeyedLimiter
+from libs.runtime.secret import Secret
+from libs.runtime.settings import SettingsError
+from services.accounts.domain.access import Access, ProofAttempts
+from services.accounts.domain.attempts import AttemptRules, Attempts
+from services.accounts.domain.directory import Directory, RouteRules
+from services.accounts.domain.domains import Domains
+from services.accounts.domain.keys import Keys
+from services.accounts.domain.model import Limits
+from services.accounts.domain.ports import AccountsPort
+from services.accounts.domain.programs import Programs
+from services.accounts.domain.registration import Registration
+from services.accounts.domain.sessions import SessionRules
+from services.accounts.domain.signed_in import SignedIn
+from services.accounts.domain.staff import Staff, StaffRules
+from services.accounts.domain.vault import Vault
+from services.accounts.domain.verifiers import Verifiers
+from services.accounts.repository import keep_in
+from services.accounts.settings import Settings
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What this service can do."""
+
+    domains: Domains
+    member_limits: Limits
+    directory: Directory
+    registration: Registration
+    access: Access
+    signed_in: SignedIn
+    programs: Programs
+    staff: Staff
+    vault: Vault
+    accounts: AccountsPort
+
+
+def make_graph(settings: Settings, store: Store, clock: Clock) -> Graph:
+    """Compose the service on a store that was opened with repository.COLLECTIONS.
+
+    Raises: SettingsError if a key file does not hold a key.
+    """
+    keys = _keys(settings)
+    kept = keep_in(store)
+    domains = settings.domains()
+    rules = AttemptRules(settings.attempts_per_account, settings.attempts_per_proof, _seconds(settings.attempts_window))
+    # One counter for each kind of proof: guesses over SMTP do not lock the browser out.
+    proofs = ProofAttempts(password=Attempts(rules, clock), recovery=Attempts(rules, clock))
+    taken = KeyedLimiter(settings.taken_answers, rules.window, 1, clock)
+    routes = _routes(settings)
+    return Graph(
+        domains=domains,
+        member_limits=routes.member,
+        directory=Directory(domains, keys.hashes, routes, kept.claims, kept.grants),
+        registration=Registration(domains, keys, kept, proofs.password, taken),
+        access=Access(keys, kept, proofs),
+        signed_in=SignedIn(
+            SessionRules(_seconds(settings.session_idle), _seconds(settings.session_absolute)), kept, clock
+        ),
+        programs=Programs(keys, kept, Attempts(rules, clock), clock),
+        staff=Staff(StaffRules(settings.statistics_holders, _seconds(settings.closed_address)), keys, kept, clock),
+        vault=keys.vault,
+        accounts=kept.accounts,
+    )
+
+
+def _keys(settings: Settings) -> Keys:
+    try:
+        keks = KeyEncryptionKeys.from_file(Secret(settings.kek.reveal().encode()))
+    except ValueError as error:
+        raise SettingsError([f"SEALPOST_KEK_FILE: {error}"]) from error
+    try:
+        return Keys(KeyedHash(settings.lookup_key), Verifiers(settings.lookup_key), Vault(keks))
+    except ValueError as error:
+        raise SettingsError([f"SEALPOST_LOOKUP_KEY_FILE: {error}"]) from error
+
+
+def _routes(settings: Settings) -> RouteRules:
+    member = Limits(quota_bytes=settings.member_quota_bytes, quota_messages=settings.member_quota_messages)
+    # The newest few are kept and older ones make room, so a limit on their number would only refuse mail.
+    public = Limits(
+        quota_bytes=settings.public_quota_bytes,
+        keep_newest=settings.public_keep_newest,
+        retention_seconds=_seconds(settings.public_retention),
+    )
+    return RouteRules(member, public, settings.operator_address())
+
+
+def _seconds(duration: timedelta) -> int:
+    return int(duration.total_seconds())

@@ -1,0 +1,27 @@
+"""What this service keeps, on libs.docstore: one repository per aggregate, all of them Protocols of domain.ports.
+
+No key, no index and no plain field names a person: addresses are keyed hashes, what is shown is sealed.
+"""
+
+from __future__ import annotations
+
+from libs.docstore.store import Store
+from services.accounts.domain.ports import Kept
+from services.accounts.repository.accounts import ACCOUNTS, AccountRepository
+from services.accounts.repository.claims import ADDRESSES, ClaimRepository
+from services.accounts.repository.credentials import CREDENTIALS, CredentialRepository
+from services.accounts.repository.grants import GRANTS, GrantRepository
+from services.accounts.repository.sessions import SESSIONS, SessionRepository
+
+COLLECTIONS = (ACCOUNTS, ADDRESSES, SESSIONS, CREDENTIALS, GRANTS)
+
+
+def keep_in(store: Store) -> Kept:
+    """Return everything kept in `store`, which was opened with COLLECTIONS."""
+    return Kept(
+        accounts=AccountRepository(store),
+        claims=ClaimRepository(store),
+        sessions=SessionRepository(store),
+        credentials=CredentialRepository(store),
+        grants=GrantRepository(store),
+    )

@@ -1,0 +1,86 @@
+"""Every knob of this service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from libs.runtime.errors import InvalidError
+from libs.runtime.secret import Secret
+from libs.runtime.settings import CommonSettings, SettingsError, setting
+from services.accounts.domain.addresses import Address, parse_address
+from services.accounts.domain.domains import Domains
+from services.accounts.domain.model import Profile
+
+_GIB = 1024**3
+_DAY = 86400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(CommonSettings):
+    """SEALPOST_* of the accounts service."""
+
+    kek: Secret[str] = setting(
+        help="key-encryption key: 64 hexadecimal digits, or lines of version:digits, the highest version wraps"
+    )
+    lookup_key: Secret[bytes] = setting(help="key of look-up hashes and verifiers, 32 bytes; cannot be changed later")
+
+    member_domains: tuple[str, ...] = setting(("sealpost.test",), help="domains of members; the first is the main one")
+    public_domains: tuple[str, ...] = setting(("public.sealpost.test",), help="domains of public inboxes")
+    sign_up_open: bool = setting(True, help="whether anybody may sign up at the member domains")
+    operator_mailbox: str = setting(
+        "", help="member address that gets mail to postmaster, abuse and the like; empty: the first operator's"
+    )
+
+    member_quota_bytes: int = setting(_GIB, low=0, help="size of a member's mailbox in bytes; 0: no limit")
+    member_quota_messages: int = setting(100_000, low=0, help="mails in a member's mailbox; 0: no limit")
+    public_quota_bytes: int = setting(256 * 1024**2, low=0, help="size of a public inbox in bytes; 0: no limit")
+    public_keep_newest: int = setting(6, low=1, high=1000, help="mails kept in a public inbox, the newest ones")
+    public_retention: timedelta = setting(
+        timedelta(days=4), low=60, high=90 * _DAY, help="life of a mail in a public inbox, in seconds"
+    )
+
+    session_idle: timedelta = setting(
+        timedelta(minutes=30), low=1, high=_DAY, help="seconds without use after which a session ends, at the latest"
+    )
+    session_absolute: timedelta = setting(
+        timedelta(hours=24), low=1, high=30 * _DAY, help="seconds after which any session ends, at the latest"
+    )
+    attempts_window: timedelta = setting(
+        timedelta(minutes=15), low=1, high=_DAY, help="seconds over which wrong proofs are counted"
+    )
+    attempts_per_account: int = setting(20, low=1, help="wrong proofs of one kind per account and window")
+    attempts_per_proof: int = setting(5, low=1, help="repetitions of one and the same wrong proof per window")
+    taken_answers: int = setting(
+        100, low=1, help="sign-ups per window told that the address is taken, before all sign-ups pause"
+    )
+    statistics_holders: int = setting(5, low=0, high=100, help="most holders of the role statistics")
+    closed_address: timedelta = setting(
+        timedelta(days=180), low=0, help="seconds for which the address of a closed account stays taken"
+    )
+
+    def __post_init__(self) -> None:
+        """Check what spans fields. Raises: SettingsError."""
+        try:
+            domains = self.domains()
+        except InvalidError as error:
+            raise SettingsError([f"SEALPOST_MEMBER_DOMAINS, SEALPOST_PUBLIC_DOMAINS: {error.reason}"]) from error
+        operator = self.operator_address()
+        found = domains.find(operator.domain) if operator else None
+        if operator and (found is None or found.profile is not Profile.SEALED):
+            raise SettingsError(["SEALPOST_OPERATOR_MAILBOX: must be an address at a member domain"])
+        if self.session_idle > self.session_absolute:
+            raise SettingsError(["SEALPOST_SESSION_IDLE: must not exceed SEALPOST_SESSION_ABSOLUTE"])
+
+    def domains(self) -> Domains:
+        """Return the domains served here. Raises: InvalidError, never once the settings are made."""
+        return Domains(self.member_domains, self.public_domains, sign_up_open=self.sign_up_open)
+
+    def operator_address(self) -> Address | None:
+        """Return the canonical address of the operator's mailbox, None if the first operator's counts."""
+        if not self.operator_mailbox:
+            return None
+        try:
+            return parse_address(self.operator_mailbox)
+        except InvalidError as error:
+            raise SettingsError(["SEALPOST_OPERATOR_MAILBOX: must be an address"]) from error
