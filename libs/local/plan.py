@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from libs.local.settings import LocalError, LocalSettings, clean_environment
+from libs.runtime.secret import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
 _KEYS = {"accounts": ("kek", "lookup_key"), "crypto": ("kek", "lookup_key")}
@@ -126,12 +127,12 @@ def _edges(name: str, settings: LocalSettings) -> dict[str, str]:
     return {}
 
 
-def prepare_secrets(settings: LocalSettings) -> dict[str, str]:
+def prepare_secrets(settings: LocalSettings) -> dict[str, Secret[str]]:
     """Make what production mounts, where it is missing; return the NATS password of each service that has one."""
     for name, keys in _KEYS.items():
         for key in keys:
             make_secret(settings.secrets / name / key)
-    return {name: make_secret(settings.secrets / "nats" / name, 24) for name in _EVENTS}
+    return {name: Secret(make_secret(settings.secrets / "nats" / name, 24)) for name in _EVENTS}
 
 
 def command(name: str) -> list[str]:

@@ -19,6 +19,7 @@ from libs.local.settings import LocalError, LocalSettings, clean_environment
 from libs.local.supervisor import Program, Supervisor
 from libs.rpc.devca import ensure_dev_ca
 from libs.runtime.clock import SystemClock
+from libs.runtime.secret import Secret
 
 _NEEDED_BYTES = 256 * 1024**2
 _PROBE_SECONDS = 1.0
@@ -33,6 +34,7 @@ class Platform:
         self._tell = tell
         self.names = plan.in_order(plan.calls_table())
         self.supervisor = Supervisor(SystemClock(), tell)
+        self._passwords: dict[str, Secret[str]] = {}
         self.addresses = plan.make_addresses(self.names, settings.nats_port)
 
     async def start(self) -> None:

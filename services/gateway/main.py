@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from libs.runtime.service import ServiceContext, run_service
+import asyncio
+
+from libs.runtime.context import ServiceContext
+from libs.runtime.service import run_service
 from services.gateway import peers
 from services.gateway.http.app import create_app
 from services.gateway.http.serve import serving
@@ -19,11 +22,16 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     hub = Hub()
     app = create_app(settings, services, hub, ctx.clock)
     bus = await ctx.connect_events()
-    await bus.subscribe_all("mail.stored.v1", hub.on_stored)
+    await bus.subscribe_all("mail.stored.v1", hub.on_stored, hub.on_gap)
     server = await ctx.stack.enter_async_context(serving(app, settings))
-    ctx.spawn("http", server)
+    ctx.spawn("http", _until_served(server))
     # Before the server drains: a stream that watches for ever would hold it up.
     ctx.stack.callback(hub.close)
+
+
+async def _until_served(server: asyncio.Task[None]) -> None:
+    # Shielded: the server drains by itself, after the streams have ended.
+    await asyncio.shield(server)
 
 
 if __name__ == "__main__":

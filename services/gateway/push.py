@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from libs.docstore.store import Event
 from protos.events.v1 import events_pb2
 
 _QUEUE = 64
@@ -48,18 +49,25 @@ class Hub:
             if not watchers:
                 del self._watchers[mailbox_id]
 
-    async def on_stored(self, payload: bytes) -> None:
-        """Take the payload of a mail.stored.v1 event."""
-        event = events_pb2.MailStored.FromString(payload)
-        for queue in self._watchers.get(event.mailbox_id, ()):
-            _offer(queue, Update("stored", event.message_id, event.folder))
+    async def on_stored(self, event: Event) -> None:
+        """Take a mail.stored.v1 event."""
+        stored = events_pb2.MailStored.FromString(event.payload)
+        for queue in self._watchers.get(stored.mailbox_id, ()):
+            _offer(queue, Update("stored", stored.message_id, stored.folder))
+
+    async def on_gap(self) -> None:
+        """Tell every stream to load anew: events may have been missed."""
+        self._tell_all(Update("resync"))
 
     def close(self) -> None:
         """End every stream, now and from now on."""
         self._closed = True
+        self._tell_all(Update("end"))
+
+    def _tell_all(self, update: Update) -> None:
         for queues in self._watchers.values():
             for queue in queues:
-                _offer(queue, Update("end"))
+                _offer(queue, update)
 
 
 def _offer(queue: asyncio.Queue[Update], update: Update) -> None:

@@ -1,4 +1,4 @@
-"""Programs that only some tests need: absent, they skip the test by name; in CI (SEALPOST_REQUIRE_ALL=1) they fail it."""
+"""Programs that only some tests need: absent, they skip the test by name; with SEALPOST_REQUIRE_ALL=1 they fail it."""
 
 from __future__ import annotations
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from libs.runtime.settings import listen_address
 from services.gateway.settings import Settings
 
 _DRAIN_SECONDS = 5
@@ -25,13 +27,18 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp, settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
-    """Serve `app` at settings.http_address for the time of the block; give the task that serves."""
-    host, _, port = settings.http_address.rpartition(":")
+    """Serve `app` at settings.http_address for the time of the block; give the task that serves.
+
+    Raises OSError where the address cannot be taken.
+    """
+    host, port = listen_address("SEALPOST_HTTP_ADDRESS", settings.http_address)
+    # Bound here, because uvicorn ends the whole process where it cannot bind.
+    listener = socket.create_server(
+        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=512
+    )
     server = _Server(
         uvicorn.Config(
             app,
-            host=host.strip("[]"),
-            port=int(port),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -44,7 +51,7 @@ async def serving(app: ASGIApp, settings: Settings) -> AsyncIterator[asyncio.Tas
             lifespan="off",
         )
     )
-    task = asyncio.create_task(server.serve())
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event
             await asyncio.sleep(0.02)
@@ -52,3 +59,4 @@ async def serving(app: ASGIApp, settings: Settings) -> AsyncIterator[asyncio.Tas
     finally:
         server.should_exit = True
         await task
+        listener.close()

@@ -1,0 +1,124 @@
+"""`make bench`: how fast a mail comes in, beside a peer on the same machine in the same minutes.
+
+Ours and the peer's rounds alternate, so that whatever else the machine does falls on both; what is compared is the
+ratio of the medians. The result is printed and written to artifacts/bench.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tests.bench import listing, memory, peer
+from tests.bench.load import Load, client_name, latencies, send
+from tests.support.platform import ROOT, RunningPlatform, running_platform
+
+_KB = 1024
+_SETTLE_SECONDS = 120.0
+
+
+def _rounds(size: int, mails: int, rounds: int, ours: RunningPlatform, other: peer.Peer | None) -> dict[str, Any]:
+    found: dict[str, list[float]] = {"sealpost": [], "peer": []}
+    recipient = f"bench{size}@{ours.public_domain}"
+    for turn in range(rounds):
+        seconds = send(Load(ours.smtp_port, recipient, mails, size))
+        found["sealpost"].append(mails / seconds)
+        _say(f"  {size // _KB:4d} KB round {turn + 1}: sealpost {mails / seconds:7.1f}/s")
+        if other is not None:
+            rate = _peer_rate(other, Load(other.port, other.recipient, max(200, mails // 4), size))
+            found["peer"].append(rate)
+            _say(f"  {size // _KB:4d} KB round {turn + 1}: peer     {rate:7.1f}/s")
+    result: dict[str, Any] = {name: statistics.median(rates) for name, rates in found.items() if rates}
+    result["rounds"] = found
+    if other is not None:
+        result["ratio"] = result["sealpost"] / result["peer"]
+    return result
+
+
+def _peer_rate(other: peer.Peer, load: Load) -> float:
+    before = other.stored()
+    started = time.monotonic()
+    send(load)
+    while other.stored() - before < load.mails:
+        if time.monotonic() - started > _SETTLE_SECONDS:
+            raise RuntimeError("the peer did not store what it accepted in time")
+        time.sleep(0.02)
+    return load.mails / (time.monotonic() - started)
+
+
+def _latency(ours: RunningPlatform, mails: int) -> dict[str, float]:
+    times = latencies(Load(ours.smtp_port, f"latency@{ours.public_domain}", mails, 4 * _KB))
+    cut = statistics.quantiles(times, n=100)
+    return {"p50_ms": cut[49] * 1000, "p95_ms": cut[94] * 1000, "p99_ms": cut[98] * 1000, "mails": float(mails)}
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Measure and report; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--mails", type=int, default=4000, help="mails of 4 KB in a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("rates", "latency", "memory", "listing"), action="append")
+    chosen = parser.parse_args()
+    parts: set[str] = set(chosen.only or ("rates", "latency", "memory", "listing"))
+    report: dict[str, Any] = {"client": client_name()}
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sealpost-bench-")))
+        if parts & {"rates", "latency", "memory"}:
+            ours = stack.enter_context(running_platform(home / "ours"))
+            if "rates" in parts:
+                report |= _rates(stack, home, ours, chosen.mails, chosen.rounds)
+            if "latency" in parts:
+                report["latency_20_sessions_4_kb"] = _latency(ours, chosen.mails)
+            if "memory" in parts:
+                report["idle"] = memory.resident(ours)
+                report["memory_50_x_25_mb"] = memory.burst(ours)
+        if "listing" in parts:
+            report["listing"] = _run("listing", listing.measure)
+    _write(report)
+    return 0
+
+
+def _rates(stack: ExitStack, home: Path, ours: RunningPlatform, mails: int, rounds: int) -> dict[str, Any]:
+    other = None
+    lack = peer.missing()
+    if lack is None:
+        folder = home / "peer"
+        folder.mkdir()
+        home.chmod(0o755)
+        other = stack.enter_context(peer.running_peer(folder))
+    else:
+        _say(f"  no peer to compare with: {lack}")
+    send(Load(ours.smtp_port, f"warm@{ours.public_domain}", 200, 4 * _KB))
+    return {
+        "rate_4_kb": _rounds(4 * _KB, mails, rounds, ours, other),
+        "rate_100_kb": _rounds(100 * _KB, max(200, mails // 4), rounds, ours, other),
+        "peer": lack or "Postfix, LMTP, Dovecot with mail_crypt",
+    }
+
+
+def _run(name: str, part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    _say(f"  {name} ...")
+    return part()
+
+
+def _write(report: dict[str, Any]) -> None:
+    folder = ROOT / "artifacts"
+    folder.mkdir(exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
