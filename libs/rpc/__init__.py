@@ -3,8 +3,3 @@
 server.RpcServer serves, channel.connect calls; tls.TlsFiles reads certificates that change while the process runs;
 status is the one table between libs.runtime.errors and gRPC; devca makes the certificates of a local platform.
 """
-
-import os
-
-# gRPC's core writes addresses of peers to stderr unless told not to, and reads this when it is first used.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")

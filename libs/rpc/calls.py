@@ -19,11 +19,14 @@ from libs.rpc.status import from_rpc_error
 _EOF: Any = vars(grpc.aio)["EOF"]
 
 
-class ClientObserver(Protocol):
+class Observer(Protocol):
     """Where outcomes of calls to others go."""
 
+    def declare(self, method: str) -> None:
+        """Make `method` ("/package.Service/Method") known, before its first call."""
+
     def finished(self, method: str, outcome: str, seconds: float) -> None:
-        """Count one call of `method` ("/package.Service/Method") with the outcome "ok" or a code of the tree."""
+        """Count one call of `method` with the outcome "ok", a code of the tree, or "cancelled" (by the caller)."""
 
 
 class RequestFailure:
@@ -62,9 +65,7 @@ class Response:
 
     __slots__ = ("__weakref__", "_call", "_failure", "_method", "_observer", "_started")
 
-    def __init__(
-        self, call: Any, method: str, observer: ClientObserver | None, failure: RequestFailure | None = None
-    ) -> None:
+    def __init__(self, call: Any, method: str, observer: Observer, failure: RequestFailure | None = None) -> None:
         """Go around `call`, which gRPC has begun already."""
         self._call = call
         self._method = method
@@ -92,8 +93,7 @@ class Response:
         return self._failure.error if self._failure is not None else None
 
     def _finished(self, outcome: str) -> None:
-        if self._observer is not None:
-            self._observer.finished(self._method, outcome, perf_counter() - self._started)
+        self._observer.finished(self._method, outcome, perf_counter() - self._started)
 
 
 class UnaryResponse(Response):

@@ -19,14 +19,16 @@ from weakref import WeakSet
 
 import grpc
 
+from libs.rpc import tracing
 from libs.rpc.calls import (
-    ClientObserver,
+    Observer,
     RequestFailure,
     Response,
     StreamResponse,
     UnaryResponse,
     guarded_requests,
 )
+from libs.rpc.observer import ClientObserver
 from libs.rpc.options import CLIENT_OPTIONS
 from libs.rpc.tls import INTERNAL_DOMAIN, TlsFiles, TlsMaterial
 from libs.runtime.errors import UnavailableError
@@ -45,7 +47,7 @@ def connect(
     address: str,
     tls: TlsFiles,
     *,
-    observer: ClientObserver | None = None,
+    observer: Observer | None = None,
     options: tuple[tuple[str, int | str], ...] = (),
 ) -> PeerChannel:
     """Return a channel to service `name` at `address` ("host:port"); it connects with the first call.
@@ -66,13 +68,13 @@ class PeerChannel(grpc.aio.Channel):
         name: str,
         address: str,
         tls: TlsFiles,
-        observer: ClientObserver | None = None,
+        observer: Observer | None = None,
         options: tuple[tuple[str, int | str], ...] = (),
     ) -> None:
         """Make the first channel of the current certificates."""
         self._address = address
         self._tls = tls
-        self.observer = observer
+        self.observer = observer or ClientObserver()
         self._options = (*CLIENT_OPTIONS, *options, ("grpc.ssl_target_name_override", name + INTERNAL_DOMAIN))
         self._current = self._open(tls.material())
         self._retiring: dict[asyncio.Task[None], Generation] = {}
@@ -164,6 +166,7 @@ class _MultiCallable:
         self._make = make
         self._generation = owner.current()
         self._callable = make(self._generation.channel)
+        owner.observer.declare(method)
 
     def _start(
         self,
@@ -178,6 +181,9 @@ class _MultiCallable:
         generation = self._owner.current()
         if generation is not self._generation:
             self._generation, self._callable = generation, self._make(generation.channel)
+        context = tracing.outgoing()
+        if context is not None:
+            options["metadata"] = (*(options.get("metadata") or ()), *context)
         try:
             call = self._callable(request, timeout=timeout, **options)
         except _UsageError as error:

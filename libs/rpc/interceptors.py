@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
 from time import perf_counter
 from types import TracebackType
@@ -19,11 +19,12 @@ from typing import Any, Protocol, cast
 
 import grpc
 
-from libs.rpc import status
+from libs.rpc import status, tracing
 from libs.rpc.tls import INTERNAL_DOMAIN
 from libs.runtime.errors import DeniedError, InternalError, InvalidError, SealpostError, UnauthenticatedError
 
 _SAN = "x509_subject_alternative_name"
+_INTERNAL = INTERNAL_DOMAIN.encode()
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Behaviour = Callable[[Any, Context], Awaitable[Any]]
@@ -32,8 +33,11 @@ Behaviour = Callable[[Any, Context], Awaitable[Any]]
 class Observer(Protocol):
     """Where outcomes go: metrics and the log."""
 
+    def declare(self, method: str) -> None:
+        """Make `method` ("/package.Service/Method") known, before its first call."""
+
     def finished(self, method: str, outcome: str, seconds: float) -> None:
-        """Count one call of `method` ("/package.Service/Method").
+        """Count one call of `method`.
 
         `outcome` is "ok", a code of the tree, "cancelled" (by the caller), or "aborted" (by the handler itself).
         """
@@ -57,14 +61,13 @@ def caller_of(context: Context) -> str:
     Raises:
         UnauthenticatedError: there is no such name in it, or more than one ("certificate").
     """
-    names = [
-        san[: -len(INTERNAL_DOMAIN)]
-        for san in (raw.decode("ascii", "replace") for raw in context.auth_context().get(_SAN, ()))
-        if san.endswith(INTERNAL_DOMAIN)
-    ]
+    # Without any SAN, gRPC would fall back to the common name.
+    if context.peer_identity_key() != _SAN:
+        raise UnauthenticatedError("certificate")
+    names = [name for name in context.peer_identities() or () if name.endswith(_INTERNAL)]
     if len(names) != 1:
         raise UnauthenticatedError("certificate")
-    return names[0]
+    return names[0][: -len(_INTERNAL)].decode("ascii", "replace")
 
 
 @dataclass
@@ -77,6 +80,7 @@ class Guard:
     def wrap(self, method: str, handler: Any, rule: Rule) -> Any:
         """Return the handler of `method` with everything around it; a TypeError for one that is not async."""
         self.rules[method] = rule
+        self.observer.declare(method)
         attribute, make = _KINDS[handler.request_streaming, handler.response_streaming]
         behaviour = _as_coroutine(method, getattr(handler, attribute))
 
@@ -99,13 +103,14 @@ class Guard:
 class _Call:
     """One call under way: admitted on entry; counted, and its error told, on exit."""
 
-    __slots__ = ("_context", "_guard", "_method", "_started")
+    __slots__ = ("_context", "_guard", "_method", "_span", "_started")
 
     def __init__(self, guard: Guard, method: str, context: Context) -> None:
         self._guard = guard
         self._method = method
         self._context = context
         self._started = 0.0
+        self._span: AbstractContextManager[None] | None = None
 
     async def __aenter__(self) -> None:
         self._started = perf_counter()
@@ -113,10 +118,15 @@ class _Call:
             self._guard.admit(self._method, self._context)
         except SealpostError as error:
             await self._refuse(error)
+        self._span = tracing.served(self._method, self._context)
+        if self._span is not None:
+            self._span.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._span is not None:
+            self._span.__exit__(kind, error, trace)
         if error is None:
             self._finished("ok")
         elif isinstance(error, SealpostError):

@@ -155,7 +155,10 @@ class _Registrar:
             wrapped[name] = self._guard.wrap(path, handler, self.rule(path))
 
     def install(self, server: Any) -> None:
-        """Register everything with the real server, in both ways that gRPC looks handlers up."""
+        """Hand everything to the real server, by name only.
+
+        gRPC keeps one request waiting for each *registered* method and, for every call, waits on all of them anew: a
+        service of twenty methods paid 30 µs per call for it. Handlers looked up by name share one.
+        """
         for service, handlers in self._handlers.items():
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-            server.add_registered_method_handlers(service, handlers)

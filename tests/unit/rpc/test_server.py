@@ -3,11 +3,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from libs.rpc import devca
@@ -95,6 +101,20 @@ async def test_a_certificate_that_names_not_exactly_one_service(tmp_path: Path, 
     ):
         with pytest.raises(errors.UnauthenticatedError, match="certificate"):
             await stub(channel).Append(APPEND, timeout=5)
+
+
+async def test_a_common_name_is_no_identity(tmp_path: Path) -> None:
+    authority = devca.ensure_authority(certificates("server").parent, clock=SystemClock())
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway.sealpost.internal")])
+    now = SystemClock().now()
+    builder = x509.CertificateBuilder(authority.certificate.subject, name, key.public_key(), 1)
+    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=1))
+    (tmp_path / "tls.crt").write_bytes(builder.sign(authority.key, SHA256()).public_bytes(Encoding.PEM))
+    (tmp_path / "tls.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    async with running(Storage()) as server, plain_channel(server.port, tmp_path) as channel:
+        expected = (grpc.StatusCode.UNAUTHENTICATED, "certificate")
+        assert await refusal(stub(channel).Append(APPEND, timeout=5)) == expected
 
 
 async def test_no_client_certificate() -> None:
