@@ -29,6 +29,8 @@ from libs.telemetry import foreign, logs, metrics, mode, traces
 S = TypeVar("S", bound=CommonSettings)
 Build = Callable[[ServiceContext[S]], Awaitable[None]]
 
+__all__ = ["ServiceContext", "run_service"]
+
 _FAILED = 1
 _MISUSED = 2
 # What closing files, flushing traces and the like may take on top of the drain itself.

@@ -76,7 +76,7 @@ FIELDS: dict[str, Check] = {
     "signal": one_of({"SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"}),
     "state": word,
     "task": name,
-    "version": text(r"[0-9]+(\.[0-9]+){0,3}"),
+    "version": text(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}"),
     "worker": number,
     # Outcomes: words that the code chose.
     "action": word,

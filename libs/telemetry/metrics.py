@@ -48,8 +48,9 @@ class _Metric(Generic[P]):
 
     def allow(self, label: str, values: Iterable[str]) -> None:
         """Add values to the vocabulary of `label`: for words that are known at start-up only, names of RPCs for one."""
-        self._vocabulary[label] |= frozenset(values)
-        _check_size(self._vocabulary)
+        grown = {**self._vocabulary, label: self._vocabulary[label] | frozenset(values)}
+        _check_size(grown)
+        self._vocabulary = grown
 
     def _declare(self, given: tuple[tuple[str, str], ...], labels: Mapping[str, str]) -> P:
         if labels.keys() != self._vocabulary.keys():
