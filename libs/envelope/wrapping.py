@@ -77,6 +77,11 @@ class KeyEncryptionKeys:
         except InvalidTag as error:
             raise InvalidError("sealed_data_invalid") from error
 
+    @property
+    def newest(self) -> int:
+        """The version of the key that wraps."""
+        return self._newest
+
     def is_current(self, blob: bytes) -> bool:
         """Tell whether `blob` is wrapped under the newest key."""
         return blob[1:5] == self._newest.to_bytes(4, "big")
