@@ -52,6 +52,7 @@ DETAILS = {
     "encoding": "A field is not valid base64.",
     "cursor_invalid": "The cursor is not one of ours.",
 }
+_HTTP_REASONS = {404: "no_such_path", 405: "method", 413: "body_too_large"}
 _RETRY_SECONDS = 5
 
 
@@ -106,7 +107,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, {404: "no_such_path", 405: "method"}.get(error.status_code, "http"))
+        return problem(error.status_code, _HTTP_REASONS.get(error.status_code, "http"))
 
     @app.exception_handler(Exception)
     async def on_unknown(request: Request, error: Exception) -> JSONResponse:

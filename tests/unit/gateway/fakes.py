@@ -1,0 +1,212 @@
+"""The services behind the gateway, in memory, at their RPC interfaces; and a gateway over them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from libs.runtime.errors import ConflictError, NotFoundError, UnauthenticatedError
+from protos.accounts.v1 import accounts_pb2
+from protos.common.v1 import common_pb2
+from protos.crypto.v1 import crypto_pb2
+from protos.storage.v1 import storage_pb2
+from services.gateway.http.app import create_app
+from services.gateway.peers import Peers
+from services.gateway.push import Hub
+from services.gateway.settings import Settings
+from tests.support.clock import ManualClock
+
+ORIGIN = "http://mail.test"
+TOKEN = "t" * 43
+MESSAGE = "0" * 31 + "1"
+PUBLIC_MAILBOX = "b" * 32
+
+
+@dataclass
+class FakeAccounts:
+    """One member, one session, one API key that may read."""
+
+    taken: set[str] = field(default_factory=set)
+    signed_out: list[str] = field(default_factory=list)
+
+    async def Resolve(self, request: accounts_pb2.ResolveRequest, timeout: float) -> accounts_pb2.ResolveResponse:
+        return accounts_pb2.ResolveResponse(routes=[self._route(address) for address in request.addresses])
+
+    def _route(self, address: str) -> accounts_pb2.Route:
+        domain = address.rpartition("@")[2]
+        if domain == "public.test":
+            return accounts_pb2.Route(
+                status=accounts_pb2.Route.STATUS_OK, profile=common_pb2.PROFILE_PUBLIC, mailbox_id=PUBLIC_MAILBOX,
+                domain=domain, keep_newest=6, retention_seconds=345600,
+            )  # fmt: skip
+        if domain == "member.test":
+            return accounts_pb2.Route(
+                status=accounts_pb2.Route.STATUS_OK, profile=common_pb2.PROFILE_SEALED, mailbox_id="a" * 32
+            )
+        return accounts_pb2.Route(status=accounts_pb2.Route.STATUS_NOT_OURS)
+
+    async def ListDomains(
+        self, request: accounts_pb2.ListDomainsRequest, timeout: float
+    ) -> accounts_pb2.ListDomainsResponse:
+        return accounts_pb2.ListDomainsResponse(
+            domains=[
+                accounts_pb2.Domain(name="member.test", profile=common_pb2.PROFILE_SEALED, open_for_sign_up=True),
+                accounts_pb2.Domain(name="public.test", profile=common_pb2.PROFILE_PUBLIC),
+            ]
+        )
+
+    async def GetKdf(self, request: accounts_pb2.GetKdfRequest, timeout: float) -> accounts_pb2.GetKdfResponse:
+        return accounts_pb2.GetKdfResponse(kdf=_KDF)
+
+    async def SignUp(self, request: accounts_pb2.SignUpRequest, timeout: float) -> accounts_pb2.SignInResponse:
+        if request.address in self.taken:
+            raise ConflictError("address_taken")
+        self.taken.add(request.address)
+        return accounts_pb2.SignInResponse(session_token=TOKEN, account=_account(request.account_id, request.address))
+
+    async def SignIn(self, request: accounts_pb2.SignInRequest, timeout: float) -> accounts_pb2.SignInResponse:
+        if request.authentication_key != b"k" * 32:
+            raise UnauthenticatedError("bad_proof")
+        return accounts_pb2.SignInResponse(session_token=TOKEN, account=_account("c" * 32, request.address))
+
+    async def Authenticate(self, request: accounts_pb2.AuthenticateRequest, timeout: float) -> accounts_pb2.Principal:
+        if request.session_token == TOKEN:
+            return accounts_pb2.Principal(account_id="c" * 32, mailbox_id="a" * 32, proof_id="s1")
+        if request.api_key == "sp_read":
+            return accounts_pb2.Principal(account_id="c" * 32, mailbox_id="a" * 32, scopes=["mail:read"], proof_id="k1")
+        raise UnauthenticatedError("session_unknown")
+
+    async def GetAccount(self, request: accounts_pb2.GetAccountRequest, timeout: float) -> accounts_pb2.Account:
+        return _account(request.account_id, "ada@member.test")
+
+    async def SignOut(self, request: accounts_pb2.SignOutRequest, timeout: float) -> accounts_pb2.SignOutResponse:
+        self.signed_out.append(request.session_token)
+        return accounts_pb2.SignOutResponse()
+
+
+@dataclass
+class FakeCrypto:
+    """Keeps certificates by account and by listing; opens by taking a prefix away."""
+
+    certificates: dict[str, bytes] = field(default_factory=dict)
+    listed: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    async def PutCertificate(
+        self, request: crypto_pb2.PutCertificateRequest, timeout: float
+    ) -> crypto_pb2.PutCertificateResponse:
+        self.certificates[request.account_id] = request.certificate
+        if request.wkd_hash:
+            self.listed[request.domain, request.wkd_hash] = request.certificate
+        return crypto_pb2.PutCertificateResponse(fingerprint="f" * 40)
+
+    async def GetCertificate(self, request: crypto_pb2.GetCertificateRequest, timeout: float) -> crypto_pb2.Certificate:
+        return crypto_pb2.Certificate(certificate=b"certificate", fingerprint="f" * 40)
+
+    async def DeleteCertificate(
+        self, request: crypto_pb2.DeleteCertificateRequest, timeout: float
+    ) -> crypto_pb2.DeleteCertificateResponse:
+        self.certificates.pop(request.account_id, None)
+        return crypto_pb2.DeleteCertificateResponse()
+
+    async def FindCertificate(
+        self, request: crypto_pb2.FindCertificateRequest, timeout: float
+    ) -> crypto_pb2.Certificate:
+        found = self.listed.get((request.domain, request.wkd_hash))
+        if found is None:
+            raise NotFoundError("certificate")
+        return crypto_pb2.Certificate(certificate=found)
+
+    async def Open(self, request: crypto_pb2.OpenRequest, timeout: float) -> crypto_pb2.OpenResponse:
+        results = [
+            crypto_pb2.OpenResult(plaintext=item.ciphertext.removeprefix(b"sealed:"))
+            if item.key_id == "day"
+            else crypto_pb2.OpenResult(failure=common_pb2.Failure(code="not_found", reason="key_destroyed"))
+            for item in request.items
+        ]
+        return crypto_pb2.OpenResponse(results=results)
+
+
+@dataclass
+class FakeStorage:
+    """Messages by mailbox."""
+
+    messages: dict[str, list[storage_pb2.Message]] = field(default_factory=dict)
+    body: bytes = b"sealed:Subject: hello\r\n\r\n<script>alert(1)</script>\r\n"
+
+    async def List(self, request: storage_pb2.ListRequest, timeout: float) -> storage_pb2.ListResponse:
+        return storage_pb2.ListResponse(messages=self.messages.get(request.mailbox_id, []))
+
+    async def GetMessage(self, request: storage_pb2.GetMessageRequest, timeout: float) -> storage_pb2.Message:
+        for message in self.messages.get(request.mailbox_id, []):
+            if message.message_id == request.message_id:
+                return message
+        raise NotFoundError("message")
+
+    def GetBody(self, request: storage_pb2.GetMessageRequest, timeout: float) -> AsyncIterator[storage_pb2.BodyBlock]:
+        return self._blocks()
+
+    async def _blocks(self) -> AsyncIterator[storage_pb2.BodyBlock]:
+        yield storage_pb2.BodyBlock(message=storage_pb2.Message())
+        half = len(self.body) // 2
+        yield storage_pb2.BodyBlock(data=self.body[:half])
+        yield storage_pb2.BodyBlock(data=self.body[half:])
+
+    async def DeleteMessages(
+        self, request: storage_pb2.DeleteMessagesRequest, timeout: float
+    ) -> storage_pb2.DeleteMessagesResponse:
+        kept = self.messages.get(request.mailbox_id, [])
+        self.messages[request.mailbox_id] = [entry for entry in kept if entry.message_id not in request.message_ids]
+        return storage_pb2.DeleteMessagesResponse()
+
+
+_KDF = accounts_pb2.Kdf(salt=b"s" * 16, memory_kib=65536, iterations=3, parallelism=1)
+
+
+def _account(account_id: str, address: str) -> accounts_pb2.Account:
+    return accounts_pb2.Account(
+        account_id=account_id, mailbox_id="a" * 32, profile=common_pb2.PROFILE_SEALED, address=address,
+        fingerprint="f" * 40, wrapped_private_key=b"w" * 60, kdf=_KDF,
+    )  # fmt: skip
+
+
+def stored_message(key_id: str = "day", **changes: Any) -> storage_pb2.Message:
+    """Return a message as storage would."""
+    message = storage_pb2.Message(
+        mailbox_id="a" * 32, message_id=MESSAGE, received_minute=29_000_000, size=100, folder="inbox",
+        scheme="aes-256-gcm", key_id=key_id, envelope=b'sealed:{"v":1,"subject":"hello"}', body_size=53,
+    )  # fmt: skip
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+@dataclass
+class Gateway:
+    """A gateway over fakes, and a client of it that behaves like a page of its own."""
+
+    accounts: FakeAccounts
+    crypto: FakeCrypto
+    storage: FakeStorage
+    hub: Hub
+    clock: ManualClock
+    client: httpx.AsyncClient
+
+    def sign_in(self) -> None:
+        """Give the client the session cookie."""
+        self.client.headers["cookie"] = f"__Host-session={TOKEN}"
+
+
+@asynccontextmanager
+async def gateway(web: Path, **settings: Any) -> AsyncIterator[Gateway]:
+    """Give a gateway that serves the page in `web`."""
+    accounts, crypto, storage, hub, clock = FakeAccounts(), FakeCrypto(), FakeStorage(), Hub(), ManualClock()
+    peers = Peers(accounts, crypto, storage, 5.0)  # type: ignore[arg-type] - the stubs' methods, no channel
+    app = create_app(Settings(web_dir=web, **settings), peers, hub, clock)
+    transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 5000), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}) as client:
+        yield Gateway(accounts, crypto, storage, hub, clock, client)
