@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -205,7 +205,8 @@ class Gateway:
 async def gateway(web: Path, **settings: Any) -> AsyncIterator[Gateway]:
     """Give a gateway that serves the page in `web`."""
     accounts, crypto, storage, hub, clock = FakeAccounts(), FakeCrypto(), FakeStorage(), Hub(), ManualClock()
-    peers = Peers(accounts, crypto, storage, 5.0)  # type: ignore[arg-type] - the stubs' methods, no channel
+    # The stubs' methods without a channel.
+    peers = Peers(cast(Any, accounts), cast(Any, crypto), cast(Any, storage), 5.0)
     app = create_app(Settings(web_dir=web, **settings), peers, hub, clock)
     transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 5000), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}) as client:

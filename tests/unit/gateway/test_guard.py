@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ async def test_a_body_over_the_bound_is_refused_declared_or_not(site: Gateway) -
     declared = await site.client.post("/v1/session", content=b"x" * 300_000)
     assert declared.status_code == 413
 
-    async def endless():
+    async def endless() -> AsyncIterator[bytes]:
         for _ in range(10):
             yield b"x" * 50_000
 
