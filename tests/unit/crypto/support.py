@@ -72,10 +72,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(directory: Path) -> AsyncIterator[World]:
+async def world(directory: Path, clock: ManualClock | None = None) -> AsyncIterator[World]:
     """Yield a world on a store of its own."""
     store = await SqliteStore.open(directory / f"{secrets.token_hex(4)}.db", COLLECTIONS)
     try:
-        yield World(store)
+        yield World(store, clock or ManualClock())
     finally:
         await store.close()
