@@ -15,7 +15,6 @@ from libs.telemetry import metrics
 
 _MAX_HEAD_BYTES = 8192
 _MAX_CONNECTIONS = 32
-_SECONDS = 5.0
 _TEXT = "text/plain; charset=utf-8"
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
@@ -25,8 +24,9 @@ Answer = tuple[int, str, bytes]
 class Probes:
     """Serves metrics and health as an async context manager."""
 
-    def __init__(self, host: str, port: int, health: Health) -> None:
-        """Prepare to listen on `host`:`port`; port 0 picks one."""
+    def __init__(self, host: str, port: int, health: Health, *, seconds: float = 5.0) -> None:
+        """Prepare to listen on `host`:`port`; port 0 picks one. A connection lives at most `seconds`."""
+        self._seconds = seconds
         self._host = host
         self._wanted_port = port
         self._health = health
@@ -66,7 +66,7 @@ class Probes:
             return
         self._writers.add(writer)
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 await self._answer(reader, writer)
         except (TimeoutError, ConnectionError):
             writer.transport.abort()

@@ -13,9 +13,10 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import uvloop
 
@@ -34,7 +35,7 @@ __all__ = ["ServiceContext", "run_service"]
 _FAILED = 1
 _MISUSED = 2
 # What closing files, flushing traces and the like may take on top of the drain itself.
-_CLOSING_SECONDS = 10.0
+_CLOSING_SECONDS = 5.0
 
 log = logs.get_logger("process")
 
@@ -46,14 +47,13 @@ def run_service(name: str, settings_cls: type[S], build: Build[S]) -> None:
     It returns when the service may take calls. Raises SystemExit, always.
     """
     settings = _settings(name, settings_cls, sys.argv[1:])
-    # Read when gRPC first works: its C core would write peers' addresses to standard error.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     mode.set_strict(False)
     logs.configure(logs.Output(service=name, trace_id=traces.current_id if settings.otlp_endpoint else None))
     foreign.install()
+    stderr = foreign.seal_stderr()
     metrics.add_process_metrics()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_live(name, settings, build))
+        code = runner.run(_live(name, settings, build, stderr))
     sys.exit(code)
 
 
@@ -67,16 +67,16 @@ def _settings(name: str, settings_cls: type[S], arguments: list[str]) -> S:
     try:
         return load(settings_cls, os.environ)
     except SettingsError as error:
-        _print_faults(name, error)
+        _print_faults(name, error, sys.stderr)
         sys.exit(_MISUSED)
 
 
-def _print_faults(name: str, error: SettingsError) -> None:
+def _print_faults(name: str, error: SettingsError, stderr: TextIO) -> None:
     faults = "".join(f"  {fault}\n" for fault in error.faults)
-    print(f"{name} cannot start, its settings are wrong:\n{faults}--help lists all of them", file=sys.stderr)
+    print(f"{name} cannot start, its settings are wrong:\n{faults}--help lists all of them", file=stderr)
 
 
-async def _live(name: str, settings: S, build: Build[S]) -> int:
+async def _live(name: str, settings: S, build: Build[S], stderr: TextIO) -> int:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_unhandled)
     stop = Stop()
@@ -90,7 +90,7 @@ async def _live(name: str, settings: S, build: Build[S]) -> int:
             await _start(context, build)
         await stop.wait()
     except SettingsError as error:
-        _print_faults(name, error)
+        _print_faults(name, error, stderr)
         stop.request(_MISUSED)
     except Exception as error:  # the process ends, and says why
         if not (isinstance(error, TimeoutError) and stop.requested):
@@ -123,18 +123,27 @@ async def _start(context: ServiceContext[S], build: Build[S]) -> None:
 
 async def _close(stack: AsyncExitStack, stop: Stop, drain_seconds: float) -> int:
     log.info("stopping")
+    seconds = drain_seconds + _CLOSING_SECONDS
+    # The last resort against what no event loop can interrupt: a blocking call, a thread that the interpreter joins.
+    watchdog = threading.Timer(seconds + _CLOSING_SECONDS, _give_up)
+    watchdog.daemon = True
+    watchdog.start()
     try:
-        async with stop.closing(drain_seconds + _CLOSING_SECONDS) as limit:
+        async with stop.closing(seconds) as limit:
             await stack.aclose()
     except Exception as error:  # the process ends, and says why
         stop.request(_FAILED)
         if limit.expired():
-            log.error("stop_cut_short", exit_code=_FAILED)
-            # A thread that hangs would keep the interpreter from ending; what is durable is so already.
-            os._exit(_FAILED)
+            _give_up()
         log.error("stop_failed", error=error)
     log.info("stopped", exit_code=stop.exit_code)
     return stop.exit_code
+
+
+def _give_up() -> None:
+    """End here and now. Nothing that was promised is lost by it: whatever survives a crash survives this."""
+    log.error("stop_cut_short", exit_code=_FAILED)
+    os._exit(_FAILED)
 
 
 def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

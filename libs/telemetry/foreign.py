@@ -3,22 +3,28 @@
 Every logger of the standard library leads to one handler, which never formats a record: it writes the event
 "foreign_log" with the logger's name, and the class and place of an exception. The same goes for what would
 reach standard error by itself: uncaught exceptions, failures in threads and finalisers, warnings.
+
+Native code (gRPC's C core, Rust panics) writes to file descriptor 2 and asks nobody. So that descriptor becomes a pipe
+whose reader counts bytes. Only the stack that Python dumps when it crashes still goes out: it names code and no data.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
 import re
 import sys
 import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from libs.telemetry import metrics
 from libs.telemetry.logs import Logger, get_logger
 
 _LEVELS = ("warning", "error")
 FOREIGN = metrics.counter("sealpost_foreign_logs_total", "Log records of libraries, not printed.", {"level": _LEVELS})
+OUTPUT = metrics.counter("sealpost_foreign_output_bytes_total", "Bytes on standard error, not let out.")
 _SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,30}(\.[A-Za-z_][A-Za-z0-9_]{0,28})?", re.ASCII)
 
 
@@ -68,6 +74,26 @@ def install() -> None:
         log.error("unraisable", error=args.exc_value or args.exc_type())
 
     sys.excepthook, threading.excepthook, sys.unraisablehook = uncaught, in_thread, unraisable
+
+
+def seal_stderr() -> TextIO:
+    """Let nothing that is written to file descriptor 2 out any more; return a stream to where it led before."""
+    outside = os.fdopen(os.dup(2), "w", buffering=1)
+    read_end, write_end = os.pipe()
+    # A writer must never wait for the reader, the last lines of a dying interpreter included.
+    os.set_blocking(write_end, False)
+    os.dup2(write_end, 2)
+    os.close(write_end)
+    faulthandler.enable(outside)
+    threading.Thread(target=_count, args=(read_end,), name="stderr", daemon=True).start()
+    return outside
+
+
+def _count(read_end: int) -> None:
+    log = get_logger("foreign")
+    while text := os.read(read_end, 65536):
+        OUTPUT.inc(len(text))
+        log.warning("foreign_output", bytes=len(text))
 
 
 def _origin(logger: str) -> str:
