@@ -11,7 +11,7 @@ from protos.crypto.v1 import crypto_pb2
 from protos.crypto.v1.crypto_pb2_grpc import CryptoServicer
 from services.crypto.domain.directory import Directory, Entry
 from services.crypto.domain.keys import DataKeys
-from services.crypto.domain.model import AES_256_GCM, OPENPGP, Certificate, OpenItem, PublicDay, Sealed, SealItem
+from services.crypto.domain.model import AES_256_GCM, OPENPGP, Certificate, OpenItem, PublicDay, Sealed
 from services.crypto.domain.sealing import FIELDS, Sealer
 
 SERVICE = "sealpost.crypto.v1.Crypto"
@@ -81,7 +81,7 @@ class CryptoRpc(CryptoServicer):
         if len(request.items) > MAX_ITEMS:
             raise InvalidError("too_many_items")
         with _SEAL_SECONDS.time():
-            results = await self._sealer.seal([_seal_item(item) for item in request.items])
+            results = await self._sealer.seal([_RequestItem(item) for item in request.items])
         return crypto_pb2.SealResponse(results=[_seal_result(result) for result in results])
 
     async def Open(self, request: crypto_pb2.OpenRequest, context: _Context) -> crypto_pb2.OpenResponse:
@@ -103,12 +103,24 @@ def _certificate(found: Certificate) -> crypto_pb2.Certificate:
     return crypto_pb2.Certificate(certificate=found.data, fingerprint=found.fingerprint)
 
 
-def _seal_item(item: crypto_pb2.SealItem) -> SealItem:
-    target = item.target
-    day = target.public_day
-    named = target.WhichOneof("owner") == "public_day"
-    owner = PublicDay(day.domain, day.day, day.destroy_after) if named else target.account_id
-    return SealItem(owner, item.message_id, item.envelope, item.body)
+class _RequestItem:
+    """A SealItem on the request: a body of many megabytes is copied out of it while it is sealed, not before."""
+
+    def __init__(self, item: crypto_pb2.SealItem) -> None:
+        self._item = item
+        day = item.target.public_day
+        named = item.target.WhichOneof("owner") == "public_day"
+        self.owner = PublicDay(day.domain, day.day, day.destroy_after) if named else item.target.account_id
+        self.message_id = item.message_id
+        self.weight = item.ByteSize()
+
+    @property
+    def envelope(self) -> bytes:
+        return self._item.envelope
+
+    @property
+    def body(self) -> bytes:
+        return self._item.body
 
 
 def _seal_result(result: Sealed | SealpostError) -> crypto_pb2.SealResult:

@@ -29,7 +29,9 @@ class Settings(CommonSettings):
         help="how long a data key is held, in seconds; so long may another process use one that was destroyed here",
     )
     max_in_flight_bytes: int = setting(
-        384 * 1024 * 1024, low=1024, help="plaintext taken on at once, in bytes; more is told to come back"
+        128 * 1024 * 1024,
+        low=1024,
+        help="plaintext taken on at once, in bytes; more is told to come back. Memory needed is about five times this",
     )
     sweep_interval: timedelta = setting(
         timedelta(minutes=1), low=0.01, high=86400, help="seconds between two looks for keys to destroy or to wrap anew"

@@ -19,7 +19,7 @@ from libs.runtime.errors import InvalidError
 from libs.runtime.ids import new_id
 from services.crypto.domain.certificates import Directed, accept, seal_to, wkd_hash_of
 from services.crypto.domain.directory import Entry
-from services.crypto.domain.model import Sealed, SealItem
+from services.crypto.domain.model import Mail, Sealed
 from tests.support.clock import ManualClock
 from tests.support.tools import require_tool
 from tests.unit.crypto.support import CREATED, DOMAIN, World, make_key, world
@@ -66,7 +66,7 @@ def gpg() -> Iterator[Gpg]:
 async def sealed_by_platform(here: World, certificate: bytes, body: bytes) -> Sealed:
     account = new_id()
     await here.directory.put(Entry(account, certificate, DOMAIN, wkd_hash_of("ada")))
-    (result,) = await here.sealer.seal([SealItem(account, new_id(), b'{"subject":"caf\xc3\xa9"}', body)])
+    (result,) = await here.sealer.seal([Mail(account, new_id(), b'{"subject":"caf\xc3\xa9"}', body)])
     assert isinstance(result, Sealed)
     return result
 

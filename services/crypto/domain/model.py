@@ -19,9 +19,33 @@ class PublicDay:
     destroy_after: int
 
 
+class SealItem(Protocol):
+    """One mail to seal. Reading a body may copy it, so it is read once, when its turn has come."""
+
+    @property
+    def owner(self) -> str | PublicDay:
+        """An account id or a public day."""
+
+    @property
+    def message_id(self) -> str:
+        """The id that public mail is bound to."""
+
+    @property
+    def envelope(self) -> bytes:
+        """JSON, see docs/architecture.md "Envelope"."""
+
+    @property
+    def body(self) -> bytes:
+        """The mail as it will be read."""
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of plaintext it is."""
+
+
 @dataclass(frozen=True)
-class SealItem:
-    """One mail to seal. `owner` is an account id or a public day."""
+class Mail:
+    """A SealItem that is all in memory."""
 
     owner: str | PublicDay
     message_id: str
