@@ -1,0 +1,99 @@
+"""Messages whose time is over, and inboxes that keep only their newest.
+
+Two expiry indexes, because there are two costs. What is not counted (disposable inboxes, most of what expires) goes by
+`delete_range`: the engine walks its index and deletes, and no document is read. What is counted is read, deleted at its
+version, and taken off the counters. Both go in small batches, so that mail that arrives meanwhile waits for one of
+them at most. Bodies outside the message document follow by their own due time (bodies.py).
+
+Trimming is noted at append and done shortly after, once for however many mails an inbox got meanwhile: one walk along
+the index, newest first, past those to keep. A crash forgets the notes: the next mail to the inbox, or expiry, makes up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from libs.docstore.store import Query, Store
+from libs.runtime.clock import Clock, unix_seconds
+from libs.telemetry import metrics
+from services.storage.domain import NewMessage
+from services.storage.removal import Remover
+from services.storage.repository import MESSAGES, text
+
+FREE_BATCH = 500
+COUNTED_BATCH = 200
+MAX_NOTES = 20_000
+_TRIM_MAILBOXES = 100
+_TRIM_EXTRA = 100
+_MOST = 1000
+
+_DELETED = metrics.counter(
+    "sealpost_storage_deleted_total", "Messages deleted by rule.", {"rule": ("expired", "trimmed")}
+)
+
+
+class Expiry:
+    """Deletes what has expired."""
+
+    def __init__(self, store: Store, remover: Remover, clock: Clock) -> None:
+        """Delete from `store`."""
+        self._store = store
+        self._remover = remover
+        self._clock = clock
+
+    async def step(self) -> int:
+        """Delete a bounded number of messages; return how many, 0 when there are no more."""
+        now = unix_seconds(self._clock)
+        deleted = await self._store.delete_range(MESSAGES, "free_expiry", (), now, FREE_BATCH)
+        counted = await self._store.find(Query(MESSAGES, "counted_expiry", upper=now, limit=COUNTED_BATCH))
+        deleted += len(await self._remover.remove(counted))
+        _DELETED.inc(deleted, rule="expired")
+        return deleted
+
+
+class Trimmer:
+    """Deletes what an inbox holds beyond its newest."""
+
+    def __init__(self, store: Store, remover: Remover) -> None:
+        """Delete from `store`."""
+        self._store = store
+        self._remover = remover
+        self._notes: dict[str, int] = {}
+
+    def note(self, messages: Iterable[NewMessage]) -> bool:
+        """Note the inboxes of `messages` that keep only so many; tell whether there are any.
+
+        The notes are bounded; the oldest is dropped for a new one, and made again by the next mail to that inbox.
+        """
+        for message in messages:
+            if message.keep_newest:
+                self._notes.pop(message.mailbox_id, None)
+                self._notes[message.mailbox_id] = message.keep_newest
+                if len(self._notes) > MAX_NOTES:
+                    del self._notes[next(iter(self._notes))]
+        return bool(self._notes)
+
+    async def step(self) -> int:
+        """Trim a bounded number of noted inboxes; return how many."""
+        taken = list(self._notes)[:_TRIM_MAILBOXES]
+        for mailbox_id in taken:
+            keep = self._notes.pop(mailbox_id)
+            try:
+                await self._trim(mailbox_id, keep)
+            except BaseException:
+                self._notes.setdefault(mailbox_id, keep)
+                raise
+        return len(taken)
+
+    async def _trim(self, mailbox_id: str, keep: int) -> None:
+        after: tuple[str, str] | None = None
+        while True:
+            limit = min(_MOST, keep + _TRIM_EXTRA)
+            page = await self._store.find(
+                Query(MESSAGES, "listed", (mailbox_id,), after=after, descending=True, limit=limit)
+            )
+            _DELETED.inc(len(await self._remover.remove(page[keep:])), rule="trimmed")
+            if len(page) < limit:
+                return
+            keep = max(0, keep - limit)
+            after = (text(page[-1].body, "message"), page[-1].key)
