@@ -37,8 +37,6 @@ _DIRECT, _BINDING, _SUBKEY_REVOCATION = range(0x1F, 0x20), range(0x18, 0x19), 0x
 _REVOCATIONS = (0x20, 0x30)
 _SEIPD_V2 = 0x08
 _ENCRYPTS = 0x0C
-# A client's clock may run ahead of ours by this much.
-_SKEW_SECONDS = 600
 _Z_BASE_32 = "ybndrfg8ejkmcpqxot1uwisza345h769"
 
 
@@ -190,10 +188,12 @@ def _signature(packet: Packet) -> Signature:
 
 
 def _check_dates(outline: _Outline, now: int) -> None:
-    if any(part.key.created > now + _SKEW_SECONDS for part in (outline.primary, *outline.subkeys)):
-        raise InvalidError("certificate_not_yet_valid")
     if any(s.kind in _REVOCATIONS for s in outline.primary.signatures):
         raise InvalidError("certificate_revoked")
+    # No tolerance: the library has none. Clients date their keys back.
+    parts = (outline.primary, *outline.subkeys)
+    if any(max([part.key.created, *(s.created for s in part.signatures)]) > now for part in parts):
+        raise InvalidError("certificate_not_yet_valid")
     claims = (outline.primary.latest(_CERTIFICATIONS), outline.primary.latest(_DIRECT))
     if any(outline.primary.expired(claim, now) for claim in claims):
         raise InvalidError("certificate_expired")

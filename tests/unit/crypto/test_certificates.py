@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable
 
@@ -19,6 +20,16 @@ from tests.unit.crypto.support import CREATED, make_key, opened
 NOW = 1_795_366_800
 ADA = Directed("sealpost.test", wkd_hash_of("ada"))
 KEY = make_key()
+# Made by openpgp.js 6.3.2 with the settings of the page; dated 2024-01-01.
+OPENPGP_JS = base64.b64decode(
+    "xjMEZZIAgBYJKwYBBAHaRw8BAQdAGg+ITcvPJ/ewn/+ikLev7278UrlBQAdGbjdEsRgEqzTNEzxhZGFAc2VhbHBvc3QudGVzdD7CwBMEExYKAI"
+    "UFgmWSAIADCwkHCRCTw83q1CFIPUUUAAAAAAAcACBzYWx0QG5vdGF0aW9ucy5vcGVucGdwanMub3Jnx1hg+asFdMzmp9/jNOLMdw7sH5SrtMjN"
+    "fNr1o0VJvaoFFQoIDgwEFgACAQIZAQKbAwIeARYhBAx6HAJxGdLRi2IEG5PDzerUIUg9AABAggD/V2sodHqMVdlyyfT00OprsJmx+bna3sWZag"
+    "p2jc2Xp1sBAPG2c8c2wPIach0C9OdI7RbQxorvEzPrwYouhwHxumACzjgEZZIAgBIKKwYBBAGXVQEFAQEHQL3WgkVvnq2lcxLhYqyvMA8fP+DI"
+    "k1ZRtVdn3YJcCOYhAwEIB8K+BBgWCgBwBYJlkgCACRCTw83q1CFIPUUUAAAAAAAcACBzYWx0QG5vdGF0aW9ucy5vcGVucGdwanMub3JnbNM3LP"
+    "7rD4fnMUaxFHbRH3iIpTeD6DpwptwieNfA7HsCmwwWIQQMehwCcRnS0YtiBBuTw83q1CFIPQAACIcA/jAn/K900yHGKwz/yKt1l9vc7ok8NmDK"
+    "54XUNMr6r3xdAP9GEW3VLxt7kArX5l3elS4/YEvPAjkCwRZGIwAYha/YBQ=="
+)
 
 
 def packed(packet: Packet) -> bytes:
@@ -45,6 +56,13 @@ def with_expired_subkey() -> bytes:
 
 def with_revoked_subkey() -> bytes:
     return KEY.certificate + packed(Packet(Tag.SIGNATURE, bytes((4, 0x28, 22, 10, 0, 0, 0, 0)) + b"ab"))
+
+
+def with_late_binding() -> bytes:
+    material = KeyMaterial.generate()
+    good = read_packets(build_key("<ada@sealpost.test>", CREATED, material).certificate)
+    late = read_packets(build_key("<ada@sealpost.test>", NOW + 1, material).certificate)
+    return joined(*good[:4], late[4])
 
 
 def generated(profile: pysequoia.Profile, suite: pysequoia.CipherSuite | None = None) -> bytes:
@@ -85,7 +103,8 @@ REFUSALS: list[tuple[str, Callable[[], bytes]]] = [
     ("address", lambda: KEY.certificate + packed(Packet(Tag.USER_ID, b"<eve@sealpost.test>"))),
     ("address", lambda: KEY.certificate + packed(Packet(Tag.USER_ID, b"\xff\xfe"))),
     ("address", lambda: KEY.certificate + packed(Packet(Tag.USER_ID, b"x" * 2000 + b"<ada@sealpost.test>"))),
-    ("not_yet_valid", lambda: make_key(created=NOW + 86_400).certificate),
+    ("not_yet_valid", lambda: make_key(created=NOW + 1).certificate),
+    ("not_yet_valid", with_late_binding),
     ("expired", lambda: make_key(lifetime=60).certificate),
     ("revoked", revoked),
     ("cannot_encrypt", lambda: joined(*read_packets(KEY.certificate)[:3])),
@@ -100,6 +119,10 @@ def test_others_are_refused_by_name(reason: str, make: Callable[[], bytes]) -> N
     with pytest.raises(InvalidError) as caught:
         accept(make(), ADA, NOW)
     assert caught.value.reason == f"certificate_{reason}"
+
+
+def test_a_certificate_of_the_page_is_taken() -> None:
+    assert accept(OPENPGP_JS, ADA, NOW).fingerprint == "0c7a1c027119d2d18b62041b93c3cdead421483d"
 
 
 def test_a_certificate_may_expire_later() -> None:
