@@ -109,20 +109,27 @@ def run_logged(command: list[str], on_line: Callable[[str], None], cwd: Path = R
     """Run `command`, hand each line of its output to `on_line` and to the log; SetupError if it fails."""
     CACHE.mkdir(exist_ok=True)
     tail: list[str] = []
-    with LOG.open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own commands
-            command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, env=_environment(),
-        )  # fmt: skip
-        if process.stdout is None:
-            raise SetupError("no output from the step")
-        for line in process.stdout:
+    with LOG.open("a", encoding="utf-8") as log, _started(command, cwd) as process:
+        for line in process.stdout or ():
             log.write(line)
             tail = [*tail[-14:], line.rstrip()]
             on_line(line)
         code = process.wait()
     if code != 0:
         raise SetupError(f"{Path(command[0]).name} ended with {code}:\n  " + "\n  ".join(tail))
+
+
+def _started(command: list[str], cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own commands
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        env=_environment(),
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,67 @@
+"""The processes of the local platform, from the chart's table."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from libs.local import plan
+from libs.local.settings import LocalError, LocalSettings
+from libs.runtime.settings import SettingsError, load
+
+
+def test_callers_mirror_the_table(tmp_path: Path) -> None:
+    table = plan.calls_table()
+    addresses = plan.make_addresses(plan.in_order(table), 0)
+    for name in table:
+        told = plan.environment(name, LocalSettings(home=tmp_path), addresses)
+        callers = {caller for caller in told["SEALPOST_CALLERS"].split(",") if caller}
+        assert callers == {caller for caller, calls in table.items() if name in calls}
+        assert {peer.split("=")[0] for peer in told["SEALPOST_PEERS"].split(",") if peer} == set(table[name])
+
+
+def test_no_service_starts_before_those_it_calls() -> None:
+    table = plan.calls_table()
+    order = plan.in_order(table)
+    for name, calls in table.items():
+        assert all(order.index(peer) < order.index(name) for peer in calls), name
+
+
+def test_every_service_takes_what_it_is_told(tmp_path: Path) -> None:
+    settings = LocalSettings(home=tmp_path)
+    plan.prepare_secrets(settings)
+    table = plan.calls_table()
+    addresses = plan.make_addresses(plan.in_order(table), 0)
+    for name in table:
+        told = plan.environment(name, settings, addresses)
+        cls = importlib.import_module(f"services.{name}.settings").Settings
+        try:
+            load(cls, told)
+        except SettingsError as error:
+            pytest.fail(f"{name}: {error}")
+
+
+def test_secrets_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "key"
+    first = plan.make_secret(path)
+    assert plan.make_secret(path) == first
+    assert len(bytes.fromhex(first)) == 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_taken_port_is_told_with_its_remedy() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        with pytest.raises(LocalError, match=r"taken.*SEALPOST_SMTP_PORT"):
+            plan.require_free(holder.getsockname()[1], "127.0.0.1", "SEALPOST_SMTP_PORT")
+
+
+def test_no_sealpost_variable_of_ours_leaks_into_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEALPOST_HTTP_PORT", "1")
+    addresses = plan.make_addresses(plan.in_order(plan.calls_table()), 0)
+    assert "SEALPOST_HTTP_PORT" not in plan.environment("crypto", LocalSettings(home=tmp_path), addresses)
