@@ -56,14 +56,21 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[Any] = (),
-    inline: bool = False,
 ) -> Any:
     """Return a dataclass field that `load` fills.
 
     Without a default the variable is required. `low` and `high` bound numbers, inclusive (seconds for a timedelta);
-    `choices` lists all allowed values; `inline` lets a secret also stand in the variable itself.
+    `choices` lists all allowed values.
     """
-    meta = _Meta(help, low, high, tuple(choices), inline)
+    return _field(default, _Meta(help, low, high, tuple(choices), inline=False))
+
+
+def secret_text(default: Secret[str], *, help: str) -> Any:
+    """Return a field for a Secret[str] that may also stand in the variable itself."""
+    return _field(default, _Meta(help, None, None, (), inline=True))
+
+
+def _field(default: Any, meta: _Meta) -> Any:
     if isinstance(default, Mapping):
         unchanging = types.MappingProxyType(default)
         return dataclasses.field(default_factory=lambda: unchanging, metadata={_META: meta}, kw_only=True)
@@ -82,7 +89,7 @@ class CommonSettings:
     nats_url: str = setting("", help="NATS server; empty: none")
     nats_user: str = setting("", help="user at the NATS server")
     nats_password: Secret[str] = setting(_NO_SECRET, help="password at the NATS server")
-    store: Secret[str] = setting(_NO_SECRET, inline=True, help="sqlite:<directory> or mongodb://...")
+    store: Secret[str] = secret_text(_NO_SECRET, help="sqlite:<directory> or mongodb://...")
     otlp_endpoint: str = setting("", help="OpenTelemetry collector (gRPC) for traces; empty: off")
     drain_seconds: float = setting(20.0, low=0, high=600, help="longest time to finish what is under way at a stop")
 

@@ -4,56 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.runtime.batch import Batcher
 from libs.runtime.errors import ExhaustedError, InternalError, InvalidError, UnavailableError
-
-
-class Desk:
-    """A handler that works only when told to, and remembers its batches."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.gate = asyncio.Event()
-        self.busy = 0
-        self.busiest = 0
-        self.answer: Callable[[int], Any] = lambda item: item * 10
-
-    async def __call__(self, items: Sequence[int]) -> list[Any]:
-        self.batches.append(list(items))
-        self.busy += 1
-        self.busiest = max(self.busiest, self.busy)
-        await self.gate.wait()
-        self.busy -= 1
-        return [self.answer(item) for item in items]
-
-
-def batcher(handle: Any, **bounds: Any) -> Batcher[int, int]:
-    chosen = {
-        "max_items": 100,
-        "max_weight": 1000,
-        "weigh": lambda _: 1,
-        "max_delay": 0,
-        "concurrency": 1,
-        "max_queued": 1000,
-        **bounds,
-    }
-    return Batcher(handle, **chosen)
-
-
-async def turns(count: int = 5) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-def start(made: Batcher[int, int], items: Sequence[int]) -> list[asyncio.Task[int]]:
-    return [asyncio.create_task(made.submit(item)) for item in items]
+from tests.unit.runtime.desk import Desk, batcher, start, turns
 
 
 async def test_idle_an_item_goes_at_once() -> None:
@@ -178,45 +136,6 @@ async def test_too_few_results_fail_the_batch() -> None:
         await batcher(handle).submit(1)
 
 
-async def test_who_gives_up_in_the_queue_takes_his_item_along() -> None:
-    desk = Desk()
-    made = batcher(desk)
-    first = start(made, [1])
-    await turns()
-    waiting = start(made, [2, 3])
-    await turns()
-    waiting[0].cancel()
-    await turns()
-    assert made.queued == 1
-    desk.gate.set()
-    assert await asyncio.gather(*first, waiting[1]) == [10, 30]
-    assert desk.batches == [[1], [3]]
-
-
-async def test_who_gives_up_in_a_running_batch_disturbs_nobody() -> None:
-    desk = Desk()
-    made = batcher(desk)
-    tasks = start(made, [1, 2])
-    await turns()
-    tasks[0].cancel()
-    desk.gate.set()
-    assert await tasks[1] == 20
-    assert tasks[0].cancelled()
-    assert await made.submit(3) == 30
-
-
-async def test_an_item_given_up_in_the_turn_of_its_batch_is_not_handled() -> None:
-    desk = Desk()
-    desk.gate.set()
-    made = batcher(desk)
-    (task,) = start(made, [1])
-    await asyncio.sleep(0)
-    task.cancel()
-    await turns()
-    assert desk.batches == []
-    assert await made.submit(2) == 20
-
-
 async def test_when_idle_an_item_may_wait_for_company() -> None:
     desk = Desk()
     desk.gate.set()
@@ -234,40 +153,6 @@ async def test_company_that_does_not_come_is_not_waited_for_longer() -> None:
     desk.gate.set()
     async with asyncio.timeout(5):
         assert await batcher(desk, max_delay=0.01).submit(1) == 10
-
-
-async def test_close_drains_and_refuses() -> None:
-    desk = Desk()
-    made = batcher(desk, max_items=1)
-    tasks = start(made, [1, 2, 3])
-    await turns()
-    closing = asyncio.create_task(made.close())
-    await turns()
-    with pytest.raises(UnavailableError, match="closing"):
-        await made.submit(4)
-    assert not closing.done()
-    desk.gate.set()
-    await closing
-    assert [task.result() for task in tasks] == [10, 20, 30]
-    await made.close()
-
-
-async def test_close_does_not_wait_for_company() -> None:
-    desk = Desk()
-    desk.gate.set()
-    made = batcher(desk, max_delay=60)
-    (task,) = start(made, [1])
-    await turns()
-    await made.close()
-    assert task.result() == 10
-
-
-async def test_a_cancelled_handler_leaves_nobody_waiting() -> None:
-    async def handle(items: Sequence[int]) -> list[int]:
-        raise asyncio.CancelledError
-
-    with pytest.raises(UnavailableError):
-        await batcher(handle).submit(1)
 
 
 async def test_the_handler_sees_the_context_of_the_oldest_item() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from libs.runtime.secret import Secret
-from libs.runtime.settings import CommonSettings, SettingsError, describe, listen_address, load, setting
+from libs.runtime.settings import CommonSettings, SettingsError, describe, listen_address, load, secret_text, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Example:
     colour: str = setting("red", choices=("red", "green"), help="a colour")
     key: Secret[bytes] = setting(Secret(b""), help="a key")
     word: Secret[str] = setting(Secret(""), help="a password")
-    either: Secret[str] = setting(Secret(""), inline=True, help="inline or file")
+    either: Secret[str] = secret_text(Secret(""), help="inline or file")
 
 
 @dataclass(frozen=True, kw_only=True)
