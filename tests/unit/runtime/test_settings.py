@@ -30,7 +30,7 @@ class Example:
     colour: str = setting("red", choices=("red", "green"), help="a colour")
     key: Secret[bytes] = setting(Secret(b""), help="a key")
     word: Secret[str] = setting(Secret(""), help="a password")
-    either: Secret[str] = secret_text(Secret(""), help="inline or file")
+    either: Secret[str] = secret_text(Secret(""), help="inline or file")  # noqa: RUF009
 
 
 @dataclass(frozen=True, kw_only=True)
