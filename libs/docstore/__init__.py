@@ -19,4 +19,8 @@ async def open_store(url: str, name: str, collections: Sequence[Collection]) -> 
     """
     if url.startswith("sqlite:"):
         return await SqliteStore.open(Path(url.removeprefix("sqlite:")) / f"{name}.db", collections)
+    if url.startswith(("mongodb://", "mongodb+srv://")):
+        from libs.docstore.mongo import MongoStore  # the driver costs memory and time that SQLite does not need
+
+        return await MongoStore.open(url, f"sealpost_{name}", collections)
     raise ValueError("the store is sqlite:<directory> or mongodb://…")

@@ -159,7 +159,8 @@ def _flush(connection: sqlite3.Connection, work: _Work) -> None:
         _upsert(connection, work.collections[name], rows)
     insert = "INSERT INTO pending (collection, key, event_id, subject, payload) VALUES"
     for part in _chunks(work.events, 5):
-        connection.execute(f"{insert} {_rows(len(part), 5)}", [value for row in part for value in row])
+        values = [value for row in part for value in row]
+        connection.execute(f"{insert} {_rows(len(part), 5)} ON CONFLICT DO NOTHING", values)
 
 
 def _upsert(connection: sqlite3.Connection, collection: Collection, rows: list[tuple[Any, ...]]) -> None:

@@ -80,7 +80,7 @@ def migrate(connection: sqlite3.Connection, collections: Sequence[Collection]) -
             "CREATE TABLE IF NOT EXISTS pending (seq INTEGER PRIMARY KEY, collection TEXT NOT NULL, key TEXT NOT NULL,"
             " event_id TEXT NOT NULL, subject TEXT NOT NULL, payload BLOB NOT NULL)"
         )
-        connection.execute("CREATE INDEX IF NOT EXISTS pending_document ON pending (collection, key, event_id)")
+        connection.execute("CREATE UNIQUE INDEX IF NOT EXISTS pending_event ON pending (collection, key, event_id)")
         for collection in collections:
             _migrate_collection(connection, collection)
         connection.execute(f"PRAGMA user_version = {FORMAT}")

@@ -23,6 +23,11 @@ MAX_RESULTS = 1000
 
 _KEY = re.compile(r"[A-Za-z0-9._:/-]{1,200}\Z")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}\Z")
+_SCALARS = (str, int, bytes, type(None))
+_MAX_DEPTH = 50  # MongoDB allows 100, its own levels included
+LAST_TEXT = "\U0010ffff"
+"""No text in an index begins with this code point, which belongs to no character: it bounds all texts from above."""
+
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 
 
@@ -51,9 +56,11 @@ def encode_body(body: Body) -> bytes:
 
     Raises: InvalidError("field_name_invalid" | "value_invalid" | "document_too_large").
     """
-    for name in body:
+    for name, value in body.items():
         if not (isinstance(name, str) and name.isidentifier()):
             raise InvalidError("field_name_invalid")
+        if not isinstance(value, _SCALARS):
+            _check_nested(value, _MAX_DEPTH)
     try:
         raw = bson.encode(body)
     except (BSONError, OverflowError, UnicodeError, RecursionError, TypeError) as error:
@@ -61,6 +68,15 @@ def encode_body(body: Body) -> bytes:
     if len(raw) > MAX_BODY_BYTES:
         raise InvalidError("document_too_large")
     return raw
+
+
+def _check_nested(value: object, depth: int) -> None:
+    if isinstance(value, _SCALARS):
+        return
+    if depth == 0 or not isinstance(value, list | dict):
+        raise InvalidError("value_invalid")
+    for item in value.values() if isinstance(value, dict) else value:
+        _check_nested(item, depth - 1)
 
 
 def decode_body(raw: bytes) -> dict[str, Value]:
@@ -76,13 +92,15 @@ def index_fields(collection: Collection) -> tuple[str, ...]:
 def index_value(value: Value) -> IndexValue | None:
     """Return `value` if it may stand in an index, None if it is absent there.
 
-    Raises: InvalidError("index_value_invalid") for what has no order (bool, list, dict).
+    Raises: InvalidError("index_value_invalid") for what has no order (bool, list, dict) or no place in it.
     """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | bytes):
         raise InvalidError("index_value_invalid")
     if isinstance(value, int) and not _INT_MIN <= value <= _INT_MAX:
+        raise InvalidError("index_value_invalid")
+    if isinstance(value, str) and value.startswith(LAST_TEXT):
         raise InvalidError("index_value_invalid")
     return value
 
