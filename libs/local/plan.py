@@ -110,7 +110,9 @@ def environment(name: str, settings: LocalSettings, addresses: Addresses) -> dic
     for key in _KEYS.get(name, ()):
         own[f"{key.upper()}_FILE"] = str(settings.secrets / name / key)
     own |= _edges(name, settings)
-    return clean_environment() | {"PYTHONPATH": str(ROOT)} | {f"SEALPOST_{key}": text for key, text in own.items()}
+    # gRPC's native code would write to standard error what no field list has looked at.
+    frame = {"PYTHONPATH": str(ROOT), "GRPC_VERBOSITY": "NONE"}
+    return clean_environment() | frame | {f"SEALPOST_{key}": text for key, text in own.items()}
 
 
 def _edges(name: str, settings: LocalSettings) -> dict[str, str]:
