@@ -81,7 +81,7 @@ class Account:
     """An account as kept. `version` is that of its document; `epoch` grows whenever all its sessions end.
 
     What names the owner is sealed (`identity`, under the account's data key, here in its wrapped form) and opened by
-    domain.vault only where somebody asks for it.
+    domain.vault only where somebody asks for it. `created_day` counts days since 1970-01-01, UTC.
     """
 
     account_id: str

@@ -136,7 +136,7 @@ class Programs:
             scopes=scopes,
             prefix=prefix,
             label=self._keys.vault.seal_label(account, credential_id, label),
-            created_day=now - now % _DAY,
+            created_day=now // _DAY,
             slot=slot,
         )
         return credential, secret

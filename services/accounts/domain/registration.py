@@ -229,7 +229,7 @@ class Registration:
             verifier=make(wish.account_id, Purpose.PASSWORD, wish.authentication_key),
             wrapped_private_key=wish.wrapped_private_key,
             recovery=wish.recovery.kept(self._keys.verifiers, wish.account_id) if wish.recovery else None,
-            created_day=now - now % _DAY,
+            created_day=now // _DAY,
         )
 
 
