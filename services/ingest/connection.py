@@ -1,0 +1,196 @@
+"""One connection from the greeting to the end: reading commands strictly, counting mistakes, giving everything back.
+
+Every line ends with CRLF or the connection ends: tolerance for anything else is how one mail is smuggled inside another
+(RFC 5321 2.3.8). What a client holds - its place in the counters, room for its mail - lives exactly as long as the
+coroutine that serves it, whichever way that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from typing import Any, ClassVar
+
+from aiosmtpd.smtp import Envelope
+
+from libs.runtime.errors import SealpostError
+from libs.telemetry import logs
+from services.ingest import meters, replies
+from services.ingest.admission import Reservation
+from services.ingest.domain import Authentication, Client, NoAuthentication, Recipient
+from services.ingest.site import Site, client_address
+from services.ingest.wire import EndlessLineError, Expired, Gone, Wire
+
+# RFC 5321 4.5.3.1.4, and the additions of RFC 1870, 6152 and 6531 for MAIL; addresses in UTF-8 take more.
+_MAX_COMMAND = {"MAIL": 1024, "RCPT": 1024}
+_MAX_COMMAND_DEFAULT = 512
+_MAIL_COMMANDS = frozenset({"MAIL", "RCPT", "DATA"})
+# A browser that was talked into posting to this port, and an extension whose content would come next as commands.
+_FOREIGN = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE", "CONNECT", "TRACE", "BDAT"})
+_NO_CHECKS = NoAuthentication()
+
+log = logs.get_logger("smtp")
+# aiosmtpd writes addresses at INFO and bodies at DEBUG.
+logging.getLogger("mail.log").disabled = True
+
+
+class Transaction(Envelope):
+    """One mail between MAIL and the end of its data; `close` gives back what it holds."""
+
+    def __init__(self, reservation: Reservation) -> None:
+        """Begin with nothing but a claim to room."""
+        super().__init__()
+        self.reservation = reservation
+        self.recipients: list[Recipient] = []
+        self.authentication: Authentication = _NO_CHECKS
+
+    def close(self) -> None:
+        """Release the room and drop checks that nobody waits for. Idempotent."""
+        self.reservation.release()
+        self.authentication.cancel()
+
+
+class Connection(Wire):
+    """Serves the verbs of a subclass, its methods smtp_<VERB>: they take the argument and return whether it is over."""
+
+    verbs: ClassVar[Mapping[str, Callable[[Any, str], Awaitable[bool]]]] = {}
+
+    def __init__(self, site: Site, loop: asyncio.AbstractEventLoop) -> None:
+        """Serve for `site`."""
+        super().__init__(loop)
+        self.site = site
+        self.settings = site.settings
+        self.key = ""
+        self.client = Client("")
+        self.transaction: Transaction
+        self._errors = 0
+        self._idle_commands = 0
+        self._end = 0.0
+
+    def __init_subclass__(cls) -> None:
+        """Collect the verbs."""
+        cls.verbs = {
+            name.removeprefix("smtp_"): method for name, method in vars(cls).items() if name.startswith("smtp_")
+        }
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the session."""
+        self.transport = transport
+        self.client.address = client_address(transport.get_extra_info("peername"))
+        self.key = self.site.client_key(self.client.address)
+        self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def new_transaction(self) -> Transaction:
+        """Return a transaction in which nothing was said yet."""
+        return Transaction(self.site.admission.open(self.key))
+
+    def reset(self) -> None:
+        """Forget the mail that was begun (RFC 5321 4.1.1.5), give its room back."""
+        self.transaction.close()
+        self.transaction = self.new_transaction()
+
+    def well_done(self) -> None:
+        """Forget former mistakes: a mail has come to its end."""
+        self._errors = self._idle_commands = 0
+
+    async def mistake(self, reply: str) -> bool:
+        """Answer a command that is refused; after too many of them, hang up."""
+        self._errors += 1
+        if self._errors > self.settings.max_errors:
+            return await self.break_off("errors", replies.TOO_MANY_ERRORS)
+        await self.push(reply)
+        return False
+
+    async def break_off(self, reason: str, reply: str) -> bool:
+        """Answer and close."""
+        meters.REFUSALS.inc(reason=reason)
+        await self.refuse(reply)
+        return True
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Return the reply for a failure: never its text."""
+        if not isinstance(error, SealpostError):
+            log.error("command_failed", error=error)
+        meters.REFUSALS.inc(reason="failure")
+        return replies.for_error(error)
+
+    async def _handle_client(self) -> None:
+        """Serve the connection to its end, and give back whatever it holds on every way out."""
+        self._end = self.loop.time() + self.settings.session_seconds
+        self.transaction = self.new_transaction()
+        with ExitStack() as lifetime:
+            refusal = self.site.admit(self.key, lifetime)
+            self.site.connections.add(self)
+            lifetime.callback(self._leave)
+            meters.SESSIONS.inc(outcome="refused" if refusal else "served")
+            try:
+                if refusal:
+                    await self.refuse(refusal)
+                else:
+                    await self.push(f"220 {self.settings.hostname} ESMTP sealpost")
+                    await self._serve()
+            except (Gone, ConnectionError):
+                # The client has hung up: nothing was taken over from it that it has not been told.
+                return
+            except Expired:
+                self._say_goodbye()
+
+    def _leave(self) -> None:
+        self.site.leave(self)
+        self.transaction.close()
+        self.transport.close()
+
+    def _say_goodbye(self) -> None:
+        """Tell a client whose wait was ended why, without waiting for it to read."""
+        if self.site.closing:
+            reply = replies.CLOSING
+        else:
+            meters.REFUSALS.inc(reason="time")
+            reply = replies.SESSION_OVER if self.loop.time() >= self._end else replies.IDLE
+        self.transport.write(reply.encode("ascii") + b"\r\n")
+
+    async def _serve(self) -> None:
+        done = False
+        while not done:
+            if self.site.closing:
+                raise Expired
+            try:
+                line = await self.read_line(min(self._end, self.loop.time() + self.settings.idle_seconds))
+            except EndlessLineError:
+                await self.break_off("line", replies.LINE_TOO_LONG)
+                return
+            if line[-2:] != b"\r\n" or b"\r" in line[:-2] or b"\0" in line:
+                await self.break_off("bytes", replies.BAD_BYTES)
+                return
+            try:
+                done = await self._command(line[:-2])
+            except (Gone, Expired, ConnectionError):
+                raise
+            except Exception as error:  # whatever it is, the client may try again, and learns nothing of it
+                self.reset()
+                done = await self.mistake(await self.handle_exception(error))
+
+    async def _command(self, line: bytes) -> bool:
+        """Answer one command; return whether the connection is finished with."""
+        word, _, rest = line.partition(b" ")
+        name = word.upper().decode("ascii", "replace")
+        if name in _FOREIGN:
+            return await self.break_off("foreign", replies.NOT_IMPLEMENTED)
+        if len(line) + 2 > _MAX_COMMAND.get(name, _MAX_COMMAND_DEFAULT):
+            return await self.mistake(replies.LINE_TOO_LONG)
+        verb = self.verbs.get(name)
+        if verb is None:
+            return await self.mistake(replies.UNKNOWN_COMMAND)
+        if name not in _MAIL_COMMANDS:
+            self._idle_commands += 1
+            if self._idle_commands > self.settings.max_idle_commands:
+                return await self.break_off("errors", replies.TOO_MANY_ERRORS)
+        try:
+            argument = rest.decode("utf-8").strip(" ")
+        except UnicodeDecodeError:
+            return await self.mistake(replies.BAD_ARGUMENT)
+        if not argument.isprintable():
+            return await self.mistake(replies.BAD_ARGUMENT)
+        return await verb(self, argument)
