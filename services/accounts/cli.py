@@ -44,7 +44,6 @@ _DEADLINE = 60.0
 _SAID = {
     "account_not_found": "There is no account with this address.",
     "address_invalid": "This is not an address.",
-    "domain_invalid": "This is not an address.",
     "too_many_holders": "This role has as many holders as the settings allow. Revoke it from somebody first.",
     "account_changed": "The account was changed at the same moment. Try again.",
 }

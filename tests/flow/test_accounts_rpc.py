@@ -265,7 +265,7 @@ async def test_errors_travel_with_their_reason_and_nothing_else(wire: Wire) -> N
             await wire.gateway.SignIn(pb.SignInRequest(address=ADA, authentication_key=proof), timeout=5)
         reasons.append(refused.value.reason)
     # The refused sign-up was a guess like the others.
-    assert reasons == ["credentials_wrong"] * 19 + ["too_many_attempts"] * 2
+    assert reasons == ["bad_proof"] * 19 + ["too_many_attempts"] * 2
     assert isinstance(refused.value, ExhaustedError)
     assert refused.value.retry_after == 900
 

@@ -64,14 +64,14 @@ class Access:
     async def sign_in(self, text: str, authentication_key: bytes) -> Account:
         """Return the account behind an address and a password.
 
-        Raises: UnauthenticatedError("credentials_wrong"), ExhaustedError("too_many_attempts"), InvalidError.
+        Raises: UnauthenticatedError("bad_proof"), ExhaustedError("too_many_attempts"), InvalidError.
         """
         return await self._proven(text, Purpose.PASSWORD, authentication_key)
 
     async def change_password(self, account_id: str, current: bytes, new: NewPassword) -> Account:
         """Replace the password, keeping the private key; return the account in its new epoch: all sessions have ended.
 
-        Raises: UnauthenticatedError("credentials_wrong"), ExhaustedError("too_many_attempts"), InvalidError,
+        Raises: UnauthenticatedError("bad_proof"), ExhaustedError("too_many_attempts"), InvalidError,
         NotFoundError("account_not_found"), ConflictError("account_changed").
         """
         _check_password(new)
@@ -89,11 +89,11 @@ class Access:
     async def start_recovery(self, text: str, authentication_key: bytes) -> tuple[bytes, str]:
         """Return the private key as wrapped under the recovery code, and its fingerprint.
 
-        Raises: UnauthenticatedError("recovery_wrong") also where no code was ever made, ExhaustedError, InvalidError.
+        Raises: UnauthenticatedError("bad_proof") also where no code was ever made, ExhaustedError, InvalidError.
         """
         account = await self._proven(text, Purpose.RECOVERY, authentication_key)
         if account.recovery is None:
-            raise UnauthenticatedError("recovery_wrong")
+            raise UnauthenticatedError("bad_proof")
         return account.recovery.wrapped_private_key, self._keys.vault.identity(account).fingerprint
 
     async def complete_recovery(self, text: str, authentication_key: bytes, new: NewPassword) -> Account:
@@ -111,7 +111,7 @@ class Access:
             account_id = account.account_id if account else self._decoy_id(key)
             verifier = _verifier(account, purpose)
             if not self._keys.verifiers.matches(account_id, purpose, verifier, proof) or account is None:
-                raise UnauthenticatedError(_WRONG[purpose])
+                raise UnauthenticatedError(_WRONG)
         return account
 
     async def _confirmed(self, account_id: str, proof: bytes) -> Account:
@@ -121,7 +121,7 @@ class Access:
             if account is None:
                 raise NotFoundError("account_not_found")
             if not self._keys.verifiers.matches(account_id, Purpose.PASSWORD, account.verifier, proof):
-                raise UnauthenticatedError(_WRONG[Purpose.PASSWORD])
+                raise UnauthenticatedError(_WRONG)
         return account
 
     async def _find(self, address: Address) -> Account | None:
@@ -141,7 +141,7 @@ class Access:
         return PasswordChange(new.kdf, verifier, new.wrapped_private_key)
 
 
-_WRONG = {Purpose.PASSWORD: "credentials_wrong", Purpose.RECOVERY: "recovery_wrong"}
+_WRONG = "bad_proof"
 
 
 def _verifier(account: Account | None, purpose: Purpose) -> Verifier | None:

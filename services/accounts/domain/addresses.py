@@ -65,7 +65,11 @@ def parse_address(text: str) -> Address:
     local, at, domain = text.rpartition("@")
     if not at:
         raise InvalidError("address_invalid")
-    address = Address(_canonical_local(local), domain.lower() if _LITERAL.match(domain) else canonical_domain(domain))
+    try:
+        host = domain.lower() if _LITERAL.match(domain) else canonical_domain(domain)
+    except InvalidError as error:
+        raise InvalidError("address_invalid") from error
+    address = Address(_canonical_local(local), host)
     if len(address.text.encode()) > MAX_ADDRESS_OCTETS:
         raise InvalidError("address_invalid")
     return address

@@ -50,7 +50,7 @@ async def test_the_right_password_signs_in_under_any_spelling(platform: Platform
 @pytest.mark.parametrize("given", [ADA, "nobody@sealpost.test", "x@public.sealpost.test", "x@elsewhere.example"])
 async def test_a_wrong_password_and_an_unknown_address_get_one_answer(platform: Platform, given: str) -> None:
     await platform.sign_up(make_wish())
-    with refused(UnauthenticatedError, "credentials_wrong") as error:
+    with refused(UnauthenticatedError, "bad_proof") as error:
         await platform.graph.access.sign_in(given, WRONG)
     assert error.value.retry_after is None
 
@@ -118,7 +118,7 @@ def test_a_check_is_one_digest_with_or_without_a_verifier(known: bool) -> None:
 async def test_an_account_without_recovery_looks_like_none(platform: Platform) -> None:
     await platform.sign_up(make_wish())
     for address in (ADA, "nobody@sealpost.test"):
-        with refused(UnauthenticatedError, "recovery_wrong"):
+        with refused(UnauthenticatedError, "bad_proof"):
             await platform.graph.access.start_recovery(address, WRONG)
 
 
@@ -127,7 +127,7 @@ async def test_guessing_ends_for_known_and_unknown_addresses_alike(platform: Pla
     wish = make_wish()
     await platform.sign_up(wish)
     for _ in range(20):
-        with refused(UnauthenticatedError, "credentials_wrong"):
+        with refused(UnauthenticatedError, "bad_proof"):
             await platform.graph.access.sign_in(given, secrets.token_bytes(32))
     with refused(ExhaustedError, "too_many_attempts") as error:
         await platform.graph.access.sign_in(given, wish.authentication_key)
@@ -150,7 +150,7 @@ async def test_a_new_password_replaces_the_old_one_and_keeps_the_private_key(pla
     wish, new = make_wish(), new_password()
     ada = await platform.sign_up(wish)
     await platform.graph.access.change_password(ada.account_id, wish.authentication_key, new)
-    with refused(UnauthenticatedError, "credentials_wrong"):
+    with refused(UnauthenticatedError, "bad_proof"):
         await platform.graph.access.sign_in(ADA, wish.authentication_key)
     changed = await platform.graph.access.sign_in(ADA, new.authentication_key)
     assert changed.wrapped_private_key == new.wrapped_private_key
@@ -161,7 +161,7 @@ async def test_a_new_password_replaces_the_old_one_and_keeps_the_private_key(pla
 async def test_a_password_is_changed_by_whoever_knows_it(platform: Platform) -> None:
     ada = await platform.sign_up(make_wish())
     for _ in range(20):
-        with refused(UnauthenticatedError, "credentials_wrong"):
+        with refused(UnauthenticatedError, "bad_proof"):
             await platform.graph.access.change_password(ada.account_id, secrets.token_bytes(32), new_password())
     with refused(ExhaustedError, "too_many_attempts"):
         await platform.graph.access.set_recovery(ada.account_id, secrets.token_bytes(32), None)
@@ -213,7 +213,7 @@ async def test_a_recovery_code_brings_the_private_key_back_and_sets_a_password(p
     done = await platform.again().graph.access.complete_recovery(ADA, recovery.authentication_key, new)
     assert done.account_id == ada.account_id
     assert done.epoch == ada.epoch + 1
-    with refused(UnauthenticatedError, "credentials_wrong"):
+    with refused(UnauthenticatedError, "bad_proof"):
         await platform.graph.access.sign_in(ADA, wish.authentication_key)
     assert (await platform.graph.access.sign_in(ADA, new.authentication_key)).recovery == done.recovery
     assert (await platform.graph.access.start_recovery(ADA, recovery.authentication_key))[0] == wrapped
@@ -223,9 +223,9 @@ async def test_a_password_is_no_recovery_code_nor_the_reverse(platform: Platform
     recovery = make_recovery()
     wish = make_wish(recovery=recovery)
     await platform.sign_up(wish)
-    with refused(UnauthenticatedError, "recovery_wrong"):
+    with refused(UnauthenticatedError, "bad_proof"):
         await platform.graph.access.complete_recovery(ADA, wish.authentication_key, new_password())
-    with refused(UnauthenticatedError, "credentials_wrong"):
+    with refused(UnauthenticatedError, "bad_proof"):
         await platform.graph.access.sign_in(ADA, recovery.authentication_key)
 
 
@@ -237,10 +237,10 @@ async def test_recovery_is_switched_on_replaced_and_off(platform: Platform) -> N
     await access.set_recovery(ada.account_id, wish.authentication_key, first)
     assert (await access.start_recovery(ADA, first.authentication_key))[0] == first.wrapped_private_key
     await access.set_recovery(ada.account_id, wish.authentication_key, second)
-    with refused(UnauthenticatedError, "recovery_wrong"):
+    with refused(UnauthenticatedError, "bad_proof"):
         await access.start_recovery(ADA, first.authentication_key)
     await access.set_recovery(ada.account_id, wish.authentication_key, None)
-    with refused(UnauthenticatedError, "recovery_wrong"):
+    with refused(UnauthenticatedError, "bad_proof"):
         await access.start_recovery(ADA, second.authentication_key)
     with refused(InvalidError, "wrapped_private_key"):
         await access.set_recovery(ada.account_id, wish.authentication_key, replace(first, wrapped_private_key=b"x"))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from libs.runtime.errors import InvalidError
 from services.accounts.domain.addresses import Address, canonical_domain, may_be_signed_up, parse_address
+from tests.unit.accounts.support import refused
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_spellings_of_one_mailbox_become_one_text(given: str, canonical: str) ->
     ],
 )
 def test_what_no_mailbox_can_have_is_refused(given: str) -> None:
-    with pytest.raises(InvalidError):
+    with refused(InvalidError, "address_invalid"):
         parse_address(given)
 
 

@@ -16,7 +16,7 @@ def attempts(clock: ManualClock) -> Attempts:
 
 def wrong(attempts: Attempts, account: str, proof: bytes) -> None:
     with pytest.raises(UnauthenticatedError), attempts.attempt(account, proof):
-        raise UnauthenticatedError("credentials_wrong")
+        raise UnauthenticatedError("bad_proof")
 
 
 def test_wrong_proofs_run_out_and_come_back_with_the_next_window(attempts: Attempts, clock: ManualClock) -> None:
@@ -68,7 +68,7 @@ async def test_guesses_at_the_same_moment_are_counted_before_they_are_checked(at
         with attempts.attempt("ada", b"%d" % number):
             reached += 1
             await asyncio.sleep(0)
-            raise UnauthenticatedError("credentials_wrong")
+            raise UnauthenticatedError("bad_proof")
 
     results = await asyncio.gather(*(guess(number) for number in range(100)), return_exceptions=True)
     assert reached == 4

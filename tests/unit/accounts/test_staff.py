@@ -185,7 +185,7 @@ async def test_a_crash_while_closing_lets_nobody_in_and_is_finished_by_closing_a
     dying.store.after = die_at(write)
     with pytest.raises(Crash):
         await dying.graph.staff.close_account(ADA)
-    with refused(UnauthenticatedError, "credentials_wrong"):
+    with refused(UnauthenticatedError, "bad_proof"):
         await platform.graph.access.sign_in(ADA, wish.authentication_key)
     if write > 1:
         with refused(UnauthenticatedError, "session_invalid"):
