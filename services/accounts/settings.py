@@ -34,7 +34,9 @@ class Settings(CommonSettings):
 
     member_quota_bytes: int = setting(_GIB, low=0, help="size of a member's mailbox in bytes; 0: no limit")
     member_quota_messages: int = setting(100_000, low=0, help="mails in a member's mailbox; 0: no limit")
-    public_quota_bytes: int = setting(256 * 1024**2, low=0, help="size of a public inbox in bytes; 0: no limit")
+    public_quota_bytes: int = setting(
+        0, low=0, help="size of a public inbox in bytes; 0: no limit but public_keep_newest, and no counter to keep"
+    )
     public_keep_newest: int = setting(6, low=1, high=1000, help="mails kept in a public inbox, the newest ones")
     public_retention: timedelta = setting(
         timedelta(days=4), low=60, high=90 * _DAY, help="life of a mail in a public inbox, in seconds"

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from libs.runtime.errors import InvalidError
+from libs.runtime.errors import ConflictError, DeniedError, ExhaustedError, InvalidError
 from libs.runtime.ids import new_id
 from protos.accounts.v1 import accounts_pb2
 from protos.crypto.v1 import crypto_pb2
@@ -52,13 +52,21 @@ async def sign_up(given: models.SignUpIn, request: Request, response: Response) 
             ),
             timeout=peers.timeout,
         )
-    except Exception:
-        gone = crypto_pb2.DeleteCertificateRequest(account_id=account_id)
-        await peers.crypto.DeleteCertificate(gone, timeout=peers.timeout)
+    except (ConflictError, DeniedError, ExhaustedError, InvalidError):
+        # Refused for certain. After a deadline the account may exist, and needs its certificate.
+        await _delete_certificate(peers, account_id)
         raise
+    if signed.account.account_id != account_id:
+        # The repetition of a sign-up that had gone through: the account has the first id.
+        await _delete_certificate(peers, account_id)
     await _list_in_directory(peers, signed.account, given.certificate)
     set_session(response, signed.session_token)
     return translate.account(signed.account)
+
+
+async def _delete_certificate(peers: Peers, account_id: str) -> None:
+    gone = crypto_pb2.DeleteCertificateRequest(account_id=account_id)
+    await peers.crypto.DeleteCertificate(gone, timeout=peers.timeout)
 
 
 async def _list_in_directory(peers: Peers, account: accounts_pb2.Account, certificate: bytes) -> None:

@@ -59,8 +59,8 @@ def session(found: accounts_pb2.Session, current: str) -> models.Session:
     """Translate a session; `current` is the id of the one that asks."""
     return models.Session(
         id=found.session_id,
-        created=at(found.created_hour * 3600),
-        last_used=at(found.last_used_hour * 3600),
+        created=at(found.created_hour),
+        last_used=at(found.last_used_hour),
         current=found.session_id == current,
     )
 

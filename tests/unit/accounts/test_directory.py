@@ -41,7 +41,7 @@ async def test_any_public_address_is_its_own_inbox(platform: Platform) -> None:
     assert [route.status for route in routes] == [Status.OK] * 4
     assert [route.account_id for route in routes] == [""] * 4
     assert {route.profile for route in routes} == {Profile.PUBLIC}
-    assert routes[0].limits == Limits(quota_bytes=256 * 1024**2, keep_newest=6, retention_seconds=4 * 86400)
+    assert routes[0].limits == Limits(quota_bytes=0, keep_newest=6, retention_seconds=4 * 86400)
     mailboxes = [route.mailbox_id for route in routes]
     assert all(re.fullmatch("[0-9a-f]{32}", mailbox) for mailbox in mailboxes)
     assert len(set(mailboxes)) == 3

@@ -33,6 +33,8 @@ class FakeAccounts:
 
     taken: set[str] = field(default_factory=set)
     signed_out: list[str] = field(default_factory=list)
+    sign_up_error: Exception | None = None
+    earlier_id: str = ""
 
     async def Resolve(self, request: accounts_pb2.ResolveRequest, timeout: float) -> accounts_pb2.ResolveResponse:
         return accounts_pb2.ResolveResponse(routes=[self._route(address) for address in request.addresses])
@@ -66,8 +68,18 @@ class FakeAccounts:
     async def SignUp(self, request: accounts_pb2.SignUpRequest, timeout: float) -> accounts_pb2.SignInResponse:
         if request.address in self.taken:
             raise ConflictError("address_taken")
+        if self.sign_up_error is not None:
+            raise self.sign_up_error
         self.taken.add(request.address)
-        return accounts_pb2.SignInResponse(session_token=TOKEN, account=_account(request.account_id, request.address))
+        return accounts_pb2.SignInResponse(
+            session_token=TOKEN, account=_account(self.earlier_id or request.account_id, request.address)
+        )
+
+    async def ListSessions(
+        self, request: accounts_pb2.ListSessionsRequest, timeout: float
+    ) -> accounts_pb2.ListSessionsResponse:
+        session = accounts_pb2.Session(session_id="s1", created_hour=1_800_000_000, last_used_hour=1_800_003_600)
+        return accounts_pb2.ListSessionsResponse(sessions=[session])
 
     async def SignIn(self, request: accounts_pb2.SignInRequest, timeout: float) -> accounts_pb2.SignInResponse:
         if request.authentication_key != b"k" * 32:

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from libs.runtime.errors import UnavailableError
 from services.gateway.wkd import hash_of
 from tests.unit.gateway.fakes import Gateway
 
@@ -106,3 +107,23 @@ async def test_an_api_key_does_what_its_scopes_say(site: Gateway) -> None:
     assert (await site.client.get("/v1/sessions", headers=bearer)).status_code == 401
     assert (await site.client.get("/v1/messages", headers={"authorization": "Bearer no"})).status_code == 401
     assert (await site.client.get("/v1/messages", headers={"authorization": "Basic eDp5"})).status_code == 401
+
+
+async def test_an_unclear_answer_leaves_the_certificate_of_an_account_that_may_exist(site: Gateway) -> None:
+    site.accounts.sign_up_error = UnavailableError("deadline")
+    assert (await site.client.post("/v1/accounts", json=SIGN_UP)).status_code == 503
+    assert len(site.crypto.certificates) == 1
+
+
+async def test_a_repeated_sign_up_keeps_the_first_id_only(site: Gateway) -> None:
+    site.accounts.earlier_id = "e" * 32
+    answer = await site.client.post("/v1/accounts", json=SIGN_UP)
+    assert answer.json()["account"]["id"] == "e" * 32
+    assert set(site.crypto.certificates) == {"e" * 32}
+
+
+async def test_sessions_are_told_to_the_hour(site: Gateway) -> None:
+    site.sign_in()
+    (session,) = (await site.client.get("/v1/sessions")).json()["sessions"]
+    expected = {"id": "s1", "created": "2027-01-15T08:00:00Z", "last_used": "2027-01-15T09:00:00Z", "current": True}
+    assert session == expected

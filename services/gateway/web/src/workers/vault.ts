@@ -42,15 +42,14 @@ const handlers = {
     const made = await generate(address);
     held = { key: await readSecretKey(made.secretKey), fingerprint: made.fingerprint };
     const wrapped = await wrapPrivateKey(wrapKey, made.secretKey, made.fingerprint);
-    made.secretKey.fill(0);
     return { certificate: made.certificate, fingerprint: made.fingerprint, wrapped };
   },
 
   /** Opens the wrapped key and keeps it. */
   async unlock(request: { wrapKey: Bytes; wrapped: Bytes; fingerprint: string }): Promise<null> {
     const secret = await unwrapPrivateKey(request.wrapKey, request.wrapped, request.fingerprint);
+    // The bytes are not wiped here: the key that is read refers to them, and both end with the worker.
     const key = await readSecretKey(secret);
-    secret.fill(0);
     if (key.getFingerprint() !== request.fingerprint.toLowerCase()) throw new Locked();
     held = { key, fingerprint: key.getFingerprint() };
     return null;
