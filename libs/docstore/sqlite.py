@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ from libs.docstore.opening import Opening
 from libs.docstore.sqlite_query import delete_statements, find_statement
 from libs.docstore.sqlite_reads import Readers
 from libs.docstore.sqlite_schema import create_file, migrate, table_name
-from libs.docstore.sqlite_writer import Answer, ClearJob, CompactJob, DeleteJob, Job, WriteJob, Writer
+from libs.docstore.sqlite_writer import Answer, ClearJob, DeleteJob, EmptyLogJob, Job, ShrinkJob, WriteJob, Writer
 from libs.docstore.store import (
     Collection,
     Document,
@@ -37,6 +38,9 @@ from libs.runtime.errors import InternalError, SealpostError, UnavailableError
 
 _DELETE_PIECE = 250
 """Documents deleted in one transaction: short enough (about 10 ms) that writes in between do not notice."""
+
+
+_SWITCH_SECONDS = 0.0002
 
 
 class SqliteStore:
@@ -63,6 +67,9 @@ class SqliteStore:
     @classmethod
     async def _opened(cls, path: Path, collections: Sequence[Collection], bounds: Bounds | None) -> SqliteStore:
         check_collections(collections)
+        # SQLite's threads take the interpreter lock for many short moments. With the default of 5 ms a busy event loop
+        # keeps it from them so long that a commit of 2 ms takes a second.
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
 
         def prepare_file() -> tuple[Path, Writer]:
             file = path / "store.db" if path.is_dir() else path
@@ -174,8 +181,10 @@ class SqliteStore:
             await self._committer.submit(ClearJob(tuple(events)), 1, 300 * len(events))
 
     async def compact(self) -> None:
-        """See Store: shrinks the file and truncates the write-ahead log."""
-        await self._committer.submit(CompactJob(), 1, 0)
+        """See Store: gives free pages back, a few at a time, and cuts the write-ahead log to nothing."""
+        while await self._committer.submit(ShrinkJob(), 1, 0):
+            pass
+        await self._committer.submit(EmptyLogJob(), 1, 0)
 
     async def close(self) -> None:
         """See Store."""

@@ -134,7 +134,8 @@ def _decide(work: _Work, prepared: Prepared) -> Written | Exception:
     work.changed[place] = None
     if state is None:
         work.dropped.append(place)
-        work.events = [event for event in work.events if event[:2] != place]
+        if work.events:
+            work.events = [event for event in work.events if event[:2] != place]
         return Written(stored.version if stored else 0)
     work.events += [(*place, event.event_id, event.subject, event.payload) for event in prepared.events]
     wants_body = isinstance(prepared.operation, Increment)

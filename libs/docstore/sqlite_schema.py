@@ -22,11 +22,18 @@ FORMAT = 1
 _APPLICATION_ID = 0x5EA1_0057
 _BUSY_SECONDS = 5.0
 
+LOG_BYTES = 4 * 1024 * 1024
+"""The write-ahead log is moved into the file when it is longer, and cut back to this when it begins anew."""
+
 
 def create_file(path: Path) -> None:
     """Make the file (0600) and its directory (0700) where absent, and make their names durable."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if path.exists():
+        # Not opened: closing any descriptor of the file would drop the locks that this process holds on it.
+        path.chmod(0o600)
+        return
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
@@ -44,6 +51,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         "secure_delete = ON",
         "foreign_keys = OFF",
         "wal_autocheckpoint = 0",
+        f"journal_size_limit = {LOG_BYTES}",
         "cache_size = -32768",
         "temp_store = MEMORY",
     ):
@@ -54,6 +62,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open a connection that sees what is committed and cannot write."""
     connection = _connect(path)
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # attaches to the log's index
     for pragma in ("query_only = ON", "wal_autocheckpoint = 0", "cache_size = -8192", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection

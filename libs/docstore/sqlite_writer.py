@@ -3,7 +3,11 @@
 After a failed fsync nobody knows which pages reached the disk, nor what SQLite believes about them. So every error of
 the engine fails the whole group, closes the connection and opens another, which must empty the write-ahead log into
 the file before anything else is accepted: a commit that was reported as failed must not come back from the log after a
-crash. Until that succeeds every write is refused, and each new attempt waits a little longer.
+crash. Until that succeeds every write is refused, and each new attempt waits a little longer. Meanwhile a second
+connection, which does nothing, keeps the log's index alive: without it the next one would rebuild the index from the
+log, failed commit included.
+
+A full disk and a lock held elsewhere leave no such doubt: the transaction is rolled back, the connection goes on.
 """
 
 from __future__ import annotations
@@ -19,14 +23,15 @@ from typing import TypeAlias, TypeVar
 from libs.docstore.changes import Prepared
 from libs.docstore.sqlite_batch import apply_batch
 from libs.docstore.sqlite_query import Statement
-from libs.docstore.sqlite_schema import connect_writer
+from libs.docstore.sqlite_schema import LOG_BYTES, connect_reader, connect_writer
 from libs.docstore.store import PendingEvent, Written
 from libs.runtime.errors import UnavailableError
 
 T = TypeVar("T")
 
-_CHECKPOINT_BYTES = 4 * 1024 * 1024
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_VACUUM_PAGES = 1000
+_HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,16 @@ class ClearJob:
 
 
 @dataclass(frozen=True)
-class CompactJob:
-    """Leave nothing of deleted documents in the files."""
+class ShrinkJob:
+    """Give some free pages back; answers how many are left."""
 
 
-Job: TypeAlias = WriteJob | DeleteJob | ClearJob | CompactJob
+@dataclass(frozen=True)
+class EmptyLogJob:
+    """Move the write-ahead log into the file and cut it to nothing."""
+
+
+Job: TypeAlias = WriteJob | DeleteJob | ClearJob | ShrinkJob | EmptyLogJob
 Answer: TypeAlias = "list[Written | Exception] | int | None"
 
 
@@ -69,6 +79,7 @@ class Writer:
         self._wal = path.with_name(path.name + "-wal")
         self._monotonic = monotonic
         self.connection: sqlite3.Connection | None = connect_writer(path)
+        self._keeper = connect_reader(path)
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
 
@@ -88,13 +99,14 @@ class Writer:
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file once it is long; called when nobody waits for an answer."""
         try:
-            if self.connection is not None and self._wal.stat().st_size > _CHECKPOINT_BYTES:
+            if self.connection is not None and self._wal.stat().st_size > LOG_BYTES:
                 self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        except (sqlite3.Error, OSError):
-            self._give_up()
+        except (sqlite3.Error, OSError) as error:
+            self._after(error)
 
     def close(self) -> None:
-        """Close the connection; the last one to close empties the log."""
+        """Close the connections; the last one to close empties the log."""
+        self._keeper.close()
         if self.connection is not None:
             self.connection.close()
             self.connection = None
@@ -103,7 +115,7 @@ class Writer:
         try:
             return self._apply(self._recovered(), jobs)
         except (sqlite3.Error, OSError) as error:
-            self._give_up()
+            self._after(error)
             return [_unavailable(error) for _ in jobs]
 
     def _apply(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Answer | Exception]:
@@ -114,10 +126,12 @@ class Writer:
             return [[next(results) for _ in group] for group in groups]
         if isinstance(first, DeleteJob):
             return [_delete(connection, first)]
+        if isinstance(first, ShrinkJob):
+            return [_shrink(connection)]
         if isinstance(first, ClearJob):
             _clear(connection, first.events)
         else:
-            _compact(connection)
+            _empty_log(connection)
         return [None]
 
     def _recovered(self) -> sqlite3.Connection:
@@ -134,6 +148,12 @@ class Writer:
         self.connection = connection
         self._pause = _FIRST_PAUSE
         return connection
+
+    def _after(self, error: Exception) -> None:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code in _HARMLESS and self.connection is not None and not self.connection.in_transaction:
+            return
+        self._give_up()
 
     def _give_up(self) -> None:
         if self.connection is not None:
@@ -155,12 +175,15 @@ def _unavailable(cause: Exception) -> UnavailableError:
 def _empty_log(connection: sqlite3.Connection) -> None:
     (busy, *_rest) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
-        raise sqlite3.OperationalError("a reader holds the log")
+        error = sqlite3.OperationalError("a reader holds the log")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
 
 
-def _compact(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA incremental_vacuum").fetchall()
-    _empty_log(connection)
+def _shrink(connection: sqlite3.Connection) -> int:
+    connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+    (left,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return int(left)
 
 
 def _delete(connection: sqlite3.Connection, job: DeleteJob) -> int:
