@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import prometheus_client
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from libs.telemetry import mode
@@ -137,9 +137,29 @@ def histogram(
     return _declare(name, shape, lambda: Histogram(_histogram(name, help, labels, buckets), labels))
 
 
+class _Shown(CollectorRegistry):
+    """What the exposition is made from: the registry, seen through `show`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view: Callable[[Iterable[Metric]], Iterable[Metric]] = lambda families: families
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the families to be shown."""
+        return self.view(REGISTRY.collect())
+
+
+_shown = _Shown()
+
+
+def show(view: Callable[[Iterable[Metric]], Iterable[Metric]]) -> None:
+    """Let `view` turn the families of this process into those that are shown: a parent adds those of its workers."""
+    _shown.view = view
+
+
 def render() -> tuple[bytes, str]:
     """Return the exposition of all metrics and its content type."""
-    return prometheus_client.generate_latest(REGISTRY), prometheus_client.CONTENT_TYPE_LATEST
+    return prometheus_client.generate_latest(_shown), prometheus_client.CONTENT_TYPE_LATEST
 
 
 def add_process_metrics() -> None:

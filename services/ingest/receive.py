@@ -78,7 +78,8 @@ class Inbound:
                     delivery_id = new_id()
                     fields = trace.compose(mail, verdict, self._hostname, delivery_id, now)
                     body = trace.assemble(letter, fields, forged)
-                    letter, mail.content = Letter(bytearray()), bytearray()
+                    del letter
+                    mail.content = bytearray()
                     plain = [(one, envelope.finish(draft, one.address, verdict)) for one in recipients]
                     copies = await self._seal_all(plain, body, now, large)
                     await self._storage.append(Delivery(delivery_id, copies))
