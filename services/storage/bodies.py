@@ -16,7 +16,8 @@ message goes and to now afterwards, so that a crash in between is swept all the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
@@ -79,14 +80,15 @@ class Bodies:
 
         Raises: InvalidError("body_too_large" | "body"), UnavailableError.
         """
-        body_id, size, number = new_id(), 0, 0
+        body_id, size, position = new_id(), 0, 0
         record = _record(body_id, message_key, unix_seconds(self._clock) + ORPHAN_SECONDS)
         await self._store.write(record)
         try:
-            async for data in self._rechunked(blocks):
-                await self._store.write(_chunk(body_id, number, data))
-                size += len(data)
-                number += 1
+            async with aclosing(self._rechunked(blocks)) as chunks:
+                async for data in chunks:
+                    await self._store.write(_chunk(body_id, position, data))
+                    size += len(data)
+                    position += 1
             if not size:
                 raise InvalidError("body")
             due = unix_seconds(self._clock) + ORPHAN_SECONDS
@@ -96,7 +98,7 @@ class Bodies:
             raise
         return size
 
-    async def _rechunked(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _rechunked(self, blocks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         buffer, size = bytearray(), 0
         async for block in blocks:
             size += len(block)

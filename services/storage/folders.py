@@ -4,7 +4,7 @@ All of them together are at most 200 KiB and change rarely, so one document keep
 
 Deleting a folder takes its name away first, so that nothing new is moved into it, then moves what it holds to the inbox
 in bounded pieces. What is left over - a large folder, a crash, a mail that was under way into it - is moved by `sweep`,
-which forgets the folder only when it has stayed empty for longer than any operation takes.
+which comes when whatever was under way at the deletion has ended, and forgets the folder when it finds it empty.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Folders:
             if document is None or names.pop(folder_id, None) is None:
                 raise NotFoundError("folder")
             now = unix_seconds(self._clock)
-            closing = {**mapping(document.body, "closing"), folder_id: now}
+            closing: list[Value] = [*_closing(document), folder_id]
             fields: dict[str, Value] = {"names": {**names}, "closing": closing, "work_at": now + CLOSING_SECONDS}
             if await self._save(mailbox_id, document, fields):
                 return
@@ -154,16 +154,9 @@ class Folders:
         return len(due)
 
     async def _go_on(self, document: Document) -> None:
-        now = unix_seconds(self._clock)
-        closing = dict(mapping(document.body, "closing"))
-        pause = OPERATION_SECONDS
-        for folder_id, since in list(closing.items()):
-            if await self._empty(document.key, folder_id):
-                pause = 0
-            elif now - cast(int, since) >= CLOSING_SECONDS:
-                del closing[folder_id]
+        closing: list[Value] = [one for one in _closing(document) if await self._empty(document.key, one)]
         if closing or _names(document):
-            work_at = now + pause if closing else None
+            work_at = unix_seconds(self._clock) if closing else None
             await self._save(document.key, document, {"closing": closing, "work_at": work_at})
         else:
             await self._forget(document)
@@ -176,6 +169,10 @@ class Folders:
         except SealpostError as error:
             if not isinstance(error, ConflictError | NotFoundError):
                 raise
+
+
+def _closing(document: Document) -> list[str]:
+    return cast("list[str]", document.body.get("closing") or [])
 
 
 def _names(document: Document | None) -> Mapping[str, bytes]:

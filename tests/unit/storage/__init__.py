@@ -1,0 +1,1 @@
+"""Tests of services/storage, on a SQLite store in a temporary directory."""
