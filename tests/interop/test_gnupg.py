@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from libs.client import keys
 from libs.client.openpgp import GeneratedKey, KeyMaterial, build_key
 from libs.runtime.clock import SystemClock, unix_seconds
 from libs.runtime.errors import InvalidError
@@ -114,6 +115,13 @@ def test_a_generated_key_signs_in_gnupg_and_shows_its_address(gpg: Gpg) -> None:
     assert gpg.fingerprint() == key.fingerprint
     signed = gpg.run("--sign", given=b"note")
     assert gpg.run("--verify", "--output", "-", given=signed) == b"note"
+
+
+def test_an_exported_key_opens_mail_in_gnupg(gpg: Gpg) -> None:
+    key = keys.generate("ada@sealpost.test", NOW)
+    text = keys.PrivateKey(key.secret, key.fingerprint).armoured()
+    gpg.run("--import", given=text.encode())
+    assert gpg.decrypt(seal_to(accept(key.certificate, ADA, NOW), MAIL)) == MAIL
 
 
 def leading_zeros(count: int) -> GeneratedKey:
