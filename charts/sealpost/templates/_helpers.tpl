@@ -1,0 +1,161 @@
+{{/* Names and labels. */}}
+{{- define "sealpost.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sealpost.selector" -}}
+app.kubernetes.io/name: sealpost
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .name }}
+{{- end -}}
+
+{{- define "sealpost.labels" -}}
+{{ include "sealpost.selector" . }}
+app.kubernetes.io/part-of: sealpost
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end -}}
+
+{{/* Names that a service answers to inside the cluster: its identity first. */}}
+{{- define "sealpost.hosts" -}}
+{{- $base := printf "%s-%s" (include "sealpost.fullname" .root) .name -}}
+{{- $zone := printf "%s.svc.%s" .root.Release.Namespace .root.Values.clusterDomain -}}
+{{- $hosts := list (printf "%s.sealpost.internal" .name) $base (printf "%s.%s" $base $zone) "localhost" -}}
+{{- if has .name (list "nats" "mongodb") -}}
+{{- range $i := until 3 -}}
+{{- $hosts = append $hosts (printf "%s-%d.%s.%s" $base $i $base $zone) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $hosts -}}
+{{- end -}}
+
+{{/* Everybody with a certificate. */}}
+{{- define "sealpost.identities" -}}
+{{- $names := keys .Values.services | sortAlpha -}}
+{{- if .Values.nats.enabled }}{{ $names = append $names "nats" }}{{ end -}}
+{{- if .Values.mongodb.enabled }}{{ $names = append $names "mongodb" }}{{ end -}}
+{{- toJson $names -}}
+{{- end -}}
+
+{{- define "sealpost.callers" -}}
+{{- $name := .name -}}
+{{- $callers := list -}}
+{{- range $other, $service := .root.Values.services -}}
+{{- if has $name $service.calls }}{{ $callers = append $callers $other }}{{ end -}}
+{{- end -}}
+{{- toJson ($callers | sortAlpha) -}}
+{{- end -}}
+
+{{/* Whether a service talks to NATS: "yes" or nothing. */}}
+{{- define "sealpost.usesEvents" -}}
+{{- if or .publishes .listens .consumes }}yes{{ end -}}
+{{- end -}}
+
+{{- define "sealpost.natsSecret" -}}
+{{- .Values.nats.existingSecret | default (printf "%s-nats" (include "sealpost.fullname" .)) -}}
+{{- end -}}
+
+{{- define "sealpost.natsUrl" -}}
+{{- if .Values.nats.enabled -}}
+{{- $base := printf "%s-nats" (include "sealpost.fullname" .) -}}
+{{- range $i := until 3 -}}
+{{- if $i }},{{ end }}tls://{{ $base }}-{{ $i }}.{{ $base }}.{{ $.Release.Namespace }}.svc.{{ $.Values.clusterDomain }}:4222
+{{- end -}}
+{{- else -}}
+{{- required "nats.external.url is needed where nats.enabled is false" .Values.nats.external.url -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sealpost.mongodbSecret" -}}
+{{- .Values.mongodb.existingSecret | default (printf "%s-mongodb" (include "sealpost.fullname" .)) -}}
+{{- end -}}
+
+{{- define "sealpost.mongodbMembers" -}}
+{{- $base := printf "%s-mongodb" (include "sealpost.fullname" .) -}}
+{{- range $i := until 3 -}}
+{{- if $i }},{{ end }}{{ $base }}-{{ $i }}.{{ $base }}.{{ $.Release.Namespace }}.svc.{{ $.Values.clusterDomain }}:27017
+{{- end -}}
+{{- end -}}
+
+{{/* Pod security: the restricted standard, and nothing left out. */}}
+{{- define "sealpost.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "sealpost.containerSecurity" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Pods apart from each other, and where they may run. */}}
+{{- define "sealpost.placement" -}}
+topologySpreadConstraints:
+  {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  - maxSkew: 1
+    topologyKey: {{ $key }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "sealpost.selector" $ | nindent 8 }}
+  {{- end }}
+{{- with .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.nodeSelector }}
+nodeSelector: {{ toJson . }}
+{{- end }}
+{{- with .root.Values.tolerations }}
+tolerations: {{ toJson . }}
+{{- end }}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What an installation made before, or nothing: secrets that Helm makes stay what they are. */}}
+{{- define "sealpost.existing" -}}
+{{- $found := lookup "v1" "Secret" .root.Release.Namespace .name -}}
+{{- if $found }}{{ toJson $found }}{{ else }}{}{{ end -}}
+{{- end -}}
+
+{{/* One value of a secret (base64): the one there is, else the one given. */}}
+{{- define "sealpost.kept" -}}
+{{- $data := dig "data" (dict) .existing -}}
+{{- if hasKey $data .key }}{{ index $data .key }}{{ else }}{{ b64enc .fresh }}{{ end -}}
+{{- end -}}
+
+{{/* A peer of a NetworkPolicy: pods of this installation. */}}
+{{- define "sealpost.peer" -}}
+podSelector:
+  matchLabels:
+    {{- include "sealpost.selector" . | nindent 4 }}
+{{- end -}}
+
+{{/* Peers from the values: an empty list would mean everybody. */}}
+{{- define "sealpost.peers" -}}
+{{- if not .peers }}{{ fail (printf "%s is needed: it says where the traffic may go" .name) }}{{ end -}}
+{{- toYaml .peers -}}
+{{- end -}}
+
+{{/* A setting as text; numbers without an exponent. */}}
+{{- define "sealpost.text" -}}
+{{- if and (kindIs "float64" .) (eq (toString .) (toString (floor .))) }}{{ int64 . }}{{ else }}{{ toString . }}{{ end -}}
+{{- end -}}
