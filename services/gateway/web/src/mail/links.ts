@@ -40,7 +40,7 @@ const TOGETHER = [
   new Set(["Latin", "Han", "Hangul"]),
 ];
 // Letters of other alphabets that can be taken for Latin ones.
-const LOOK_ALIKE = /^[аеорсухіјѕһԁԛԝѵꜱɑɡɩοανικυρτχωγэтнмвкпгьճօսոցհյ0-9ʻ’-]+$/u;
+const LOOK_ALIKE = /^[аеорсухіјѕһӏԁԛԝѵꜱɑɡɩοανικυρτχωγэтнмвкпгьճօսոցհյ0-9ʻ’-]+$/u;
 
 /** Reads an address as found in a mail; null for what must not be a link. `text` is what the link shows. */
 export function readTarget(href: string, text = ""): Target | null {

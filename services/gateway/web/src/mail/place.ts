@@ -15,6 +15,7 @@ const PAPER = `
  blockquote { margin: 8px 0 8px 4px; padding-left: 12px; border-left: 3px solid #d8d4cc; }
  .sealpost-not-loaded { display: inline-block; min-width: 1em; padding: 2px 6px; border: 1px dashed #b9b3a7;
    border-radius: 4px; color: #6b665d; font-size: 12px; }
+ .sealpost-hidden { display: none !important; }
  .sealpost-mark { display: inline; margin: 0 3px; padding: 0 5px; border-radius: 4px; background: #fbe3df; color: #8c1d12;
    font: 600 12px/1.4 system-ui, sans-serif; letter-spacing: 0; white-space: nowrap; }
 `;
@@ -42,21 +43,36 @@ export function placeHtml(frame: HTMLIFrameElement, safe: SafeHtml, options: Pla
   });
   page.adoptedStyleSheets = sheets;
   const byElement = new Map(safe.links.map(({ element, target }) => [element as Element, target]));
-  for (const { element, target } of safe.links) arm(element, target);
+  const onClick = (event: Event) => intercept(event as MouseEvent, byElement, options);
+  const heard = listen(page, onClick);
+  for (const { element, target } of safe.links) arm(element, target, heard);
   page.body.replaceChildren(page.adoptNode(safe.fragment));
   for (const [element, declarations] of safe.styles) {
     for (const [property, value, priority] of declarations) element.style.setProperty(property, value, priority);
   }
-  const onClick = (event: MouseEvent) => intercept(event, byElement, options);
-  page.addEventListener("click", onClick);
-  page.addEventListener("auxclick", onClick);
   const alive = { current: true };
   for (const { element, contentId } of safe.embedded) void fillImage(element, contentId, options, alive);
   return { links: safe.links.map(({ target }) => target), release: () => void (alive.current = false) };
 }
 
-function arm(element: HTMLAnchorElement, target: Target): void {
-  element.setAttribute("href", target.url);
+/**
+ * Listens for clicks, and finds out whether this browser lets us: one that runs no listener at all in a frame without scripts
+ * (WebKit) would open links unasked, so there they lead to a page of ours that asks.
+ */
+function listen(page: Document, onClick: (event: Event) => void): boolean {
+  let heard = false;
+  const probe = () => void (heard = true);
+  page.addEventListener("sealpost-probe", probe, { once: true });
+  page.dispatchEvent(new Event("sealpost-probe"));
+  page.addEventListener("click", onClick);
+  page.addEventListener("auxclick", onClick);
+  return heard;
+}
+
+function arm(element: HTMLAnchorElement, target: Target, heard: boolean): void {
+  const asking = new URL("/leaving", location.origin);
+  asking.hash = encodeURIComponent(target.url);
+  element.setAttribute("href", heard ? target.url : asking.href);
   element.setAttribute("target", "_blank");
   element.setAttribute("rel", "noopener noreferrer nofollow");
   element.setAttribute("title", target.kind === "mail" ? target.host : `Opens ${target.host}`);

@@ -45,18 +45,36 @@ export function sanitizeHtml(html: string): SafeHtml {
   purify.addHook("uponSanitizeAttribute", (node, data) => {
     data.keepAttr = keepAttribute(node as HTMLElement, data.attrName, data.attrValue, found, inert);
   });
-  found.fragment = purify.sanitize(html, {
-    ALLOWED_TAGS: TAGS,
+  const whole = purify.sanitize(html, {
+    ALLOWED_TAGS: [...TAGS, "html", "head", "body"],
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_ARIA_ATTR: false,
     ALLOW_DATA_ATTR: false,
     ALLOWED_NAMESPACES: ["http://www.w3.org/1999/xhtml"],
     FORBID_CONTENTS: ["style", "script", "title", "template", "noscript", "svg", "math", "iframe", "object", "select"],
     KEEP_CONTENT: true,
+    // Style sheets of mails stand in the head, and colours on the body.
+    WHOLE_DOCUMENT: true,
     RETURN_DOM_FRAGMENT: true,
   });
+  found.fragment.append(bodyAsDivision(whole, found));
   found.sheet = sheets.map(allowedSheet).join("\n");
   return found;
+}
+
+/** The body becomes a division of the frame's own body, with what it was given. */
+function bodyAsDivision(whole: DocumentFragment, found: SafeHtml): HTMLElement {
+  const owner = whole.ownerDocument;
+  const division = owner.createElement("div");
+  const body = Array.from(whole.children).find((child) => child.localName === "body") as HTMLElement | undefined;
+  if (!body) return division;
+  division.className = body.className;
+  division.append(...body.childNodes);
+  const styles = found.styles.find(([element]) => element === body);
+  if (styles) styles[0] = division;
+  const colour = body.getAttribute("bgcolor");
+  if (colour) found.styles.unshift([division, parseStyleAttribute(owner, `background-color:${colour}`)]);
+  return division;
 }
 
 function countElement(node: Node, tag: string, found: SafeHtml, sheets: string[]): void {
@@ -89,7 +107,7 @@ function keepImage(node: HTMLElement, source: string, found: SafeHtml): boolean 
     found.embedded.push({ element: node as HTMLImageElement, contentId: contentIdOf(source) });
   } else {
     found.removed.remoteImages++;
-    node.setAttribute("class", "sealpost-not-loaded");
+    node.className = node.getAttribute("alt")?.trim() ? "sealpost-not-loaded" : "sealpost-hidden";
   }
   return false;
 }

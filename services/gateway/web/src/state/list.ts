@@ -1,0 +1,177 @@
+/**
+ * A list of messages, loaded page by page, newest first, shared by sealed mailboxes and public inboxes.
+ *
+ * Rows appear as soon as the server has named them; their envelopes follow in small batches, the visible ones first, so that
+ * opening a thousand of them never holds the page up. A row whose envelope does not open stays, and says so.
+ */
+import { signal } from "@preact/signals";
+import { ApiError } from "../api/http";
+import type { Page } from "../api/types";
+import type { Envelope } from "../mail/envelope";
+
+export interface Row {
+  id: string;
+  received: Date;
+  size: number;
+  folder: string;
+  flags: ReadonlySet<string>;
+  expires: Date | null;
+  /** undefined: not opened yet; null: cannot be opened */
+  envelope: Envelope | null | undefined;
+}
+
+export interface RawMessage {
+  id: string;
+  received: string;
+  size: number;
+  folder: string;
+  flags: string[];
+  expires: string | null;
+}
+
+export interface Source<M extends RawMessage> {
+  page(cursor: string | null, signal: AbortSignal): Promise<Page<M>>;
+  one(id: string): Promise<M>;
+  open(messages: M[]): Promise<(Envelope | null)[]>;
+}
+
+const BATCH = 10;
+const MOST_SINGLE = 5;
+const GATHER_MS = 250;
+
+export type ListState = "loading" | "ready" | "more" | "failed";
+
+export class MessageList<M extends RawMessage> {
+  readonly rows = signal<Row[]>([]);
+  readonly state = signal<ListState>("loading");
+  readonly error = signal<unknown>(null);
+  readonly complete = signal(false);
+  private cursor: string | null = null;
+  private abort = new AbortController();
+  private arrived = new Set<string>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly source: Source<M>) {}
+
+  /** Loads the first page again; rows beyond it are loaded when they are scrolled to. */
+  async load(quiet = false): Promise<void> {
+    this.abort.abort();
+    this.abort = new AbortController();
+    if (!quiet) this.state.value = "loading";
+    await this.fetch(null, this.abort.signal);
+  }
+
+  async more(): Promise<void> {
+    if (this.state.value !== "ready" || this.complete.value) return;
+    this.state.value = "more";
+    await this.fetch(this.cursor, this.abort.signal);
+  }
+
+  /** A message came: it is fetched alone, or, when many come, with the first page. */
+  arrive(id: string): void {
+    this.arrived.add(id);
+    this.timer ??= setTimeout(() => void this.fetchArrived(), GATHER_MS);
+  }
+
+  /** One message that may not be among the rows (an old link); null when there is none. */
+  async find(id: string): Promise<Row | null> {
+    try {
+      const message = await this.source.one(id);
+      const [envelope] = await this.source.open([message]);
+      return { ...rowOf(message), envelope: envelope ?? null };
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  patch(ids: ReadonlySet<string>, change: (row: Row) => Row): void {
+    this.rows.value = this.rows.value.map((row) => (ids.has(row.id) ? change(row) : row));
+  }
+
+  take(ids: ReadonlySet<string>): Row[] {
+    const taken = this.rows.value.filter((row) => ids.has(row.id));
+    this.rows.value = this.rows.value.filter((row) => !ids.has(row.id));
+    return taken;
+  }
+
+  putBack(rows: Row[]): void {
+    this.merge(rows);
+  }
+
+  close(): void {
+    this.abort.abort();
+    clearTimeout(this.timer);
+    this.rows.value = [];
+  }
+
+  private async fetch(cursor: string | null, signal: AbortSignal): Promise<void> {
+    try {
+      const page = await this.source.page(cursor, signal);
+      if (signal.aborted) return;
+      this.cursor = page.next_cursor || null;
+      this.complete.value = !page.next_cursor;
+      if (cursor === null) this.replaceWith(page.messages);
+      else this.merge(page.messages.map(rowOf));
+      this.state.value = "ready";
+      await this.openEnvelopes(page.messages, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.error.value = error;
+      this.state.value = "failed";
+    }
+  }
+
+  private replaceWith(messages: M[]): void {
+    const known = new Map(this.rows.value.map((row) => [row.id, row.envelope]));
+    this.rows.value = messages.map((message) => ({ ...rowOf(message), envelope: known.get(message.id) }));
+  }
+
+  private merge(added: Row[]): void {
+    const rows = new Map(this.rows.value.map((row) => [row.id, row]));
+    for (const row of added) rows.set(row.id, { ...row, envelope: row.envelope ?? rows.get(row.id)?.envelope });
+    this.rows.value = [...rows.values()].sort(newestFirst);
+  }
+
+  private async openEnvelopes(messages: M[], signal: AbortSignal): Promise<void> {
+    const known = new Set(this.rows.value.filter((row) => row.envelope !== undefined).map((row) => row.id));
+    const pending = messages.filter((message) => !known.has(message.id));
+    for (let at = 0; at < pending.length && !signal.aborted; at += BATCH) {
+      const batch = pending.slice(at, at + BATCH);
+      const envelopes = await this.source.open(batch);
+      if (signal.aborted) return;
+      const opened = new Map(batch.map((message, i) => [message.id, envelopes[i] ?? null]));
+      this.patch(new Set(opened.keys()), (row) => ({ ...row, envelope: opened.get(row.id) }));
+    }
+  }
+
+  private async fetchArrived(): Promise<void> {
+    this.timer = undefined;
+    const ids = [...this.arrived];
+    this.arrived.clear();
+    if (this.state.value === "loading") return;
+    if (ids.length > MOST_SINGLE) return this.load(true);
+    const { signal } = this.abort;
+    for (const id of ids) {
+      try {
+        const message = await this.source.one(id);
+        if (signal.aborted) return;
+        this.merge([rowOf(message)]);
+        await this.openEnvelopes([message], signal);
+      } catch (error) {
+        if (!(error instanceof ApiError && error.status === 404)) return this.load(true);
+      }
+    }
+  }
+}
+
+function rowOf(message: RawMessage): Row {
+  const { id, size, folder } = message;
+  const expires = message.expires ? new Date(message.expires) : null;
+  const flags = new Set(message.flags);
+  return { id, size, folder, flags, expires, received: new Date(message.received), envelope: undefined };
+}
+
+function newestFirst(a: Row, b: Row): number {
+  return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+}

@@ -1,0 +1,81 @@
+/** The frame of the plain pages: name on the left, ways in on the right, content in the middle, footer below. */
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import { session } from "../state/session";
+import { setTheme, theme } from "../state/theme";
+import { Logo } from "./icon";
+import { IconButton } from "./parts";
+
+export function useTitle(title: string): void {
+  useEffect(() => {
+    document.title = title ? `${title} · sealpost` : "sealpost";
+  }, [title]);
+}
+
+export function ThemeButton() {
+  const dark = theme.value === "dark" || (theme.value === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+  return (
+    <IconButton
+      icon={dark ? "sun" : "moon"}
+      label={dark ? "Use light colours" : "Use dark colours"}
+      onClick={() => setTheme(dark ? "light" : "dark")}
+    />
+  );
+}
+
+export function Brand() {
+  return (
+    <a class="brand" href="/" aria-label="sealpost, start page">
+      <Logo />
+      <span>sealpost</span>
+    </a>
+  );
+}
+
+interface FrameProps {
+  title?: string;
+  narrow?: boolean;
+  children: ComponentChildren;
+}
+
+export function Frame({ title = "", narrow = false, children }: FrameProps) {
+  useTitle(title);
+  return (
+    <div class="frame">
+      <header class="top">
+        <Brand />
+        <nav aria-label="Account">
+          <ThemeButton />
+          <WaysIn />
+        </nav>
+      </header>
+      <main id="content" class={narrow ? "narrow" : ""} tabIndex={-1}>
+        {children}
+      </main>
+      <footer class="bottom">
+        <p>One cookie while you are signed in. No trackers, nothing loaded from elsewhere.</p>
+      </footer>
+    </div>
+  );
+}
+
+function WaysIn() {
+  const kind = session.value.kind;
+  if (kind === "open" || kind === "locked") {
+    return (
+      <a class="button primary" href="/mail/inbox">
+        My mailbox
+      </a>
+    );
+  }
+  return (
+    <>
+      <a class="button quiet" href="/sign-in">
+        Sign in
+      </a>
+      <a class="button primary" href="/sign-up">
+        Sign up
+      </a>
+    </>
+  );
+}

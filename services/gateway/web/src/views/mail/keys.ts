@@ -1,0 +1,71 @@
+/** The keyboard of the mailbox: one table, read by the handler and by the help. */
+import { useEffect } from "preact/hooks";
+
+export interface KeyActions {
+  next(): void;
+  previous(): void;
+  open(): void;
+  back(): void;
+  archive(): void;
+  remove(): void;
+  unread(): void;
+  read(): void;
+  star(): void;
+  select(): void;
+  search(): void;
+  help(): void;
+  goInbox(): void;
+  goArchive(): void;
+}
+
+export const KEYS: { keys: string[]; does: keyof KeyActions; text: string }[] = [
+  { keys: ["j", "ArrowDown"], does: "next", text: "Next message" },
+  { keys: ["k", "ArrowUp"], does: "previous", text: "Message before" },
+  { keys: ["Enter", "o"], does: "open", text: "Open" },
+  { keys: ["u", "Escape"], does: "back", text: "Back to the list" },
+  { keys: ["e"], does: "archive", text: "Archive" },
+  { keys: ["#", "Delete"], does: "remove", text: "To the trash; in the trash: delete for good" },
+  { keys: ["I"], does: "read", text: "Mark as read" },
+  { keys: ["U"], does: "unread", text: "Mark as unread" },
+  { keys: ["s"], does: "star", text: "Star" },
+  { keys: ["x"], does: "select", text: "Select" },
+  { keys: ["/"], does: "search", text: "Search what is loaded" },
+  { keys: ["g i"], does: "goInbox", text: "Go to the inbox" },
+  { keys: ["g a"], does: "goArchive", text: "Go to the archive" },
+  { keys: ["?"], does: "help", text: "This help" },
+];
+
+const SEQUENCE_MS = 1_000;
+
+/** Which action a key stands for, after the key before it. */
+export function actionFor(key: string, before: string): keyof KeyActions | null {
+  const sequence = KEYS.find(({ keys }) => before !== "" && keys.includes(`${before} ${key}`));
+  return (sequence ?? KEYS.find(({ keys }) => keys.includes(key)))?.does ?? null;
+}
+
+export function useKeys(actions: KeyActions): void {
+  useEffect(() => {
+    let before = "";
+    let since = 0;
+    const onKey = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || takesText(event.target)) return;
+      if (document.querySelector("dialog[open]")) return;
+      if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.matches("a, button, summary")) return;
+      const recent = event.timeStamp - since < SEQUENCE_MS ? before : "";
+      const action = actionFor(event.key, recent);
+      before = event.key;
+      since = event.timeStamp;
+      if (!action) return;
+      event.preventDefault();
+      actions[action]();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  });
+}
+
+function takesText(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target instanceof HTMLInputElement) return !["checkbox", "radio", "button"].includes(target.type);
+  return target.isContentEditable || target.matches("textarea, select, pre, [role=menuitem]");
+}

@@ -1,0 +1,58 @@
+/** The head of the mailbox: folders on small screens, search, appearance, account. */
+import { asSentence } from "../../api/http";
+import { navigate } from "../../lib/router";
+import { live, search } from "../../state/mailbox";
+import { account, lock, signOut } from "../../state/session";
+import { toast } from "../../state/toast";
+import { Brand, ThemeButton } from "../../ui/frame";
+import { Icon } from "../../ui/icon";
+import { Menu } from "../../ui/menu";
+import { IconButton } from "../../ui/parts";
+
+export function leave(everywhere = false): void {
+  signOut(everywhere)
+    .then(() => toast("Signed out. The key is gone from this page."))
+    .catch((error: unknown) => toast(asSentence(error), { kind: "error" }))
+    .finally(() => navigate("/", { replace: true }));
+}
+
+export function MailTop({ onMenu, onHelp }: { onMenu?: () => void; onHelp?: () => void }) {
+  return (
+    <header class="top">
+      {onMenu && <IconButton icon="menu" label="Folders" class="only-narrow" onClick={onMenu} />}
+      <Brand />
+      {onMenu ? (
+        <search class="search">
+          <Icon name="search" size={18} />
+          <input
+            id="search"
+            type="search"
+            aria-label="Search what is loaded"
+            placeholder="Search what is loaded"
+            autocomplete="off"
+            value={search.value}
+            onInput={(event) => (search.value = event.currentTarget.value)}
+            onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+          />
+        </search>
+      ) : (
+        <span class="gap" />
+      )}
+      <nav aria-label="Page">
+        {!live.value && onMenu && <span class="live off">Reconnecting</span>}
+        {onHelp && <IconButton icon="keyboard" label="Keyboard (?)" class="only-wide" onClick={onHelp} />}
+        <ThemeButton />
+        <Menu
+          label="Account"
+          button={<Icon name="user" />}
+          head={<span class="address">{account.value?.address}</span>}
+          items={[
+            { icon: "settings", label: "Settings", run: () => navigate("/settings") },
+            { icon: "lock", label: "Lock", run: lock },
+            { icon: "signOut", label: "Sign out", run: () => leave() },
+          ]}
+        />
+      </nav>
+    </header>
+  );
+}

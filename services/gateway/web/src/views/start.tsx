@@ -1,0 +1,177 @@
+/** The start page: what this is, and a public inbox one word away. */
+import { useState } from "preact/hooks";
+import { duration } from "../lib/format";
+import { navigate } from "../lib/router";
+import { info, infoError, loadInfo } from "../state/info";
+import { session } from "../state/session";
+import { Frame } from "../ui/frame";
+import { Icon, type IconName } from "../ui/icon";
+import { Button, Notice } from "../ui/parts";
+import { asSentence } from "../api/http";
+import "../styles/start.css";
+
+const LETTERS = "abcdefghjkmnpqrstuvwxyz23456789";
+
+export function Start() {
+  return (
+    <Frame>
+      <section class="hero">
+        <h1>Mail that only its reader can open.</h1>
+        <p class="lead">
+          sealpost locks every message to its owner before it is first written to a disk. Or take a public inbox: no name, no
+          password, gone in days.
+        </p>
+      </section>
+      <div class="doors">
+        <PublicDoor />
+        <PrivateDoor />
+      </div>
+      <ul class="facts">
+        <Fact icon="lock" title="Sealed on arrival">
+          Messages are encrypted to your key before storage. Nobody who runs this server can open them.
+        </Fact>
+        <Fact icon="key" title="Your password stays here">
+          It never leaves your browser, so nobody can reset it, leak it, or hand it over.
+        </Fact>
+        <Fact icon="shield" title="Harmless by default">
+          No script, form or remote image in a message ever runs or loads.
+        </Fact>
+      </ul>
+    </Frame>
+  );
+}
+
+function PublicDoor() {
+  const [name, setName] = useState("");
+  const [wrong, setWrong] = useState("");
+  const domain = info.value?.public_domains[0] ?? "";
+  const open = (local: string) => {
+    if (local.trim() === "") return setWrong("Type any name: it becomes an inbox at once");
+    const address = local.includes("@") ? local.trim().toLowerCase() : `${local.trim().toLowerCase()}@${domain}`;
+    if (!/^[^\s@/]{1,64}@[^\s@/]+$/.test(address)) setWrong("Letters, digits, dots and hyphens, for example blue.otter");
+    else navigate(`/public/${encodeURIComponent(address).replace("%40", "@")}`);
+  };
+  return (
+    <section class="door" aria-labelledby="door-public">
+      <h2 id="door-public">Open any public inbox</h2>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          open(name);
+        }}
+      >
+        <div class={`address-input ${wrong ? "wrong" : ""}`}>
+          <input
+            aria-label="Name of the inbox"
+            aria-describedby="public-warning"
+            aria-invalid={Boolean(wrong)}
+            placeholder="any-name"
+            autocomplete="off"
+            autocapitalize="none"
+            spellcheck={false}
+            maxLength={200}
+            value={name}
+            onInput={(event) => {
+              setName(event.currentTarget.value);
+              setWrong("");
+            }}
+          />
+          {!name.includes("@") && <span class="domain">@{domain || "…"}</span>}
+        </div>
+        {wrong && (
+          <p class="field-error" role="alert">
+            <Icon name="warning" size={15} /> {wrong}
+          </p>
+        )}
+        <div class="door-actions">
+          <button class="button primary" type="submit" disabled={!domain}>
+            Open inbox
+          </button>
+          <Button icon="dice" look="quiet" disabled={!domain} onClick={() => open(randomName())}>
+            Random name
+          </Button>
+        </div>
+      </form>
+      <PublicWarning />
+    </section>
+  );
+}
+
+function PublicWarning() {
+  const kept = info.value?.public;
+  if (infoError.value) {
+    return (
+      <Notice kind="error">
+        {asSentence(infoError.value)}{" "}
+        <button type="button" class="link" onClick={() => void loadInfo()}>
+          Try again
+        </button>
+      </Notice>
+    );
+  }
+  return (
+    <div id="public-warning">
+      <Notice kind="warning">
+        <strong>Public inboxes can be read by everybody</strong> who knows or guesses the address. Never use one for anything
+        private.
+        {kept && ` It keeps the ${kept.keep_newest} newest messages for ${duration(kept.retention_seconds)}.`}
+      </Notice>
+    </div>
+  );
+}
+
+function PrivateDoor() {
+  const kind = session.value.kind;
+  const inside = kind === "open" || kind === "locked";
+  return (
+    <section class="door private" aria-labelledby="door-private">
+      <h2 id="door-private">A mailbox that is yours alone</h2>
+      <p>
+        An address at {info.value?.member_domains[0] ?? "this server"}, sealed with a key that is made in your browser and opened
+        by your password.
+      </p>
+      <div class="door-actions">
+        {inside ? (
+          <a class="button primary" href="/mail/inbox">
+            Go to my mailbox
+          </a>
+        ) : (
+          <>
+            {info.value?.sign_up_open !== false && (
+              <a class="button primary" href="/sign-up">
+                Create a mailbox
+              </a>
+            )}
+            <a class="button" href="/sign-in">
+              Sign in
+            </a>
+          </>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Fact({ icon, title, children }: { icon: IconName; title: string; children: string }) {
+  return (
+    <li>
+      <Icon name={icon} size={22} />
+      <div>
+        <h3>{title}</h3>
+        <p>{children}</p>
+      </div>
+    </li>
+  );
+}
+
+function randomName(): string {
+  // 32 would divide 256 evenly; 31 letters need the few highest values thrown away.
+  const most = 256 - (256 % LETTERS.length);
+  let name = "";
+  while (name.length < 12) {
+    for (const byte of crypto.getRandomValues(new Uint8Array(24))) {
+      if (byte < most && name.length < 12) name += LETTERS[byte % LETTERS.length];
+    }
+  }
+  return name;
+}
