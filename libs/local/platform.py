@@ -54,7 +54,10 @@ class Platform:
 
     def write_pids(self) -> None:
         """Leave the process ids where tests and operators find them."""
-        (self._settings.home / "pids.json").write_text(json.dumps(self.supervisor.pids()), encoding="utf-8")
+        # Replaced as a whole, for somebody may be reading it.
+        new = self._settings.home / "pids.json.new"
+        new.write_text(json.dumps(self.supervisor.pids()), encoding="utf-8")
+        new.replace(self._settings.home / "pids.json")
 
     async def _launch(self, program: Program) -> None:
         try:
@@ -134,6 +137,7 @@ async def run(settings: LocalSettings, on_ready: Callable[[Platform], None], tel
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
+            platform.write_pids()
             on_ready(platform)
             keeper = asyncio.create_task(_keep(platform))
             await stop.wait()
