@@ -18,21 +18,24 @@ from libs.local.plan import ROOT
 from libs.local.platform import Platform, run
 
 console = Console(highlight=False)
+if not console.is_terminal:
+    # A file or a pipe has no width: nothing is folded there.
+    console = Console(highlight=False, width=200)
 
 
 def _show(platform: Platform, settings: local.LocalSettings) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("what", "where", "try"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "where")
     web = f"http://{settings.host}:{settings.http_port}"
     smtp = f"{settings.host}:{settings.smtp_port}"
     table.add_row("web", web, "open it, look into a public inbox or sign up")
-    table.add_row("SMTP", smtp, f"swaks --server {smtp} --to anything@{settings.public_domain}")
+    table.add_row("SMTP", smtp, f"swaks --server {smtp} --to x@{settings.public_domain}")
     table.add_row("API", f"{web}/openapi.json", f"curl {web}/v1/info")
     table.add_row("members", settings.member_domain, "addresses of accounts")
     table.add_row("public", settings.public_domain, "every address is an inbox that everybody can read")
     for name, address in platform.addresses.metrics.items():
-        table.add_row(f"metrics of {name}", f"http://{address}/metrics", "")
+        table.add_row(f"metrics of {name}", f"http://{address}/metrics")
     table.add_row("data, logs", str(settings.home), "Ctrl-C stops")
     console.print()
     console.print(table)

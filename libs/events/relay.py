@@ -9,7 +9,7 @@ makes the second one harmless.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from libs.docstore.store import Event, PendingEvent, Store
@@ -40,7 +40,7 @@ class Publisher(Protocol):
 class Checks(Protocol):
     """Where a health check is announced; libs.runtime.health.Health is one."""
 
-    def add(self, name: str, check: object, *, required: bool = True) -> None:
+    def add(self, name: str, check: Callable[[], Awaitable[bool]], *, required: bool = True) -> None:
         """Add a named check."""
 
 

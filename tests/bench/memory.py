@@ -22,8 +22,11 @@ _PAGE = resource.getpagesize()
 
 
 def resident(platform: RunningPlatform) -> dict[str, Any]:
-    """Return the resident MiB of each process at rest."""
-    return {name: round(_family(pid) / _MB, 1) for name, pid in sorted(platform.pids().items())}
+    """Return the resident MiB of each process at rest, of a service with workers its parent's first."""
+    return {
+        name: [round(_resident(found) / _MB, 1) for found in (pid, *_children(pid))]
+        for name, pid in sorted(platform.pids().items())
+    }
 
 
 def burst(platform: RunningPlatform, mails: int = 50, size: int = 25 * _MB) -> dict[str, Any]:
