@@ -88,7 +88,7 @@ class GroupCommitter(Generic[J, R]):
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
-        while batch := self._take():
+        while (batch := self._take()) is not None:
             results = self._attempt([waiting.job for waiting in batch])
             settled = [(waiting.future, result) for waiting, result in zip(batch, results, strict=True)]
             try:
@@ -97,31 +97,41 @@ class GroupCommitter(Generic[J, R]):
                 return  # the loop is closed: nobody is left to hear an answer
             self._after()
 
-    def _take(self) -> list[_Waiting[J, R]]:
+    def _take(self) -> list[_Waiting[J, R]] | None:
+        """Return what has gathered, without callers that gave up; None once closed and empty."""
         with self._changed:
             while not self._queue and not self._closed:
                 self._changed.wait()
+            if not self._queue:
+                return None
             batch: list[_Waiting[J, R]] = []
             items = weight = 0
             while self._queue:
                 head = self._queue[0]
-                items += head.items
-                weight += head.weight
-                if batch and (items > self._bounds.batch_items or weight > self._bounds.batch_weight):
-                    break
+                if not head.future.cancelled():
+                    items += head.items
+                    weight += head.weight
+                    if batch and (items > self._bounds.batch_items or weight > self._bounds.batch_weight):
+                        break
+                    batch.append(head)
                 self._queue.popleft()
                 self._items -= head.items
                 self._weight -= head.weight
-                batch.append(head)
             return batch
 
     def _attempt(self, jobs: list[J]) -> Sequence[R | Exception]:
+        if not jobs:
+            return []
         try:
             return self._run(jobs)
         except Exception as error:
-            fault = InternalError("storage_fault")
-            fault.__cause__ = error
-            return [fault] * len(jobs)
+            return [_fault(error) for _ in jobs]
+
+
+def _fault(cause: Exception) -> InternalError:
+    fault = InternalError("storage_fault")
+    fault.__cause__ = cause
+    return fault
 
 
 def _settle(settled: list[tuple[asyncio.Future[R], R | Exception]]) -> None:

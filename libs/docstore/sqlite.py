@@ -75,8 +75,12 @@ class SqliteStore:
             file = path / "store.db" if path.is_dir() else path
             create_file(file)
             writer = Writer(file)
-            if writer.connection is not None:
-                migrate(writer.connection, collections)
+            try:
+                if writer.connection is not None:
+                    migrate(writer.connection, collections)
+            except BaseException:
+                writer.close()
+                raise
             return file, writer
 
         try:

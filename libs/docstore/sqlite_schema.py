@@ -43,35 +43,43 @@ def create_file(path: Path) -> None:
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Open the one connection that writes; it never checkpoints by itself (the store does, between commits)."""
-    connection = _connect(path)
-    for pragma in (
-        "auto_vacuum = INCREMENTAL",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "secure_delete = ON",
-        "foreign_keys = OFF",
-        "wal_autocheckpoint = 0",
-        f"journal_size_limit = {LOG_BYTES}",
-        "cache_size = -32768",
-        "temp_store = MEMORY",
-    ):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
-    return connection
+    return _connect(
+        path,
+        "PRAGMA auto_vacuum = INCREMENTAL",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA secure_delete = ON",
+        "PRAGMA foreign_keys = OFF",
+        "PRAGMA wal_autocheckpoint = 0",
+        f"PRAGMA journal_size_limit = {LOG_BYTES}",
+        "PRAGMA cache_size = -32768",
+        "PRAGMA temp_store = MEMORY",
+    )
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open a connection that sees what is committed and cannot write."""
-    connection = _connect(path)
-    connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # attaches to the log's index
-    for pragma in ("query_only = ON", "wal_autocheckpoint = 0", "cache_size = -8192", "temp_store = MEMORY"):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
-    return connection
+    return _connect(
+        path,
+        "SELECT count(*) FROM sqlite_schema",  # attaches to the index of the log
+        "PRAGMA query_only = ON",
+        "PRAGMA wal_autocheckpoint = 0",
+        "PRAGMA cache_size = -8192",
+        "PRAGMA temp_store = MEMORY",
+    )
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
+def _connect(path: Path, *statements: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
     )
+    try:
+        for statement in statements:
+            connection.execute(statement).fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def migrate(connection: sqlite3.Connection, collections: Sequence[Collection]) -> None:

@@ -29,7 +29,7 @@ from libs.runtime.errors import UnavailableError
 
 T = TypeVar("T")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _VACUUM_PAGES = 1000
 _HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 
@@ -78,8 +78,13 @@ class Writer:
         self._path = path
         self._wal = path.with_name(path.name + "-wal")
         self._monotonic = monotonic
+        self._keeper: sqlite3.Connection | None = None
         self.connection: sqlite3.Connection | None = connect_writer(path)
-        self._keeper = connect_reader(path)
+        try:
+            self._keeper = connect_reader(path)
+        except BaseException:
+            self.close()
+            raise
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
 
@@ -106,7 +111,9 @@ class Writer:
 
     def close(self) -> None:
         """Close the connections; the last one to close empties the log."""
-        self._keeper.close()
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
         if self.connection is not None:
             self.connection.close()
             self.connection = None
