@@ -33,7 +33,7 @@ from enum import Enum
 from libs.docstore.store import Body, Store, Written
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, ExhaustedError, SealpostError
-from libs.runtime.ids import new_id
+from libs.runtime.ids import new_message_id
 from libs.telemetry.logs import get_logger
 from services.storage import deliveries
 from services.storage.bodies import INLINE_BYTES, Bodies, NewBody
@@ -147,7 +147,7 @@ class Appender:
         if message.body_staged:
             body_id, size = await self._bodies.find_staged(copy.key)
         else:
-            copy.body_id = body_id = new_id() if len(message.body) > INLINE_BYTES else ""
+            copy.body_id = body_id = new_message_id(self._clock) if len(message.body) > INLINE_BYTES else ""
             size = len(message.body)
         folder = message.folder if message.folder in SYSTEM_FOLDERS or message.folder in own_folders else INBOX
         return new_fields(message, folder, body_id, size)

@@ -24,7 +24,7 @@ from typing import cast
 from libs.docstore.store import Body, Delete, Document, Insert, Operation, Patch, Query, Store, Written
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, InvalidError, NotFoundError, SealpostError
-from libs.runtime.ids import new_id
+from libs.runtime.ids import new_message_id
 from services.storage.domain import OPERATION_SECONDS
 from services.storage.repository import BODIES, CHUNKS, MESSAGES, number, text
 
@@ -80,7 +80,7 @@ class Bodies:
 
         Raises: InvalidError("body_too_large" | "body"), UnavailableError.
         """
-        body_id, size, position = new_id(), 0, 0
+        body_id, size, position = new_message_id(self._clock), 0, 0
         record = _record(body_id, message_key, unix_seconds(self._clock) + ORPHAN_SECONDS)
         await self._store.write(record)
         try:

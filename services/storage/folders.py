@@ -33,7 +33,7 @@ from services.storage.domain import (
     is_folder_id,
 )
 from services.storage.limits import limited
-from services.storage.repository import FOLDERS, MESSAGES, mapping, read_all
+from services.storage.repository import FOLDERS, MESSAGES, mapping, placed, read_all
 from services.storage.usage import Tally, Usage, folder_weight
 
 CLOSING_SECONDS = 4 * OPERATION_SECONDS
@@ -136,7 +136,7 @@ class Folders:
             if not page:
                 break
             with self._usage.suspecting([mailbox_id]):
-                patches = [Patch(MESSAGES, doc.key, {"folder": INBOX}, version=doc.version) for doc in page]
+                patches = [Patch(MESSAGES, doc.key, placed(doc.body, INBOX), version=doc.version) for doc in page]
                 tally = Tally()
                 for document, result in zip(page, await self._store.write_many(patches), strict=True):
                     moved += isinstance(result, Written)

@@ -33,11 +33,12 @@ from services.storage.domain import (
 from services.storage.folders import Folders
 from services.storage.limits import limited
 from services.storage.removal import Remover
-from services.storage.repository import MESSAGES, is_shown, message_key, number, text, to_message
+from services.storage.repository import MESSAGES, is_shown, message_key, number, placed, text, to_message
 from services.storage.usage import Tally, folder_weight, weight
 
 _ATTEMPTS = 8
 _DERIVED = 1000
+"""Messages of a disposable inbox that are looked through where an ordinary one has an index or counters."""
 
 
 class Mailboxes:
@@ -62,16 +63,12 @@ class Mailboxes:
             raise InvalidError("folder")
         size = check_page_size(limit)
         last = decode_cursor(cursor) if cursor else ""
-        documents = await self._store.find(
-            Query(
-                MESSAGES,
-                "in_folder" if folder else "listed",
-                (mailbox_id, folder) if folder else (mailbox_id,),
-                after=(last, message_key(mailbox_id, last)) if last else None,
-                descending=True,
-                limit=size + 1,
-            )
-        )
+        after = (last, message_key(mailbox_id, last)) if last else None
+        index, equal = ("in_folder", (mailbox_id, folder)) if folder else ("listed", (mailbox_id,))
+        documents = await self._store.find(Query(MESSAGES, index, equal, after=after, descending=True, limit=size + 1))
+        if folder and not documents and await self._usage.get(mailbox_id) is None:
+            few = Query(MESSAGES, "listed", (mailbox_id,), after=after, descending=True, limit=_DERIVED)
+            documents = [one for one in await self._store.find(few) if one.body["folder"] == folder][: size + 1]
         now = unix_seconds(self._clock)
         page = documents[:size]
         more = encode_cursor(text(page[-1].body, "message")) if len(documents) > size else ""
@@ -178,5 +175,5 @@ class Mailboxes:
 def _changed(document: Document, change: Change) -> dict[str, Value]:
     """Return the fields that `change` changes."""
     flags = (number(document.body, "flags") | change.add) & ~change.remove
-    wanted: dict[str, Value] = {"flags": flags, "folder": change.move_to or text(document.body, "folder")}
+    wanted = {"flags": flags, **placed(document.body, change.move_to or text(document.body, "folder"))}
     return {name: value for name, value in wanted.items() if document.body[name] != value}

@@ -3,13 +3,15 @@
 A message is one document, small body included, and takes part in exactly the indexes it needs:
 
     listed       mailbox, listed           all of a mailbox in order of receipt (ids sort by time)
-    in_folder    mailbox, folder, listed   the same for one folder
+    in_folder    mailbox, shelf, listed    the same for one folder; not for disposable inboxes
     free_expiry, counted_expiry            only what expires; see expiry.py for why there are two
     settling     settle_at                 only what is not an ordinary message: staged copies and tombstones
 
 The field `listed` is the message id while the message is to be seen and absent while it is not. An index does not hold
 documents that lack one of its fields, so a staged copy or a tombstone is in no list, and no reader has to filter.
-A mail to one member is thus one row and two index entries, besides its key and its event.
+A mail to one member is thus one row and two index entries, besides its key and its event, and so is one to a disposable
+inbox: that holds few messages and is hardly ever asked for one folder, so `shelf`, the folder as the index knows it, is
+absent there. Each index is one more page to read, write and overwrite when a message comes and when it goes.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ MESSAGES = Collection(
     "message",
     (
         Index("listed", ("mailbox", "listed")),
-        Index("in_folder", ("mailbox", "folder", "listed")),
+        Index("in_folder", ("mailbox", "shelf", "listed")),
         Index("free_expiry", ("free_expiry",)),
         Index("counted_expiry", ("counted_expiry",)),
         Index("settling", ("settle_at",)),
@@ -61,7 +63,6 @@ def new_fields(message: NewMessage, folder: str, body_id: str, body_size: int) -
     fields: dict[str, Value] = {
         "mailbox": message.mailbox_id,
         "message": message.message_id,
-        "folder": folder,
         "minute": message.received_minute,
         "size": message.size,
         "flags": 0,
@@ -71,6 +72,7 @@ def new_fields(message: NewMessage, folder: str, body_id: str, body_size: int) -
         "envelope": message.envelope,
         "body_size": body_size,
     }
+    fields |= placed(fields, folder)
     if body_id:
         fields["body_id"] = body_id
     else:
@@ -78,6 +80,11 @@ def new_fields(message: NewMessage, folder: str, body_id: str, body_size: int) -
     if message.expires_at:
         fields["expires_at"] = message.expires_at
     return fields
+
+
+def placed(fields: Body, folder: str) -> dict[str, Value]:
+    """Return the fields that put the document `fields` into a folder."""
+    return {"folder": folder, "shelf": folder} if fields["counted"] else {"folder": folder}
 
 
 def shown(fields: Body) -> dict[str, Value]:

@@ -98,7 +98,7 @@ async def test_a_mail_that_was_under_way_into_a_deleted_folder_is_found(storage:
     await own.delete(ALICE, folder_id)
     # As if the move had looked at the folder before it was deleted.
     key = message_key(ALICE, mail.messages[0].message_id)
-    await storage.store.write(Patch(MESSAGES, key, {"folder": folder_id}))
+    await storage.store.write(Patch(MESSAGES, key, {"folder": folder_id, "shelf": folder_id}))
     for _ in range(3):
         storage.clock.advance(folders.CLOSING_SECONDS)
         await own.sweep()

@@ -205,3 +205,16 @@ async def test_a_fault_in_the_middle_leaves_counters_to_the_recount(
             expected[message.folder] = (count + 1, unseen + ("seen" not in message.flags))
         assert folder_counts(await failing.mailbox(ALICE)) == expected
         assert (await failing.mailbox(ALICE)).used_messages == len(messages)
+
+
+async def test_a_disposable_inbox_has_folders_too(storage: Storage) -> None:
+    await storage.append(*[storage.public_mail(ALICE) for _ in range(5)])
+    ids = await storage.ids(ALICE)
+    await storage.graph.parts.mailboxes.update(ALICE, ids[1:2], Change(move_to="junk", add=SEEN))
+    assert await storage.ids(ALICE, "junk") == ids[1:2]
+    assert await storage.ids(ALICE, "inbox") == ids[:1] + ids[2:]
+    page = await storage.graph.parts.mailboxes.list_messages(ALICE, "inbox", 2, "")
+    rest = await storage.graph.parts.mailboxes.list_messages(ALICE, "inbox", 2, page.next_cursor)
+    assert [message.message_id for message in page.messages + rest.messages] == ids[:1] + ids[2:]
+    assert rest.next_cursor == ""
+    assert folder_counts(await storage.mailbox(ALICE)) == {"inbox": (4, 4), "junk": (1, 0)}
