@@ -4,18 +4,26 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Encodes bytes as base64, in blocks: one call with a spread of 50 MB would exhaust the stack. */
 export function toBase64(bytes: Uint8Array): string {
-  let binary = "";
-  for (let at = 0; at < bytes.length; at += 0x8000) {
-    binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-  }
-  return btoa(binary);
+  return btoa(toBinaryText(bytes));
 }
 
 /** Decodes base64. @throws DOMException when it is none. */
 export function fromBase64(text: string): Bytes {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return fromBinaryText(atob(text));
+}
+
+/** One character for each byte, and back; the decoder called "latin1" is in truth that of Windows and loses bytes. */
+export function toBinaryText(bytes: Uint8Array): string {
+  let binary = "";
+  for (let at = 0; at < bytes.length; at += 0x8000) {
+    binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  }
+  return binary;
+}
+
+export function fromBinaryText(text: string): Bytes {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
 

@@ -5,7 +5,7 @@
  * its limits set. What fails is told as such; the source of the mail can always be read.
  */
 import PostalMime, { type Address, type Email } from "postal-mime";
-import { utf8, type Bytes } from "../lib/encoding";
+import { fromBinaryText, toBinaryText, utf8, type Bytes } from "../lib/encoding";
 import { tooCostly } from "./cost";
 import { plainLine, type Person } from "./envelope";
 import { structureOf, type Leaf } from "./structure";
@@ -107,7 +107,8 @@ function blockFor(groups: Map<string, Block>, key: string, leaf: Leaf): Block {
 }
 
 async function addText(leaf: Leaf, block: Block): Promise<void> {
-  const email = await PostalMime.parse(await new Blob([leaf.headers, leaf.body]).arrayBuffer(), LIMITS);
+  const head = fromBinaryText(contentHeaders(leaf).join("\r\n") + "\r\n\r\n");
+  const email = await PostalMime.parse(await new Blob([head, leaf.body]).arrayBuffer(), LIMITS);
   if (leaf.type === "text/html") {
     const html = email.html ?? "";
     if (tooCostly(html)) block.withheld = true;
@@ -126,12 +127,14 @@ function isShown(leaf: Leaf, name: string, siblings: number): boolean {
 }
 
 async function attachmentNames(leaf: Leaf): Promise<{ name: string; contentId: string }> {
-  const text = new TextDecoder("latin1").decode(leaf.headers.subarray(0, LIMITS.maxHeadersSize));
-  if (!/name|content-id/i.test(text)) return { name: "", contentId: "" };
+  const fields = contentHeaders(leaf);
+  if (!fields.some((field) => /name|^content-id/i.test(field))) return { name: "", contentId: "" };
   try {
     // As an attachment with one byte of content, whatever it is: only the fields are wanted.
-    const kept = text.replace(/^content-(type|transfer-encoding)[ \t]*:[ \t]*[^;\r\n]*/gim, keepParameters);
-    const email = await PostalMime.parse(latin1(kept.trimEnd() + "\r\n\r\nx"), LIMITS);
+    const kept = fields
+      .filter((field) => !/^content-transfer-encoding/i.test(field))
+      .map((field) => field.replace(/^content-type[ \t]*:[ \t]*[^;]*/i, "Content-Type: application/octet-stream"));
+    const email = await PostalMime.parse(fromBinaryText(kept.join("\r\n") + "\r\n\r\nx"), LIMITS);
     const found = email.attachments[0];
     return { name: found?.filename ?? "", contentId: found?.contentId ?? "" };
   } catch {
@@ -139,8 +142,11 @@ async function attachmentNames(leaf: Leaf): Promise<{ name: string; contentId: s
   }
 }
 
-function keepParameters(_field: string, name: string): string {
-  return name.toLowerCase() === "type" ? "Content-Type: application/octet-stream" : "X-Encoding: none";
+/** The unfolded fields that describe a leaf's content: the others may be as long as they like. */
+function contentHeaders(leaf: Leaf): string[] {
+  const text = toBinaryText(leaf.headers.subarray(0, LIMITS.maxHeadersSize));
+  const unfolded = text.replace(/\r?\n[ \t]+/g, " ").split(/\r?\n/);
+  return unfolded.filter((field) => /^content-/i.test(field) && field.length < 10_000).slice(0, 20);
 }
 
 async function headerEmail(headers: Bytes): Promise<Email> {
@@ -163,8 +169,3 @@ function estimatedSize(leaf: Leaf): number {
   if (leaf.encoding !== "base64") return leaf.body.length;
   return Math.floor((leaf.body.length * 3 * 76) / (4 * 78));
 }
-
-function latin1(text: string): Bytes {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0) & 255);
-}
-

@@ -4,7 +4,7 @@
  * The library that decodes (postal-mime) joins all text parts of a mail into one. Parts must stay apart, since text of one
  * part must never complete markup of another (EFAIL), so the cutting is done here and the library sees one leaf at a time.
  */
-import type { Bytes } from "../lib/encoding";
+import { fromBinaryText, toBinaryText, type Bytes } from "../lib/encoding";
 
 export const MOST_DEPTH = 50;
 export const MOST_PARTS = 1000;
@@ -92,7 +92,7 @@ class Splitter {
 
 /** Parts between the lines `--boundary`; preamble and epilogue fall away (RFC 2046, section 5.1). */
 export function splitBody(body: Bytes, boundary: string, most: number): Bytes[] {
-  const delimiter = new TextEncoder().encode("--" + boundary);
+  const delimiter = fromBinaryText("--" + boundary);
   const parts: Bytes[] = [];
   let partStart = -1;
   for (let line = 0; line < body.length && parts.length <= most; ) {
@@ -154,7 +154,7 @@ export interface ContentFields {
 }
 
 export function contentFields(headers: Bytes): ContentFields {
-  const text = new TextDecoder("latin1").decode(headers.subarray(0, MOST_HEADER_BYTES)).replace(/\r?\n[ \t]+/g, " ");
+  const text = toBinaryText(headers.subarray(0, MOST_HEADER_BYTES)).replace(/\r?\n[ \t]+/g, " ");
   const contentType = field(text, "content-type");
   return {
     type: firstToken(contentType),

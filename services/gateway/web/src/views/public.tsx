@@ -121,7 +121,10 @@ function PublicHead({ address, notice, live, reload }: { address: string; notice
   return (
     <div class="public-head">
       <h1>
-        <span class="address">{address}</span>
+        <span class="address">
+          {address.split("@")[0]}
+          <wbr />@{address.split("@").slice(1).join("@")}
+        </span>
         <IconButton icon="copy" label="Copy the address" onClick={() => void copy(address)} />
         <IconButton icon="refresh" label="Look for new messages" onClick={reload} />
         <span class={`live ${live ? "" : "off"}`}>{live ? "Live" : "Reconnecting"}</span>

@@ -16,11 +16,14 @@ export function Start() {
   return (
     <Frame>
       <section class="hero">
-        <h1>Mail that only its reader can open.</h1>
-        <p class="lead">
-          sealpost locks every message to its owner before it is first written to a disk. Or take a public inbox: no name, no
-          password, gone in days.
-        </p>
+        <div>
+          <h1>Mail that only its reader can open.</h1>
+          <p class="lead">
+            sealpost locks every message to its owner before it is first written to a disk. Or take a public inbox: no name, no
+            password, gone in days.
+          </p>
+        </div>
+        <HeroArt />
       </section>
       <div class="doors">
         <PublicDoor />
@@ -28,7 +31,7 @@ export function Start() {
       </div>
       <ul class="facts">
         <Fact icon="lock" title="Sealed on arrival">
-          Messages are encrypted to your key before storage. Nobody who runs this server can open them.
+          Messages are encrypted to your key before they are stored. From then on nobody who runs this server can open them.
         </Fact>
         <Fact icon="key" title="Your password stays here">
           It never leaves your browser, so nobody can reset it, leak it, or hand it over.
@@ -130,6 +133,13 @@ function PrivateDoor() {
         An address at {info.value?.member_domains[0] ?? "this server"}, sealed with a key that is made in your browser and opened
         by your password.
       </p>
+      <ul class="ticks">
+        {["Plain OpenPGP: GnuPG opens your mail too", "A recovery code, if you want one", "Take your key and leave at any time"].map((line) => (
+          <li key={line}>
+            <Icon name="check" size={18} /> {line}
+          </li>
+        ))}
+      </ul>
       <div class="door-actions">
         {inside ? (
           <a class="button primary" href="/mail/inbox">
@@ -149,6 +159,26 @@ function PrivateDoor() {
         )}
       </div>
     </section>
+  );
+}
+
+/** An envelope under its seal, and what the disk sees of it. */
+function HeroArt() {
+  const lines = [112, 84, 128, 64, 100, 118, 76];
+  return (
+    <svg class="hero-art" viewBox="0 0 320 220" aria-hidden="true" focusable="false">
+      <g class="art-disk">
+        <rect x="150" y="10" width="160" height="150" rx="14" />
+        {lines.map((width, i) => (
+          <rect class="art-line" key={i} x="168" y={30 + i * 17} width={width} height="7" rx="3.5" />
+        ))}
+      </g>
+      <rect class="art-letter" x="20" y="64" width="220" height="146" rx="16" />
+      <path class="art-fold" d="M26 76l92 72a20 20 0 0 0 24 0l92-72" />
+      <circle class="art-seal" cx="130" cy="150" r="34" />
+      <circle class="art-ring" cx="130" cy="150" r="25" />
+      <path class="art-check" d="M119 151l8 8 15-17" />
+    </svg>
   );
 }
 
