@@ -139,7 +139,9 @@ def sort_of(query: Query) -> list[tuple[str, int]]:
     """Return the order of `query`."""
     index = check_query(query)
     direction = -1 if query.descending else 1
-    names = ["k"] if len(query.equal) == len(index.fields) else [f"x.{index.fields[-1]}", "k"]
+    names = [] if len(query.equal) == len(index.fields) else [f"x.{index.fields[-1]}"]
+    if not (names and index.unique):  # in a unique index no two documents share the last field
+        names.append("k")
     return [(name, direction) for name in names]
 
 

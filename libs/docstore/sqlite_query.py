@@ -61,7 +61,9 @@ def delete_statements(collection: Collection, query: Query) -> tuple[Statement, 
 
 def _order(index: Index, query: Query) -> str:
     names = [] if len(query.equal) == len(index.fields) else [column_name(index.fields[-1])]
-    return ", ".join(f"{name} {'DESC' if query.descending else 'ASC'}" for name in [*names, "key"])
+    if not (names and index.unique):  # in a unique index no two documents share the last field
+        names.append("key")
+    return ", ".join(f"{name} {'DESC' if query.descending else 'ASC'}" for name in names)
 
 
 def _range_terms(index: Index, query: Query) -> tuple[list[str], list[IndexValue | None]]:

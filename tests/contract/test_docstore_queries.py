@@ -186,6 +186,14 @@ async def test_get_many_returns_those_that_exist(store: Store) -> None:
     assert await store.get_many(MAILS, []) == {}
 
 
+async def test_a_unique_index_has_pages_too(store: Store) -> None:
+    await fill(store, *(mail(f"m{number % 5}{number}", hash=f"{number:02}") for number in range(10)))
+    first = await store.find(Query(MAILS, "by_hash", limit=4, descending=True))
+    assert [document.body["hash"] for document in first] == ["09", "08", "07", "06"]
+    rest = await store.find(Query(MAILS, "by_hash", after=("06", first[-1].key), lower="02", descending=True))
+    assert [document.body["hash"] for document in rest] == ["05", "04", "03", "02"]
+
+
 async def test_a_query_that_no_index_serves_cannot_be_said(store: Store) -> None:
     for query in (
         Query(MAILS, "by_nothing", ("b",)),

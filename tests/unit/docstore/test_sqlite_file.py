@@ -94,6 +94,7 @@ async def test_every_query_runs_on_its_index_in_its_order(tmp_path: Path) -> Non
     ]
     queries += [Query(MAILS, "by_time", ("b", 5), after=(5, "k")), Query(MAILS, "by_time", ("b", 5), descending=True)]
     queries += [Query(MAILS, "by_expiry", upper=7), Query(MAILS, "by_expiry"), Query(MAILS, "u", (b"n",))]
+    queries += [Query(MAILS, "u", lower=1, after=(5, "k"), descending=descending) for descending in (False, True)]
     for query in queries:
         for statement in (find_statement(query), *delete_statements(MAILS, query)):
             plan = connection.execute(f"EXPLAIN QUERY PLAN {statement.sql}", statement.values).fetchall()
