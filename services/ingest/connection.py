@@ -104,8 +104,9 @@ class Connection(Wire):
         return False
 
     async def break_off(self, reason: str, reply: str) -> bool:
-        """Answer and close."""
+        """Answer and close; what the mail held is free from here on."""
         meters.REFUSALS.inc(reason=reason)
+        self.transaction.close()
         await self.refuse(reply)
         return True
 
@@ -149,7 +150,7 @@ class Connection(Wire):
         else:
             meters.REFUSALS.inc(reason="time")
             reply = replies.SESSION_OVER if self.loop.time() >= self._end else replies.IDLE
-        self.transport.write(reply.encode("ascii") + b"\r\n")
+        self.write_last(reply)
 
     async def _serve(self) -> None:
         done = False

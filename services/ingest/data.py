@@ -37,7 +37,18 @@ class Outcome(Enum):
 class DataReader:
     """Takes blocks until it has an outcome. `content` is then the mail, unstuffed, without the final dot."""
 
-    __slots__ = ("_carry", "_drain_limit", "_drained", "_limit", "_refused", "_reserve", "content", "outcome", "rest")
+    __slots__ = (
+        "_begun",
+        "_carry",
+        "_drain_limit",
+        "_drained",
+        "_limit",
+        "_refused",
+        "_reserve",
+        "content",
+        "outcome",
+        "rest",
+    )
 
     def __init__(self, limit: int, drain_limit: int, reserve: Callable[[int], bool]) -> None:
         """Take the largest mail and the most to read in vain, in bytes, and what asks for room.
@@ -54,6 +65,7 @@ class DataReader:
         self._refused: Outcome | None = None
         # The first line begins where a line would after CRLF: an end may come at once. Taken off in `_keep`.
         self._carry = _LINE_START
+        self._begun = False
 
     @property
     def refused(self) -> Outcome | None:
@@ -99,7 +111,8 @@ class DataReader:
                 self._finish(Outcome.ENDLESS)
             return
         content = self.content
-        if not content and text:
+        if not self._begun and text:
+            self._begun = True
             text = text[len(_LINE_START) :]
         size = len(content) + len(text)
         if size > self._limit:

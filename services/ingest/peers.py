@@ -27,6 +27,7 @@ _SEAL_SECONDS = 60.0
 _APPEND_SECONDS = 60.0
 _STAGE_SECONDS = 120.0
 _STAGE_BLOCK = 256 * 1024
+_ALONE_BYTES = 512 * 1024
 _MAX_ROUTES = 10_000
 
 _STANDINGS = {
@@ -81,28 +82,33 @@ class CryptoClient:
     def __init__(self, stub: crypto_pb2_grpc.CryptoAsyncStub) -> None:
         """Take the stub."""
         self._stub = stub
-        # Two calls at once keep both sides busy; batches of a few megabytes keep their copies small.
+        # One call at a time: what comes meanwhile makes the next batch larger, and the other workers keep crypto busy.
         self._batcher: Batcher[SealTask, Sealed] = Batcher(
             self._seal,
             max_items=64,
             max_weight=4 * _MIB,
             weigh=lambda task: len(task.body) + len(task.envelope),
             max_delay=0.0,
-            concurrency=2,
+            concurrency=1,
             max_queued=256 * _MIB,
         )
 
     async def seal(self, task: SealTask) -> Sealed:
         """Seal one copy. Raises SealpostError; other copies are not affected."""
-        return await self._batcher.submit(task)
+        if len(task.body) < _ALONE_BYTES:
+            return await self._batcher.submit(task)
+        # It gains nothing from company, and the small ones need not wait for it.
+        (sealed,) = await self._seal([task])
+        if isinstance(sealed, Exception):
+            raise sealed
+        return sealed
 
     async def close(self) -> None:
         """Finish what is under way."""
         await self._batcher.close()
 
     async def _seal(self, tasks: Sequence[SealTask]) -> Sequence[Sealed | Exception]:
-        request = crypto_pb2.SealRequest(items=[_seal_item(task) for task in tasks])
-        response = await self._stub.Seal(request, timeout=_SEAL_SECONDS)
+        response = await self._stub.Seal(_seal_request(tasks), timeout=_SEAL_SECONDS)
         return [_sealed(result) for result in response.results]
 
 
@@ -119,7 +125,7 @@ class StorageClient:
             max_weight=8 * _MIB,
             weigh=_delivery_weight,
             max_delay=0.0,
-            concurrency=2,
+            concurrency=1,
             max_queued=256 * _MIB,
         )
 
@@ -178,6 +184,10 @@ def _route(route: accounts_pb2.Route) -> Route:
         keep_newest=route.keep_newest,
         retention_seconds=route.retention_seconds,
     )
+
+
+def _seal_request(tasks: Sequence[SealTask]) -> crypto_pb2.SealRequest:
+    return crypto_pb2.SealRequest(items=[_seal_item(task) for task in tasks])
 
 
 def _seal_item(task: SealTask) -> crypto_pb2.SealItem:

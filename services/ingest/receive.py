@@ -124,7 +124,10 @@ class Inbound:
 
 def one_per_mailbox(recipients: Sequence[Recipient]) -> list[Recipient]:
     """Return the first recipient of each mailbox: whoever is named twice gets one copy."""
-    return list({one.route.mailbox_id: one for one in reversed(recipients)}.values())[::-1]
+    first: dict[str, Recipient] = {}
+    for one in recipients:
+        first.setdefault(one.route.mailbox_id, one)
+    return list(first.values())
 
 
 def owner(route: Route, now: datetime) -> str | PublicDay:

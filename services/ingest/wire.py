@@ -182,6 +182,11 @@ class Wire(SMTP):
             finally:
                 self._draining = False
 
+    def write_last(self, status: str) -> None:
+        """Write what was pushed and this, without waiting for the client to read it."""
+        self.transport.write(b"".join([*self._out, status.encode("ascii"), b"\r\n"]))
+        self._out.clear()
+
     async def refuse(self, reply: str) -> None:
         """Answer, write, and close: take off what still comes for a moment, so that the reply arrives."""
         self._inbox.clear()
