@@ -97,6 +97,7 @@ def route_message(route: Route) -> pb.Route:
         quota_messages=route.limits.quota_messages,
         keep_newest=route.limits.keep_newest,
         retention_seconds=route.limits.retention_seconds,
+        address=route.address,
     )
 
 

@@ -12,7 +12,7 @@ whoever reads `admin@` of a domain can have a certificate for it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from libs.envelope import KeyedHash
@@ -40,7 +40,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Route:
-    """Where mail for one address goes."""
+    """Where mail for one address goes; `address` in its canonical form, empty if it is none."""
 
     status: Status
     domain: str = ""
@@ -48,6 +48,7 @@ class Route:
     mailbox_id: str = ""
     account_id: str = ""
     limits: Limits = _NO_LIMITS
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Directory:
         wanted = [key for key in dict.fromkeys(keys) if key]
         claims = await self._claims.get_many(wanted) if wanted else {}
         return [
-            self._route(address, key, claims) if address else Route(Status.INVALID)
+            replace(self._route(address, key, claims), address=address.text) if address else Route(Status.INVALID)
             for address, key in zip(parsed, keys, strict=True)
         ]
 
