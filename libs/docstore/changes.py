@@ -6,7 +6,7 @@ stay encoded until somebody needs to look inside, so that an insert or a replace
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from libs.docstore.store import (
     Body,
@@ -23,6 +23,7 @@ from libs.docstore.store import (
 )
 from libs.docstore.values import check_key, columns, decode_body, encode_body, index_fields
 from libs.runtime.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError
+from libs.telemetry import traces
 
 _INT_MAX = 2**63 - 1
 
@@ -64,7 +65,7 @@ class Prepared:
 def prepare(operation: Operation) -> Prepared:
     """Check and encode `operation`. Raises: InvalidError."""
     check_key(operation.key)
-    events = () if isinstance(operation, Increment | Delete) else operation.events
+    events = () if isinstance(operation, Increment | Delete) else _traced(operation.events)
     content = None
     weight = 200 + sum(len(event.payload) + 200 for event in events)
     if isinstance(operation, Insert | Replace):
@@ -75,6 +76,11 @@ def prepare(operation: Operation) -> Prepared:
     elif isinstance(operation, Increment):
         weight += len(make_state(operation.collection, operation.defaults, 1).raw)
     return Prepared(operation, content, events, weight)
+
+
+def _traced(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    trace = traces.inject().get("traceparent", "") if events else ""
+    return tuple(replace(event, trace=event.trace or trace) for event in events) if trace else events
 
 
 def make_state(collection: Collection, body: Body, version: int) -> State:

@@ -16,6 +16,13 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from libs.runtime.errors import ExhaustedError, InternalError, UnavailableError
+from libs.telemetry import metrics
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_commits = metrics.histogram("sealpost_store_commit_seconds", "How long a group commit takes.", buckets=_SECONDS)
+_sizes = metrics.histogram("sealpost_store_commit_operations", "Operations in one group commit.", buckets=_SIZES)
+_refusals = metrics.counter("sealpost_store_queue_full_total", "Writes refused because the queue was full.")
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -73,6 +80,7 @@ class GroupCommitter(Generic[J, R]):
                 raise UnavailableError("storage_closed")
             full = self._items + items > self._bounds.queue_items or self._weight + weight > self._bounds.queue_weight
             if full and self._items:
+                _refusals.inc()
                 raise ExhaustedError("queue_full", retry_after=1.0)
             self._queue.append(_Waiting(job, items, weight, future))
             self._items += items
@@ -90,6 +98,7 @@ class GroupCommitter(Generic[J, R]):
     def _work(self) -> None:
         while (batch := self._take()) is not None:
             results = self._attempt([waiting.job for waiting in batch])
+            _sizes.observe(sum(waiting.items for waiting in batch))
             settled = [(waiting.future, result) for waiting, result in zip(batch, results, strict=True)]
             try:
                 self._loop.call_soon_threadsafe(_settle, settled)
@@ -123,7 +132,8 @@ class GroupCommitter(Generic[J, R]):
         if not jobs:
             return []
         try:
-            return self._run(jobs)
+            with _commits.time():
+                return self._run(jobs)
         except Exception as error:
             return [_fault(error) for _ in jobs]
 

@@ -1,7 +1,7 @@
 """How a document lies in MongoDB, and how queries on it are put.
 
     {_id: key, k: key, v: version, x: {indexed fields}, b: {all other fields},
-     ev: {"e<hex of event id>": {s: subject, p: payload, n: order}}, en: how many, q: since when}
+     ev: {"e<hex of event id>": {s: subject, p: payload, n: order, t: trace}}, en: how many, q: since when}
 
 The indexed fields that are present and not None lie in `x`, everything else in `b`: so "has this field" is what a
 partial index can test, and no value is stored twice. Bytes in `x` are written as text that sorts after every other text
@@ -55,7 +55,7 @@ def to_document(raw: Mapping[str, Any]) -> Document:
 def event_fields(events: Sequence[Event], order: int) -> dict[str, Fields]:
     """Return `events` as entries of `ev`."""
     return {
-        event_name(event): {"s": event.subject, "p": event.payload, "n": order + place}
+        event_name(event): {"s": event.subject, "p": event.payload, "n": order + place, "t": event.trace}
         for place, event in enumerate(events)
     }
 
@@ -69,7 +69,9 @@ def to_pending(collection: Collection, raw: Mapping[str, Any]) -> list[PendingEv
     """Return the pending events of `raw`, oldest first."""
     found = sorted(raw.get("ev", {}).items(), key=lambda item: int(item[1]["n"]))
     return [
-        PendingEvent(collection, raw["_id"], Event(bytes.fromhex(name[1:]).decode(), entry["s"], entry["p"]))
+        PendingEvent(
+            collection, raw["_id"], Event(bytes.fromhex(name[1:]).decode(), entry["s"], entry["p"], entry["t"])
+        )
         for name, entry in found
     ]
 

@@ -165,9 +165,9 @@ class SqliteStore:
     async def pending_events(self, limit: int) -> list[PendingEvent]:
         """See Store."""
 
-        def read(connection: sqlite3.Connection) -> list[tuple[str, str, str, str, bytes]]:
+        def read(connection: sqlite3.Connection) -> list[tuple[str, str, str, str, bytes, str]]:
             return connection.execute(
-                "SELECT collection, key, event_id, subject, payload FROM pending ORDER BY seq LIMIT ?", (limit,)
+                "SELECT collection, key, event_id, subject, payload, trace FROM pending ORDER BY seq LIMIT ?", (limit,)
             ).fetchall()
 
         rows = await self._readers.run(read)
@@ -175,8 +175,8 @@ class SqliteStore:
         if unknown:
             raise InternalError("collection_unknown")
         return [
-            PendingEvent(self._collections[name], key, Event(event_id, subject, payload))
-            for name, key, event_id, subject, payload in rows
+            PendingEvent(self._collections[name], key, Event(event_id, subject, payload, trace))
+            for name, key, event_id, subject, payload, trace in rows
         ]
 
     async def clear_events(self, events: Sequence[PendingEvent]) -> None:

@@ -33,7 +33,7 @@ class _Work:
     collections: dict[str, Collection] = field(default_factory=dict)
     states: dict[Place, State | None] = field(default_factory=dict)
     changed: dict[Place, None] = field(default_factory=dict)
-    events: list[tuple[str, str, str, str, bytes]] = field(default_factory=list)
+    events: list[tuple[str, str, str, str, bytes, str]] = field(default_factory=list)
     dropped: list[Place] = field(default_factory=list)
 
 
@@ -137,7 +137,7 @@ def _decide(work: _Work, prepared: Prepared) -> Written | Exception:
         if work.events:
             work.events = [event for event in work.events if event[:2] != place]
         return Written(stored.version if stored else 0)
-    work.events += [(*place, event.event_id, event.subject, event.payload) for event in prepared.events]
+    work.events += [(*place, event.event_id, event.subject, event.payload, event.trace) for event in prepared.events]
     wants_body = isinstance(prepared.operation, Increment)
     return Written(state.version, decode_body(state.raw) if wants_body else None)
 
@@ -158,10 +158,10 @@ def _flush(connection: sqlite3.Connection, work: _Work) -> None:
         connection.execute(f"DELETE FROM {table_name(work.collections[name])} WHERE key {among}", (listed,))  # noqa: S608
     for name, rows in written.items():
         _upsert(connection, work.collections[name], rows)
-    insert = "INSERT INTO pending (collection, key, event_id, subject, payload) VALUES"
-    for part in _chunks(work.events, 5):
+    insert = "INSERT INTO pending (collection, key, event_id, subject, payload, trace) VALUES"
+    for part in _chunks(work.events, 6):
         values = [value for row in part for value in row]
-        connection.execute(f"{insert} {_rows(len(part), 5)} ON CONFLICT DO NOTHING", values)
+        connection.execute(f"{insert} {_rows(len(part), 6)} ON CONFLICT DO NOTHING", values)
 
 
 def _upsert(connection: sqlite3.Connection, collection: Collection, rows: list[tuple[Any, ...]]) -> None:

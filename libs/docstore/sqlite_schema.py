@@ -95,7 +95,7 @@ def migrate(connection: sqlite3.Connection, collections: Sequence[Collection]) -
     try:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS pending (seq INTEGER PRIMARY KEY, collection TEXT NOT NULL, key TEXT NOT NULL,"
-            " event_id TEXT NOT NULL, subject TEXT NOT NULL, payload BLOB NOT NULL)"
+            " event_id TEXT NOT NULL, subject TEXT NOT NULL, payload BLOB NOT NULL, trace TEXT NOT NULL)"
         )
         connection.execute("CREATE UNIQUE INDEX IF NOT EXISTS pending_event ON pending (collection, key, event_id)")
         for collection in collections:

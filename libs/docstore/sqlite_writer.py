@@ -26,12 +26,18 @@ from libs.docstore.sqlite_query import Statement
 from libs.docstore.sqlite_schema import LOG_BYTES, connect_reader, connect_writer
 from libs.docstore.store import PendingEvent, Written
 from libs.runtime.errors import UnavailableError
+from libs.telemetry import metrics
+from libs.telemetry.logs import get_logger
+
+_log = get_logger("store")
+_failures = metrics.counter("sealpost_store_failures_total", "Transactions that the engine failed.")
 
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _VACUUM_PAGES = 1000
 _HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
+_REASONS = {sqlite3.SQLITE_FULL: "disk_full", sqlite3.SQLITE_BUSY: "locked", sqlite3.SQLITE_CORRUPT: "corrupt"}
 
 
 @dataclass(frozen=True)
@@ -154,10 +160,14 @@ class Writer:
             raise
         self.connection = connection
         self._pause = _FIRST_PAUSE
+        _log.warning("store_recovered", engine="sqlite")
         return connection
 
     def _after(self, error: Exception) -> None:
-        code = getattr(error, "sqlite_errorcode", None)
+        _failures.inc()
+        code: int = getattr(error, "sqlite_errorcode", 0)
+        if self.connection is not None:
+            _log.error("store_failed", engine="sqlite", reason=_REASONS.get(code, "io"), error=error)
         if code in _HARMLESS and self.connection is not None and not self.connection.in_transaction:
             return
         self._give_up()

@@ -51,11 +51,15 @@ class Document:
 
 @dataclass(frozen=True)
 class Event:
-    """An announcement: published on `subject` with `event_id` as Nats-Msg-Id, once the document is committed."""
+    """An announcement: published on `subject` with `event_id` as Nats-Msg-Id, once the document is committed.
+
+    `trace` is the W3C traceparent of what caused it; the engine takes the current one where none is given.
+    """
 
     event_id: str
     subject: str
     payload: bytes
+    trace: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from libs.docstore.store import Event
 from libs.events.dedupe import DedupeStore
-from libs.events.envelope import event_type
+from libs.events.envelope import event_type, trace_of
 from libs.runtime.backoff import Backoff
 from libs.runtime.errors import UnavailableError
 from libs.telemetry import metrics, traces
@@ -91,7 +91,7 @@ class Consumer:
     async def _handle(self, event: Event) -> str:
         if await self.seen.seen(self.name, event.event_id):
             return "duplicate"
-        with traces.span("event", event_type=event_type(event.subject), consumer=self.name):
+        with traces.span("event", trace_of(event), event_type=event_type(event.subject), consumer=self.name):
             await self.handler(event)
         await self.seen.remember(self.name, event.event_id)
         return "handled"

@@ -18,7 +18,7 @@ from nats.js.client import JetStreamContext
 from libs.docstore.store import Event
 from libs.events.consumer import Consumer, Handler
 from libs.events.dedupe import DedupeStore, RecentIds
-from libs.events.envelope import event_of, event_type, headers_of
+from libs.events.envelope import event_of, event_type, headers_of, trace_of
 from libs.events.link import BROKEN, Address, Link, Session
 from libs.events.pull import Puller, Workers, ensure_consumer
 from libs.events.streams import Stream, stream_of
@@ -26,6 +26,7 @@ from libs.rpc.tls import TlsFiles
 from libs.runtime.backoff import Backoff
 from libs.runtime.errors import InvalidError, UnavailableError
 from libs.runtime.secret import Secret
+from libs.telemetry import traces
 from libs.telemetry.logs import get_logger
 
 Gap = Callable[[], Awaitable[None]]
@@ -142,7 +143,8 @@ class EventBus:
             async def on_message(message: Msg) -> None:
                 event = event_of(message.subject, message.headers, message.data)
                 if event is not None and recent.add(event.event_id):
-                    await _guarded(handler(event), event.subject)
+                    with traces.within(trace_of(event)):
+                        await _guarded(handler(event), event.subject)
 
             try:
                 await session.client.subscribe(

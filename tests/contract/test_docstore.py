@@ -34,8 +34,8 @@ from libs.runtime.errors import (
     InvalidError,
     NotFoundError,
     SealpostError,
-    UnavailableError,
 )
+from libs.telemetry import traces
 from tests.support.docstore import Engine
 
 NOTES = Collection(
@@ -240,6 +240,14 @@ async def test_an_event_is_pending_from_commit_to_clearing(store: Store) -> None
     await store.clear_events([])
 
 
+async def test_an_event_keeps_the_trace_of_its_cause(store: Store) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with traces.within(traces.extract({"traceparent": trace})):
+        await store.write(Insert(NOTES, "a", {}, (Event("e1", "mail.stored.v1", b""),)))
+    await store.write(Insert(COUNTS, "b", {}, (Event("e2", "mail.stored.v1", b"", "given"),)))
+    assert [item.event.trace for item in await store.pending_events(10)] == [trace, "given"]
+
+
 async def test_an_event_given_twice_can_be_cleared(store: Store) -> None:
     event = Event("same", "mail.stored.v1", b"")
     await store.write(Insert(NOTES, "a", {}, (event,)))
@@ -267,15 +275,6 @@ async def test_of_two_writers_with_one_version_one_wins(engine: Engine) -> None:
     finally:
         await first.close()
         await second.close()
-
-
-async def test_a_closed_store_says_so(engine: Engine) -> None:
-    store = await engine.open(ALL)
-    await store.close()
-    await store.close()
-    assert await fails(Insert(NOTES, "k", {}), store) == (UnavailableError, "storage_closed")
-    with pytest.raises(UnavailableError):
-        await store.get(NOTES, "k")
 
 
 async def test_what_was_acknowledged_outlives_a_killed_process(engine: Engine) -> None:

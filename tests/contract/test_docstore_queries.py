@@ -22,7 +22,7 @@ from libs.docstore.store import (
     Store,
     Value,
 )
-from libs.runtime.errors import ConflictError, InvalidError
+from libs.runtime.errors import ConflictError, InvalidError, UnavailableError
 from tests.support.docstore import Engine
 
 MAILS = Collection(
@@ -273,3 +273,13 @@ async def test_collections_with_impossible_names_are_refused(engine: Engine) -> 
     ):
         with pytest.raises(ValueError, match="collection"):
             await engine.open((collection,))
+
+
+async def test_a_closed_store_says_so(engine: Engine) -> None:
+    store = await engine.open((MAILS,))
+    await store.close()
+    await store.close()
+    with pytest.raises(UnavailableError, match="storage_closed"):
+        await store.write(Insert(MAILS, "k", {}))
+    with pytest.raises(UnavailableError, match="storage_closed"):
+        await store.get(MAILS, "k")
