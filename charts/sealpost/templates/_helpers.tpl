@@ -25,8 +25,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- define "sealpost.hosts" -}}
 {{- $base := printf "%s-%s" (include "sealpost.fullname" .root) .name -}}
 {{- $zone := printf "%s.svc.%s" .root.Release.Namespace .root.Values.clusterDomain -}}
-{{- $hosts := list (printf "%s.sealpost.internal" .name) $base (printf "%s.%s" $base $zone) "localhost" -}}
+{{- $hosts := list (printf "%s.sealpost.internal" .name) $base (printf "%s.%s" $base $zone) -}}
 {{- if has .name (list "nats" "mongodb") -}}
+{{- $hosts = append $hosts "localhost" -}}
 {{- range $i := until 3 -}}
 {{- $hosts = append $hosts (printf "%s-%d.%s.%s" $base $i $base $zone) -}}
 {{- end -}}
