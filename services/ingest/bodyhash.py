@@ -2,7 +2,8 @@
 
 dkimpy makes three to four copies of a body and takes it apart into lines; for a mail of 50 MB that is more memory than
 the whole process may have. Here the canonical form is made and hashed block by block. White space and line ends at the
-end of a block count only if text follows, so they are remembered as numbers until it does.
+end of a block count only if text follows, so they are remembered as numbers until it does. A body is empty or whole
+lines, as everything that came over SMTP.
 """
 
 from __future__ import annotations

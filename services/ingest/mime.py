@@ -115,7 +115,7 @@ def _ranges(content: bytearray, part: _Part, budget: _Budget) -> Iterator[tuple[
     start, position = -1, part.start
     while True:
         found = _find_line(content, delimiter, position, part.end)
-        if found < 0 or budget.candidates <= 0 or budget.parts <= 0:
+        if found < 0 or budget.candidates <= 0:
             budget.exceeded |= found >= 0
             if start >= 0:
                 yield start, part.end
@@ -129,6 +129,9 @@ def _ranges(content: bytearray, part: _Part, budget: _Budget) -> Iterator[tuple[
         if start >= 0:
             yield start, max(start, found - 2)
         if rest[1]:
+            return
+        if budget.parts <= 0:
+            budget.exceeded = True
             return
         budget.parts -= 1
         start, position = rest.end(), max(after, rest.end() - 2)
