@@ -26,9 +26,7 @@ strictly for a while, never too loosely.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable, Iterable, Sequence
 
 from libs.docstore.store import Body, Store, Written
 from libs.runtime.clock import Clock, unix_seconds
@@ -37,7 +35,7 @@ from libs.runtime.ids import new_message_id
 from libs.telemetry.logs import get_logger
 from services.storage import deliveries
 from services.storage.bodies import INLINE_BYTES, Bodies, NewBody
-from services.storage.domain import INBOX, SYSTEM_FOLDERS, Delivery, NewMessage, check_delivery
+from services.storage.domain import INBOX, SYSTEM_FOLDERS, Delivery, NewMessage
 from services.storage.folders import Folders
 from services.storage.limits import limited
 from services.storage.repository import (
@@ -45,49 +43,14 @@ from services.storage.repository import (
     MESSAGES,
     insert_shown,
     insert_staged,
-    message_key,
     new_fields,
     read_all,
     reveal,
 )
 from services.storage.usage import Claim, Tally, Usage, weight
+from services.storage.work import Copy, Held, Work, admit, copies_of, still_open, turn
 
 _log = get_logger("append")
-
-
-class _Held(Enum):
-    """What became of the reservation of one copy."""
-
-    NONE = 0
-    SPARE = 1  # reserved; no document stands for it, unless this attempt inserted one
-    UNSURE = 2  # reserved; the insert was cut off, and may have happened or happen yet
-
-
-@dataclass(slots=True, eq=False)
-class _Copy:
-    message: NewMessage
-    key: str
-    fields: Body = field(default_factory=dict)
-    body_id: str = ""
-    held: _Held = _Held.NONE
-    inserted: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Work:
-    delivery: Delivery
-    copies: list[_Copy]
-    error: SealpostError | None = None
-    # Decided and durable, by this attempt or an earlier one: nothing that happens later makes it a failure.
-    stored: bool = False
-
-    @property
-    def single(self) -> bool:
-        return len(self.copies) == 1
-
-    @property
-    def keys(self) -> list[str]:
-        return [copy.key for copy in self.copies]
 
 
 class Appender:
@@ -108,32 +71,32 @@ class Appender:
         InvalidError and ExhaustedError("quota_bytes" | "quota_messages") will be the same next time; ConflictError
         means ids that belong to something else; after UnavailableError the same delivery may be sent again.
         """
-        works = [_admit(delivery) for delivery in batch]
+        works = [admit(delivery) for delivery in batch]
         try:
             await self._run(works)
             await self._settle(works)
         except BaseException:
-            self._usage.suspect(c.message.mailbox_id for c in _copies(works) if c.held is not _Held.NONE)
+            self._usage.suspect(c.message.mailbox_id for c in copies_of(works) if c.held is not Held.NONE)
             raise
         stored = [copy.message for work in works if work.stored for copy in work.copies]
         if stored and self.stored is not None:
             self.stored(stored)
         return [work.error for work in works]
 
-    async def _run(self, works: list[_Work]) -> None:
+    async def _run(self, works: list[Work]) -> None:
         steps = (self._place, self._reserve, self._write_bodies, self._insert, self._commit)
         try:
             async with limited():
                 for step in steps:
-                    if open_ := _open(works):
-                        await step(open_)
+                    if left := still_open(works):
+                        await step(left)
         except SealpostError as error:
-            for work in _open(works):
+            for work in still_open(works):
                 work.error = error
 
-    async def _place(self, works: list[_Work]) -> None:
+    async def _place(self, works: list[Work]) -> None:
         """Fill in the documents; mail for a folder that is gone goes to the inbox."""
-        own = {c.message.mailbox_id for c in _copies(works) if c.message.folder not in SYSTEM_FOLDERS}
+        own = {c.message.mailbox_id for c in copies_of(works) if c.message.folder not in SYSTEM_FOLDERS}
         known = await self._folders.existing(own)
         for work in works:
             try:
@@ -142,7 +105,7 @@ class Appender:
             except SealpostError as error:
                 work.error = error
 
-    async def _document(self, copy: _Copy, own_folders: Iterable[str]) -> Body:
+    async def _document(self, copy: Copy, own_folders: Iterable[str]) -> Body:
         message = copy.message
         if message.body_staged:
             body_id, size = await self._bodies.find_staged(copy.key)
@@ -152,7 +115,7 @@ class Appender:
         folder = message.folder if message.folder in SYSTEM_FOLDERS or message.folder in own_folders else INBOX
         return new_fields(message, folder, body_id, size)
 
-    async def _reserve(self, works: list[_Work]) -> None:
+    async def _reserve(self, works: list[Work]) -> None:
         wanted = [(work, copy) for work in works for copy in work.copies if copy.message.counted]
         claims = [
             Claim(c.message.mailbox_id, weight(c.fields), c.message.quota_bytes, c.message.quota_messages)
@@ -162,12 +125,12 @@ class Appender:
             return
         for (work, copy), error in zip(wanted, await self._usage.reserve(claims), strict=True):
             if error is None:
-                copy.held = _Held.SPARE
+                copy.held = Held.SPARE
             else:
                 work.error = work.error or error
         await self._recognise([work for work in works if isinstance(work.error, ExhaustedError)])
 
-    async def _recognise(self, full: list[_Work]) -> None:
+    async def _recognise(self, full: list[Work]) -> None:
         """A mailbox that a mail has filled is too full for its repetition, which needs no room."""
         try:
             messages = await read_all(self._store, MESSAGES, [work.keys[0] for work in full if work.single])
@@ -183,13 +146,13 @@ class Appender:
                 work.stored = deliveries.is_same(markers.get(work.delivery.delivery_id), work.keys)
             work.error = None if work.stored else work.error
 
-    async def _write_bodies(self, works: list[_Work]) -> None:
+    async def _write_bodies(self, works: list[Work]) -> None:
         large = [(work, copy) for work in works for copy in work.copies if copy.body_id]
         bodies = [NewBody(copy.body_id, copy.key, copy.message.body) for _, copy in large]
         for (work, _), error in zip(large, await self._bodies.write(bodies), strict=True):
             work.error = work.error or error
 
-    async def _insert(self, works: list[_Work]) -> None:
+    async def _insert(self, works: list[Work]) -> None:
         settle_at = unix_seconds(self._clock) + deliveries.STAGED_SECONDS
         wanted = [(work, copy) for work in works for copy in work.copies]
         operations = [
@@ -198,17 +161,17 @@ class Appender:
             else insert_staged(copy.key, copy.fields, work.delivery.delivery_id, settle_at)
             for work, copy in wanted
         ]
-        _turn(wanted, _Held.UNSURE)
+        turn(wanted, Held.UNSURE)
         try:
             results = await self._store.write_many(operations)
         except SealpostError:
             await self._check_absent([copy for _, copy in wanted])
             raise
-        _turn(wanted, _Held.SPARE)
-        present: list[tuple[_Work, _Copy]] = []
+        turn(wanted, Held.SPARE)
+        present: list[tuple[Work, Copy]] = []
         for (work, copy), result in zip(wanted, results, strict=True):
             if isinstance(result, Written):
-                copy.inserted, copy.held = True, _Held.NONE
+                copy.inserted, copy.held = True, Held.NONE
                 work.stored = work.single
             elif isinstance(result, ConflictError) and result.reason == "exists":
                 present.append((work, copy))
@@ -218,14 +181,14 @@ class Appender:
         for work, _ in present:
             work.stored = work.single and work.error is None
 
-    async def _check_absent(self, copies: list[_Copy]) -> None:
+    async def _check_absent(self, copies: list[Copy]) -> None:
         """A failed commit changes nothing; but where a network is in between, nothing is believed unseen."""
         found = await read_all(self._store, MESSAGES, [copy.key for copy in copies])
         for copy in copies:
-            if copy.held is _Held.UNSURE and copy.key not in found:
-                copy.held = _Held.SPARE
+            if copy.held is Held.UNSURE and copy.key not in found:
+                copy.held = Held.SPARE
 
-    async def _meet(self, present: list[tuple[_Work, _Copy]]) -> None:
+    async def _meet(self, present: list[tuple[Work, Copy]]) -> None:
         """Decide about copies whose ids are taken: by an earlier attempt, or by something else?"""
         found = await read_all(self._store, MESSAGES, [copy.key for _, copy in present])
         for work, copy in present:
@@ -234,7 +197,7 @@ class Appender:
             except SealpostError as error:
                 work.error = work.error or error
 
-    async def _commit(self, works: list[_Work]) -> None:
+    async def _commit(self, works: list[Work]) -> None:
         now = unix_seconds(self._clock)
         markers = [deliveries.commit(work.delivery.delivery_id, work.keys, now) for work in works]
         for work, result in zip(works, await self._store.write_many(markers), strict=True):
@@ -242,10 +205,10 @@ class Appender:
                 work.stored = True
             elif not (isinstance(result, ConflictError) and result.reason == "exists"):
                 work.error = deliveries.as_error(result)
-        finished = await self._follow(_open(works))
+        finished = await self._follow(still_open(works))
         await self._reveal([work for work in works if work.stored and work not in finished])
 
-    async def _follow(self, works: list[_Work]) -> list[_Work]:
+    async def _follow(self, works: list[Work]) -> list[Work]:
         """Accept what an earlier attempt has decided; return those that need nothing more."""
         markers = await read_all(self._store, DELIVERIES, [work.delivery.delivery_id for work in works])
         finished = []
@@ -258,52 +221,30 @@ class Appender:
                 work.error = error
         return finished
 
-    async def _reveal(self, works: list[_Work]) -> None:
+    async def _reveal(self, works: list[Work]) -> None:
         """Show what is decided. A failure here fails nobody: recovery goes on when the marker is due."""
+        if not works:
+            return
         try:
-            results = iter(await self._store.write_many([reveal(copy.key, copy.fields) for copy in _copies(works)]))
+            results = iter(await self._store.write_many([reveal(copy.key, copy.fields) for copy in copies_of(works)]))
             done = [work for work in works if all([deliveries.is_revealed(next(results)) for _ in work.copies])]
             now = unix_seconds(self._clock)
             await self._store.write_many([deliveries.finish(work.delivery.delivery_id, now) for work in done])
         except SealpostError as error:
             _log.warning("reveal_postponed", count=len(works), error=error)
 
-    async def _settle(self, works: list[_Work]) -> None:
+    async def _settle(self, works: list[Work]) -> None:
         """Give back what was reserved and is not used, and let go of bodies that no message names."""
         tally = Tally()
-        for copy in _copies(works):
-            if copy.held is _Held.SPARE:
+        for copy in copies_of(works):
+            if copy.held is Held.SPARE:
                 tally.add(copy.message.mailbox_id, weight(copy.fields), -1)
-            elif copy.held is _Held.UNSURE:
+            elif copy.held is Held.UNSURE:
                 self._usage.suspect([copy.message.mailbox_id])
-            copy.held = _Held.NONE
+            copy.held = Held.NONE
         try:
             async with limited():
                 await self._usage.apply(tally)
-                await self._bodies.release([c.body_id for c in _copies(works) if c.body_id and not c.inserted])
+                await self._bodies.release([c.body_id for c in copies_of(works) if c.body_id and not c.inserted])
         except SealpostError as error:
             _log.warning("settling_postponed", count=len(tally.changes), error=error)
-
-
-def _admit(delivery: Delivery) -> _Work:
-    work = _Work(delivery, [_Copy(m, message_key(m.mailbox_id, m.message_id)) for m in delivery.messages])
-    try:
-        check_delivery(delivery)
-    except SealpostError as error:
-        work.error = error
-    return work
-
-
-def _open(works: Iterable[_Work]) -> list[_Work]:
-    """Return what is neither stored nor failed yet."""
-    return [work for work in works if work.error is None and not work.stored]
-
-
-def _copies(works: Iterable[_Work]) -> Iterator[_Copy]:
-    return (copy for work in works for copy in work.copies)
-
-
-def _turn(wanted: Iterable[tuple[_Work, _Copy]], held: _Held) -> None:
-    for _, copy in wanted:
-        if copy.held is not _Held.NONE:
-            copy.held = held

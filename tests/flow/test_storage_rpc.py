@@ -185,7 +185,7 @@ async def test_each_method_is_for_its_caller(wire: Wire) -> None:
             await (anext(aiter(call)) if method.server_streaming else call)
 
 
-async def test_a_mail_from_its_arrival_to_its_end(wire: Wire) -> None:
+async def test_a_large_mail_comes_in_and_out_in_blocks_and_is_announced(wire: Wire) -> None:
     heard: asyncio.Queue[MailStored] = asyncio.Queue()
 
     async def hear(event: Event) -> None:
@@ -214,7 +214,14 @@ async def test_a_mail_from_its_arrival_to_its_end(wire: Wire) -> None:
     async with asyncio.timeout(20):
         told = [await heard.get() for _ in range(3)]
     assert {one.message_id for one in told} == {small.message_id, *[copy.message_id for copy in delivery.messages]}
+    assert heard.empty()
 
+
+async def test_a_mail_is_moved_and_deleted(wire: Wire) -> None:
+    alice, bob = new_id(), new_id()
+    delivery = mail(alice, bob)
+    message_id = delivery.messages[0].message_id
+    assert await wire.append(delivery, mail(alice)) == ["ok", "ok"]
     folder = await wire.gateway.PutFolder(pb.PutFolderRequest(mailbox_id=alice, sealed_name=b"name"), timeout=5)
     change = pb.UpdateMessagesRequest(
         mailbox_id=alice, message_ids=[message_id, new_id()], add_flags=["seen"], move_to=folder.folder_id
@@ -226,10 +233,9 @@ async def test_a_mail_from_its_arrival_to_its_end(wire: Wire) -> None:
     removal = pb.DeleteMessagesRequest(mailbox_id=alice, message_ids=[message_id])
     assert not (await wire.gateway.DeleteMessages(removal, timeout=5)).not_found
     with pytest.raises(NotFoundError, match=r"^message$"):
-        await wire.gateway.GetMessage(request, timeout=5)
+        await wire.gateway.GetMessage(pb.GetMessageRequest(mailbox_id=alice, message_id=message_id), timeout=5)
     assert await counts(wire, alice) == {"inbox": (1, 1)}
     assert len(await wire.ids(bob)) == 1
-    assert heard.empty()
 
 
 async def counts(wire: Wire, mailbox_id: str) -> dict[str, tuple[int, int]]:
