@@ -40,7 +40,7 @@ _DELETE_PIECE = 250
 """Documents deleted in one transaction: short enough (about 10 ms) that writes in between do not notice."""
 
 
-_SWITCH_SECONDS = 0.0002
+_SWITCH_SECONDS = 0.0005
 
 
 class SqliteStore:

@@ -85,8 +85,9 @@ class EventBus:
         try:
             stream = stream_of(event.subject)
             broker = session.client.jetstream(timeout=_ACK_SECONDS)
-            await self._describe(session, broker, stream)
-            await broker.publish(event.subject, event.payload, headers=headers_of(event))
+            async with asyncio.timeout(2 * _ACK_SECONDS):  # the library's limit begins after it has sent
+                await self._describe(session, broker, stream)
+                await broker.publish(event.subject, event.payload, headers=headers_of(event))
         except (nats.errors.MaxPayloadError, nats.errors.BadSubjectError, ValueError) as error:
             raise InvalidError("event_refused") from error
         except nats.js.errors.BadRequestError as error:

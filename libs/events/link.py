@@ -113,7 +113,7 @@ class Link:
                 session = await self._open()
             except (OSError, nats.errors.Error, TimeoutError, ssl.SSLError) as error:
                 if attempt in (1, 10) or attempt % 100 == 0:
-                    _log.warning("events_unreachable", attempt=attempt, error=type(error).__name__)
+                    _log.warning("events_unreachable", attempt=attempt, error=error)
                 continue
             await self._set(session)
             _log.info("events_connected", attempts=attempt)
@@ -126,9 +126,13 @@ class Link:
         async def ended() -> None:
             session.ended.set()
 
+        causes: list[Exception] = []
+
         async def failed(error: Exception) -> None:
             if isinstance(error, nats.errors.SlowConsumerError):
                 session.gaps += 1
+            elif not client.is_connected:
+                causes.append(error)
 
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
@@ -148,6 +152,9 @@ class Link:
                     closed_cb=ended,
                     error_cb=failed,
                 )
+        except nats.errors.NoServersError as error:
+            await _close(client)
+            raise (causes[0] if causes else error) from error
         except BaseException:
             await _close(client)
             raise

@@ -56,7 +56,7 @@ class Relay:
         self._refused: set[str] = set()
         self._turned = clock.monotonic()
         self._backoff = Backoff(first=0.1, ceiling=5.0, attempts=None)
-        health.add("relay", self._turns, required=False)
+        health.add("relay", self.healthy, required=False)
 
     def announce(self) -> None:
         """Tell that something with events has been committed. Cheap; may be called for each commit."""
@@ -120,5 +120,6 @@ class Relay:
             if len(self._refused) < _MAX_REFUSED:
                 self._refused.add(item.event.event_id)
 
-    async def _turns(self) -> bool:
+    async def healthy(self) -> bool:
+        """Tell whether the loop has turned lately, with or without success."""
         return self._clock.monotonic() - self._turned < _STUCK_SECONDS

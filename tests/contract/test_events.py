@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -87,7 +87,7 @@ async def test_live_listener_hears_what_is_published_from_now_on(server: NatsPro
 
 
 class NoChecks:
-    def add(self, name: str, check: object, *, required: bool = True) -> None:
+    def add(self, name: str, check: Callable[[], Awaitable[bool]], *, required: bool = True) -> None:
         pass
 
 

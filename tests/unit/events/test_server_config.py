@@ -1,0 +1,99 @@
+"""The server's configuration: least rights, no anonymous, durable acknowledgements."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from libs.docstore.store import Event
+from libs.events.envelope import event_of, headers_of
+from libs.events.server_config import RIGHTS, NatsServer, Rights, permissions, server_config
+from libs.events.streams import MAIL, stream_of
+from libs.runtime.secret import Secret
+
+PASSWORD = Secret("0123456789abcdef")
+
+
+def config_of(**passwords: Secret[str]) -> str:
+    return server_config(NatsServer(4222, Path("/data"), Path("/tls"), passwords))
+
+
+def test_everything_durable_encrypted_and_authenticated() -> None:
+    config = json.loads(config_of(storage=PASSWORD, gateway=PASSWORD))
+    assert config["jetstream"]["sync_interval"] == "always"
+    assert config["tls"]["verify"] is True
+    assert config["host"] == "127.0.0.1"
+    assert {user["user"] for user in config["authorization"]["users"]} == {"storage", "gateway"}
+    assert all(user["permissions"] and user["password"] for user in config["authorization"]["users"])
+    assert "http" not in config
+    watched = NatsServer(4222, Path("/data"), Path("/tls"), {}, monitor_port=8222)
+    assert json.loads(server_config(watched))["http"] == "127.0.0.1:8222"
+
+
+def test_a_publisher_may_publish_and_describe_its_stream() -> None:
+    assert permissions("storage", RIGHTS["storage"]) == {
+        "publish": {
+            "allow": [
+                "mail.stored.v1",
+                "$JS.API.STREAM.CREATE.MAIL",
+                "$JS.API.STREAM.UPDATE.MAIL",
+                "$JS.API.STREAM.INFO.MAIL",
+            ]
+        },
+        "subscribe": {"allow": ["_INBOX.storage.>"]},
+    }
+
+
+def test_a_listener_may_listen_and_nothing_else() -> None:
+    assert permissions("gateway", RIGHTS["gateway"]) == {
+        "publish": {"deny": [">"]},
+        "subscribe": {"allow": ["mail.stored.v1", "_INBOX.gateway.>"]},
+    }
+
+
+def test_a_consumer_may_use_its_own_consumer() -> None:
+    assert permissions("billing", Rights(consumes={"bills": "mail.stored.v1"})) == {
+        "publish": {
+            "allow": [
+                "$JS.API.CONSUMER.CREATE.MAIL.bills.mail.stored.v1",
+                "$JS.API.CONSUMER.INFO.MAIL.bills",
+                "$JS.API.CONSUMER.MSG.NEXT.MAIL.bills",
+                "$JS.ACK.MAIL.bills.>",
+            ]
+        },
+        "subscribe": {"allow": ["_INBOX.billing.>"]},
+    }
+
+
+@pytest.mark.parametrize("password", ["short", 'quoted"0123456789', "", "0123456789abcdef\n"])
+def test_a_bad_password_is_refused_without_being_shown(password: str) -> None:
+    with pytest.raises(ValueError, match="storage") as caught:
+        config_of(storage=Secret(password))
+    assert password[:8] == "" or password[:8] not in str(caught.value)
+
+
+def test_a_user_without_rights_is_refused() -> None:
+    with pytest.raises(ValueError, match="crypto"):
+        config_of(crypto=PASSWORD)
+
+
+def test_every_subject_has_its_stream() -> None:
+    assert stream_of("mail.stored.v1") is MAIL
+    config = MAIL.config(3)
+    assert (config.num_replicas, config.subjects) == (3, ["mail.>"])
+    with pytest.raises(ValueError, match="stream"):
+        stream_of("mailx.stored")
+
+
+def test_headers_carry_id_and_trace() -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = headers_of(Event("e1", "mail.stored.v1", b"x", trace))
+    assert headers == {"Nats-Msg-Id": "e1", "traceparent": trace}
+    event = event_of("mail.stored.v1", headers, b"x")
+    assert event is not None
+    assert (event, event.trace) == (Event("e1", "mail.stored.v1", b"x"), trace)
+    assert event_of("mail.stored.v1", None, b"") is None
+    assert event_of("mail.stored.v1", {"Nats-Msg-Id": "x" * 101}, b"") is None
+    assert event_of("mail.stored.v1", {"Nats-Msg-Id": "é"}, b"") is None
