@@ -95,6 +95,23 @@ def test_numbers_are_written_out() -> None:
     assert (env["SEALPOST_KEY_CACHE"], env["SEALPOST_SWEEP_INTERVAL"]) == ("1000000", "30.5")
 
 
+def test_domains_stand_in_one_place() -> None:
+    manifests = chart.render(chart.BY_REFERENCE)
+    env = {
+        entry["name"]: entry.get("value")
+        for name, container in containers(manifests)
+        for entry in container["env"]
+        if entry["name"]
+        in ("SEALPOST_MEMBER_DOMAINS", "SEALPOST_PUBLIC_DOMAINS", "SEALPOST_HOSTNAME", "SEALPOST_PUBLIC_URL")
+    }
+    assert env == {
+        "SEALPOST_MEMBER_DOMAINS": "example.org,example.net",
+        "SEALPOST_PUBLIC_DOMAINS": "inbox.example.org",
+        "SEALPOST_HOSTNAME": "mx.example.org",
+        "SEALPOST_PUBLIC_URL": "https://mail.example.org",
+    }
+
+
 def test_smtp_comes_in_with_the_address_of_the_sender() -> None:
     service = chart.find(chart.render(), "Service", "sealpost-ingest-smtp")["spec"]
     assert (service["type"], service["externalTrafficPolicy"]) == ("LoadBalancer", "Local")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def checkov() -> Path:
         lock = str(chart.ROOT / "requirements" / "checkov.lock")
         python = str(_VENV / "bin" / "python")
         for command in (
-            [uv, "venv", "--quiet", str(_VENV)],
+            [uv, "venv", "--quiet", "--python", sys.executable, str(_VENV)],
             [uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", lock],
         ):
             done = subprocess.run(command, capture_output=True, text=True, timeout=150)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
 import socket
@@ -22,6 +23,8 @@ from libs.docstore.store import Event
 from libs.events.jetstream import EventBus
 from libs.events.server_config import RIGHTS, Rights, permissions
 from libs.rpc.tls import TlsFiles
+from libs.runtime.backoff import Backoff
+from libs.runtime.errors import UnavailableError
 from libs.runtime.secret import Secret
 from tests.support import chart
 
@@ -205,12 +208,22 @@ async def test_three_servers_make_a_cluster_that_carries_events(cluster: Cluster
             await gateway.connected()
             await storage.connected()
             await gateway.subscribe_all("mail.stored.v1", listen)
-            await asyncio.sleep(0.5)
-            await storage.publish(Event("0" * 32, "mail.stored.v1", b"payload"))
-            assert (await heard.get()).payload == b"payload"
+            await publish_until_heard(storage, heard)
         await refuses_what_is_not_granted(cluster)
     finally:
         await asyncio.gather(storage.close(), gateway.close())
+
+
+async def publish_until_heard(bus: EventBus, heard: asyncio.Queue[Event]) -> None:
+    """A young cluster has no leader for a new stream at first, nor does every node know of a subscription at once."""
+    async for attempt in Backoff(first=0.1, ceiling=1.0, attempts=30):
+        with contextlib.suppress(UnavailableError):
+            await bus.publish(Event(f"{attempt:032x}", "mail.stored.v1", b"payload"))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                assert (await heard.get()).payload == b"payload"
+                return
+    pytest.fail("nothing was heard")
 
 
 async def refuses_what_is_not_granted(cluster: Cluster) -> None:

@@ -122,6 +122,7 @@ BY_REFERENCE: Document = {
         "annotations": {"nginx.ingress.kubernetes.io/proxy-buffering": "off"},
     },
     "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["mail.example.org"]},
+    "domains": {"members": ["example.org", "example.net"], "public": ["inbox.example.org"], "mx": "mx.example.org"},
     "image": {"repository": "images.example.org/sealpost", "tag": "1.2.3", "pullSecrets": ["pull"]},
     "priorityClassName": "mail",
     "nodeSelector": {"kubernetes.io/os": "linux"},
