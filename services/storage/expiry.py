@@ -11,9 +11,10 @@ the index, newest first, past those to keep. A crash forgets the notes: the next
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 
-from libs.docstore.store import Query, Store
+from libs.docstore.store import Document, Query, Store
 from libs.runtime.clock import Clock, unix_seconds
 from libs.telemetry import metrics
 from services.storage.domain import NewMessage
@@ -23,8 +24,9 @@ from services.storage.repository import MESSAGES, text
 FREE_BATCH = 500
 COUNTED_BATCH = 200
 MAX_NOTES = 20_000
-_TRIM_MAILBOXES = 100
-_TRIM_EXTRA = 100
+_TRIM_MAILBOXES = 32
+_TRIM_EXTRA = 20
+_REST_EXTRA = 200
 _MOST = 1000
 
 _DELETED = metrics.counter(
@@ -74,26 +76,38 @@ class Trimmer:
         return bool(self._notes)
 
     async def step(self) -> int:
-        """Trim a bounded number of noted inboxes; return how many."""
-        taken = list(self._notes)[:_TRIM_MAILBOXES]
-        for mailbox_id in taken:
-            keep = self._notes.pop(mailbox_id)
-            try:
-                await self._trim(mailbox_id, keep)
-            except BaseException:
-                self._notes.setdefault(mailbox_id, keep)
-                raise
-        return len(taken)
+        """Trim a bounded number of noted inboxes, in one commit where they hold a few too many; return how many."""
+        notes = {mailbox_id: self._notes.pop(mailbox_id) for mailbox_id in list(self._notes)[:_TRIM_MAILBOXES]}
+        try:
+            first = await asyncio.gather(*[self._page(*note, None, _TRIM_EXTRA) for note in notes.items()])
+            await self._remove([one for page, keep in zip(first, notes.values(), strict=True) for one in page[keep:]])
+            for page, (mailbox_id, keep) in zip(first, notes.items(), strict=True):
+                if len(page) == _limit(keep, _TRIM_EXTRA):
+                    await self._trim_rest(mailbox_id, keep - len(page), page[-1])
+        except BaseException:
+            self._notes = {**notes, **self._notes}
+            raise
+        return len(notes)
 
-    async def _trim(self, mailbox_id: str, keep: int) -> None:
-        after: tuple[str, str] | None = None
-        while True:
-            limit = min(_MOST, keep + _TRIM_EXTRA)
-            page = await self._store.find(
-                Query(MESSAGES, "listed", (mailbox_id,), after=after, descending=True, limit=limit)
-            )
-            _DELETED.inc(len(await self._remover.remove(page[keep:])), rule="trimmed")
-            if len(page) < limit:
-                return
-            keep = max(0, keep - limit)
-            after = (text(page[-1].body, "message"), page[-1].key)
+    async def _trim_rest(self, mailbox_id: str, keep: int, last: Document) -> None:
+        """Go on after `last`: `keep` more messages stay (none if it is not positive), the others go."""
+        page = [last]
+        while page:
+            keep = max(0, keep)
+            page = await self._page(mailbox_id, keep, page[-1], _REST_EXTRA)
+            await self._remove(page[keep:])
+            keep -= len(page)
+
+    async def _page(self, mailbox_id: str, keep: int, last: Document | None, extra: int) -> list[Document]:
+        """Return the next messages to keep, newest first, and some more."""
+        after = None if last is None else (text(last.body, "message"), last.key)
+        return await self._store.find(
+            Query(MESSAGES, "listed", (mailbox_id,), after=after, descending=True, limit=_limit(keep, extra))
+        )
+
+    async def _remove(self, documents: Sequence[Document]) -> None:
+        _DELETED.inc(len(await self._remover.remove(documents)), rule="trimmed")
+
+
+def _limit(keep: int, extra: int) -> int:
+    return min(_MOST, keep + extra)

@@ -69,7 +69,7 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     graph = compose(store, ctx.clock, settings.max_body_bytes)
     await graph.recovery.start()
 
-    trim = Task("trim", graph.trimmer.step, every=_PERIOD_SECONDS, pause=settings.trim_seconds)
+    trim = Task("trim", graph.trimmer.step, every=_PERIOD_SECONDS, gather=settings.trim_seconds)
     announce = await _start_relay(ctx, store)
 
     def stored(messages: Sequence[NewMessage]) -> None:

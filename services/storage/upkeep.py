@@ -22,12 +22,17 @@ _log = get_logger("upkeep")
 
 @dataclass
 class Task:
-    """One repeated step. `step` returns 0 when there is nothing more to do; times are seconds."""
+    """One repeated step. `step` returns 0 when there is nothing more to do; times are seconds.
+
+    `every`: longest time between steps. `pause`: between two steps while there is work. `gather`: from being woken to
+    the step, so that more comes together.
+    """
 
     name: str
     step: Callable[[], Awaitable[int]]
     every: float
     pause: float = 0.01
+    gather: float = 0.0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -43,9 +48,11 @@ class Task:
                 await asyncio.sleep(random.uniform(ceiling / 2, ceiling))
                 continue
             failures = 0
-            if not busy:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self.every):
-                        await self.wake.wait()
+            if busy:
+                await asyncio.sleep(self.pause)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.every):
+                    await self.wake.wait()
+            await asyncio.sleep(self.gather)
             self.wake.clear()
-            await asyncio.sleep(self.pause)

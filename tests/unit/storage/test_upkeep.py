@@ -32,7 +32,7 @@ async def test_it_repeats_while_there_is_work_and_then_waits_to_be_woken() -> No
         left[0] -= 1
         return 1
 
-    task = Task("work", step, every=3600, pause=0)
+    task = Task("work", step, every=3600, pause=0.0)
     async with running(task), asyncio.timeout(5):
         await done.wait()
         left[0] = 2
@@ -49,7 +49,7 @@ async def test_it_comes_back_when_it_is_time() -> None:
         calls.release()
         return 0
 
-    async with running(Task("work", step, every=0.001, pause=0)), asyncio.timeout(5):
+    async with running(Task("work", step, every=0.001, pause=0.0)), asyncio.timeout(5):
         for _ in range(3):
             await calls.acquire()
 
@@ -65,7 +65,7 @@ async def test_an_unavailable_store_is_tried_again() -> None:
         done.set()
         return 0
 
-    async with running(Task("work", step, every=3600, pause=0)), asyncio.timeout(5):
+    async with running(Task("work", step, every=3600, pause=0.0)), asyncio.timeout(5):
         await done.wait()
 
 
