@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import UpdateOne
@@ -67,7 +68,7 @@ class MongoStore:
     def open(
         cls, uri: str, database: str, collections: Sequence[Collection], clock: Clock | None = None
     ) -> Opening[MongoStore]:
-        """Connect, and bring the indexes of `collections` to what they declare.
+        """Connect, and bring the indexes of `collections` to what they declare. Options in `uri` go before ours.
 
         Await it, or enter it with `async with`. Raises: UnavailableError("storage_unavailable"), ValueError for
         collections that cannot be.
@@ -77,7 +78,9 @@ class MongoStore:
     @classmethod
     async def _opened(cls, uri: str, database: str, collections: Sequence[Collection], clock: Clock) -> MongoStore:
         check_collections(collections)
-        store = cls(AsyncIOMotorClient(uri, **_OPTIONS), database, collections, clock)
+        said = {name.lower() for name in parse_qs(urlsplit(uri).query)}
+        options = {name: value for name, value in _OPTIONS.items() if name.lower() not in said}
+        store = cls(AsyncIOMotorClient(uri, **options), database, collections, clock)
         try:
             async with store._guarded():
                 for collection in collections:

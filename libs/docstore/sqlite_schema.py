@@ -52,7 +52,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         "PRAGMA foreign_keys = OFF",
         "PRAGMA wal_autocheckpoint = 0",
         f"PRAGMA journal_size_limit = {LOG_BYTES}",
-        "PRAGMA cache_size = -32768",
+        "PRAGMA cache_size = -16384",
         "PRAGMA temp_store = MEMORY",
     )
 
@@ -64,7 +64,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         "SELECT count(*) FROM sqlite_schema",  # attaches to the index of the log
         "PRAGMA query_only = ON",
         "PRAGMA wal_autocheckpoint = 0",
-        "PRAGMA cache_size = -8192",
+        "PRAGMA cache_size = -4096",
         "PRAGMA temp_store = MEMORY",
     )
 

@@ -114,7 +114,10 @@ class Increment:
 
 @dataclass(frozen=True)
 class Delete:
-    """Remove a document; NotFoundError if absent, ConflictError("version") if a version is given and differs."""
+    """Remove a document; NotFoundError if absent, ConflictError("version") if a version is given and differs.
+
+    Events that are still pending in it go with it.
+    """
 
     collection: Collection
     key: str

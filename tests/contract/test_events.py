@@ -16,6 +16,7 @@ from libs.events.relay import Relay
 from libs.rpc.tls import TlsFiles
 from libs.runtime.clock import SystemClock
 from libs.runtime.errors import UnavailableError
+from libs.telemetry import traces
 from tests.support.nats import NatsProcess, run_nats
 
 STORED = "mail.stored.v1"
@@ -84,6 +85,31 @@ async def test_live_listener_hears_what_is_published_from_now_on(server: NatsPro
     finally:
         await storage.close()
         await gateway.close()
+
+
+async def test_the_trace_of_the_cause_reaches_the_handlers(server: NatsProcess, store: SqliteStore) -> None:
+    storage, billing, gateway = [await bus_of(server, name) for name in ("storage", "billing", "gateway")]
+    relay = Relay(store, storage, SystemClock(), NoChecks())
+    running = asyncio.create_task(relay.run())
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    found: list[str] = []
+
+    async def handler(event: Event) -> None:
+        found.append(traces.inject().get("traceparent", ""))
+
+    try:
+        await gateway.subscribe_all(STORED, handler)
+        await billing.consume("billing", STORED, handler, DedupeStore(store, SystemClock()))
+        await asyncio.sleep(0.2)
+        with traces.within(traces.extract({"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})):
+            await store.write(Insert(THINGS, "k", {}, (Event("e", STORED, b""),)))
+        relay.announce()
+        await until(lambda: len(found) == 2)
+        assert [header.split("-")[1] for header in found] == [trace_id, trace_id]
+    finally:
+        running.cancel()
+        for bus in (storage, billing, gateway):
+            await bus.close()
 
 
 class NoChecks:
