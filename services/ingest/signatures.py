@@ -49,7 +49,7 @@ class _PolicyError(Exception):
 
 
 class _NoKeyError(Exception):
-    """The domain publishes no such key."""
+    """The domain publishes no such key, or none that can be used."""
 
 
 def verify(letter: Letter, ask: Ask, most: int) -> list[Signature]:
@@ -98,6 +98,11 @@ def _key_finder(ask: Ask) -> Callable[..., bytes]:
         records = ask(name.decode("ascii").rstrip("."), "TXT")
         if not records:
             raise _NoKeyError
+        try:
+            # dkimpy would call a broken key a failed signature; its owner's mistake is no sign of forgery.
+            dkim.evaluate_pk(name, bytes(records[0]))
+        except Exception as error:  # a record may be anything, and parsers raise what they raise
+            raise _NoKeyError from error
         return bytes(records[0])
 
     return find

@@ -81,7 +81,7 @@ async def test_a_session_ends_between_commands() -> None:
 async def test_a_client_that_does_not_read_is_dropped() -> None:
     async with serve_edge(idle_seconds=0.5, max_errors=10**6, max_idle_commands=10**9) as server:
         dialogue = await server.connect()
-        dialogue.writer.transport.pause_reading()
+        dialogue.writer.transport.pause_reading()  # type: ignore[attr-defined]
         flood = asyncio.create_task(_flood(dialogue))
         await until(lambda: not server.site.connections and flood.done())
 

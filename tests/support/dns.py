@@ -1,0 +1,90 @@
+"""A real DNS server on the loopback, with a zone from a table, that can be told to fail."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+# (name, type) -> records in their text form; a CNAME is given for the type asked too.
+Zone = Mapping[tuple[str, str], Sequence[str]]
+
+
+class DnsServer:
+    """Answers over UDP from `zone`; names outside of it do not exist. `mode`: "answer", "servfail" or "silent"."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = {(name.lower().rstrip(".") + ".", kind): list(records) for (name, kind), records in zone.items()}
+        self.mode = "answer"
+        self.ttl = 300
+        self.asked: list[tuple[str, str]] = []
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        # Nothing at all is what tells the thread to end.
+        self._socket.sendto(b"", self._socket.getsockname())
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            data, client = self._socket.recvfrom(4096)
+            if not data:
+                return
+            try:
+                query = dns.message.from_wire(data)
+            except dns.exception.DNSException:
+                continue
+            answer = self._answer(query)
+            if answer is not None:
+                self._socket.sendto(answer.to_wire(), client)
+
+    def _answer(self, query: dns.message.Message) -> dns.message.Message | None:
+        question = query.question[0]
+        name, kind = question.name.to_text().lower(), dns.rdatatype.to_text(question.rdtype)
+        self.asked.append((name, kind))
+        if self.mode == "silent":
+            return None
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.RA
+        if self.mode == "servfail":
+            response.set_rcode(dns.rcode.SERVFAIL)
+            return response
+        if not any(known == name for known, _ in self.zone):
+            response.set_rcode(dns.rcode.NXDOMAIN)
+        elif records := self.zone.get((name, kind)):
+            response.answer.append(dns.rrset.from_text(name, self.ttl, "IN", kind, *records))
+        return response
+
+
+@contextmanager
+def serve_dns(zone: Zone) -> Iterator[DnsServer]:
+    """Run a server for `zone`."""
+    server = DnsServer(zone)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def txt(text: str) -> str:
+    """Return a TXT record's text form: quoted, in strings of 255 characters at most."""
+    return " ".join('"' + text[start : start + 255].replace('"', '\\"') + '"' for start in range(0, len(text), 255))
