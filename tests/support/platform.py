@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,11 +65,14 @@ def platform_environment(home: Path, http_port: int, smtp_port: int, **extra: st
 
 
 @contextmanager
-def running_platform(home: Path, **extra: str) -> Iterator[RunningPlatform]:
-    """Start a platform in `home`, give it when it is ready, and stop it afterwards."""
+def running_platform(home: Path, *, program: Sequence[str] = ("services",), **extra: str) -> Iterator[RunningPlatform]:
+    """Start a platform in `home`, give it when it is ready, and stop it afterwards.
+
+    `program` is the module to run and its arguments, for tests that start the platform in a way of their own.
+    """
     http_port, smtp_port = free_ports(2)
     process = subprocess.Popen(
-        [sys.executable, "-m", "services"],
+        [sys.executable, "-m", *program],
         cwd=ROOT,
         env=platform_environment(home, http_port, smtp_port, **extra),
         stdout=subprocess.PIPE,

@@ -1,0 +1,158 @@
+"""A service with a fault or without a safeguard: what the ledger test must get over, and what it must notice.
+
+    LEDGER_SABOTAGE=storage:sync_off,ingest:spool python -m tests.support.ledger_saboteur platform
+
+starts the platform as `python -m services` does, but each service by this module, which spoils what the variable names
+and then runs the service as it is. Faults happen once in each home; a missing safeguard is missing for good.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import secrets
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "LEDGER_SABOTAGE"
+SCRATCH = "LEDGER_SCRATCH"
+
+
+def sync_off() -> None:
+    """Take the fsync out of SQLite."""
+    sqlite_writer = importlib.import_module("libs.docstore.sqlite_writer")
+    connect = sqlite_writer.connect_writer
+
+    def connect_unsafely(path: Path) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(path)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    _replace(sqlite_writer, "connect_writer", connect_unsafely)
+
+
+def crash_after_append() -> None:
+    """Die once after a commit of mail and before the answer."""
+    from services.storage.append import Appender
+
+    append = Appender.append
+
+    async def append_and_die(self: Appender, batch: Any) -> Any:
+        answer = await append(self, batch)
+        if any(error is None for error in answer):
+            _die_once("append")
+        return answer
+
+    _replace(Appender, "append", append_and_die)
+
+
+def append_dedupe_off() -> None:
+    """Store whatever comes, also if it has been stored already."""
+    from services.storage import rpc
+
+    new_message = rpc._new_message
+
+    def as_new(message: Any) -> Any:
+        message.message_id = message.message_id[:10] + secrets.token_hex(11)
+        return new_message(message)
+
+    _replace(rpc, "_new_message", as_new)
+
+
+def crash_after_publish() -> None:
+    """Die once between the publication of events and the note that they are published."""
+    from libs.docstore.sqlite import SqliteStore
+
+    clear = SqliteStore.clear_events
+
+    async def clear_or_die(self: SqliteStore, events: Any) -> None:
+        if events:
+            _die_once("publish")
+        await clear(self, events)
+
+    _replace(SqliteStore, "clear_events", clear_or_die)
+
+
+def event_dedupe_off() -> None:
+    """Publish every time under another id."""
+    from libs.events.envelope import EVENT_ID
+
+    jetstream = importlib.import_module("libs.events.jetstream")
+    headers_of = jetstream.headers_of
+    _replace(jetstream, "headers_of", lambda event: {**headers_of(event), EVENT_ID: secrets.token_hex(16)})
+
+
+def spool() -> None:
+    """Write every mail to a file before it is handed on, as mail servers do."""
+    from services.ingest.receive import Inbound
+
+    receive = Inbound.receive
+    folder = Path(os.environ[SCRATCH]) / "spool"
+    folder.mkdir(exist_ok=True)
+
+    async def spool_and_receive(self: Inbound, mail: Any, authentication: Any) -> str:
+        (folder / secrets.token_hex(8)).write_bytes(bytes(mail.content))
+        return await receive(self, mail, authentication)
+
+    _replace(Inbound, "receive", spool_and_receive)
+
+
+_KINDS: dict[str, Callable[[], None]] = {
+    function.__name__: function
+    for function in (sync_off, crash_after_append, append_dedupe_off, crash_after_publish, event_dedupe_off, spool)
+}
+
+
+def _replace(place: Any, name: str, by: object) -> None:
+    if not hasattr(place, name):
+        raise AttributeError(f"there is no {name} to spoil any more")
+    setattr(place, name, by)
+
+
+def _die_once(name: str) -> None:
+    marker = Path(os.environ[SCRATCH]) / f"died-{name}"
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _spoil(service: str) -> None:
+    for entry in os.environ[VARIABLE].split(","):
+        where, _, kind = entry.partition(":")
+        if where == service:
+            _KINDS[kind]()
+
+
+def _run_service(service: str) -> None:
+    _spoil(service)
+    module = importlib.import_module(f"services.{service}.main")
+    if service == "ingest":
+        command = (sys.executable, "-m", __spec__.name, "ingest.worker")
+        _replace(module, "Workers", functools.partial(module.Workers, command=command))
+    module.run_service(service, module.Settings, module.build)
+
+
+def _run_worker() -> None:
+    _spoil("ingest")
+    module = importlib.import_module("services.ingest.worker")
+    module.run_service("ingest", module.WorkerSettings, module.build)
+
+
+def _run_platform() -> int:
+    from libs.local import plan
+    from services.__main__ import main
+
+    _replace(plan, "command", lambda name: [sys.executable, "-m", __spec__.name, name])
+    return main()
+
+
+if __name__ == "__main__":
+    role = sys.argv.pop()
+    if role == "platform":
+        sys.exit(_run_platform())
+    _run_worker() if role == "ingest.worker" else _run_service(role)
