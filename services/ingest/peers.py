@@ -28,6 +28,8 @@ _APPEND_SECONDS = 60.0
 _STAGE_SECONDS = 120.0
 _STAGE_BLOCK = 256 * 1024
 _ALONE_BYTES = 512 * 1024
+# A copy is work for storage however small it is.
+_COPY_WEIGHT = 4096
 _MAX_ROUTES = 10_000
 
 _STANDINGS = {
@@ -166,7 +168,7 @@ def _one(_: str) -> int:
 
 
 def _delivery_weight(delivery: Delivery) -> int:
-    return sum(len(copy.sealed.body) + len(copy.sealed.envelope) for copy in delivery.copies)
+    return sum(_COPY_WEIGHT + len(copy.sealed.body) + len(copy.sealed.envelope) for copy in delivery.copies)
 
 
 def _failure(failure: common_pb2.Failure) -> Exception:
