@@ -37,7 +37,7 @@ from libs.docstore.values import MAX_RESULTS, check_collections, decode_body
 from libs.runtime.errors import InternalError, SealpostError, UnavailableError
 
 _DELETE_PIECE = 250
-"""Documents deleted in one transaction: short enough (about 10 ms) that writes in between do not notice."""
+"""Documents deleted in one transaction: short enough (2 to 5 ms) that writes in between do not notice."""
 
 
 _SWITCH_SECONDS = 0.0005
@@ -156,10 +156,13 @@ class SqliteStore:
         while deleted < limit:
             piece = min(limit - deleted, _DELETE_PIECE)
             job = DeleteJob(*delete_statements(collection, Query(collection, index, equal, upper=upper, limit=piece)))
+            loop = asyncio.get_running_loop()
+            began = loop.time()
             count = cast("int", await self._committer.submit(job, 1, 1000))
             deleted += count
             if count < piece:
                 break
+            await asyncio.sleep(loop.time() - began)  # half of the disk's time is left to everybody else
         return deleted
 
     async def pending_events(self, limit: int) -> list[PendingEvent]:

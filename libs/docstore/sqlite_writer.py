@@ -35,7 +35,7 @@ _failures = metrics.counter("sealpost_store_failures_total", "Transactions that 
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-_VACUUM_PAGES = 1000
+_VACUUM_PAGES = 500
 _HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 _REASONS = {sqlite3.SQLITE_FULL: "disk_full", sqlite3.SQLITE_BUSY: "locked", sqlite3.SQLITE_CORRUPT: "corrupt"}
 
@@ -198,7 +198,8 @@ def _empty_log(connection: sqlite3.Connection) -> None:
 
 
 def _shrink(connection: sqlite3.Connection) -> int:
-    connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+    # A script, for the statement works one page for each step, and `execute` makes only the first.
+    connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
     (left,) = connection.execute("PRAGMA freelist_count").fetchone()
     return int(left)
 
