@@ -23,7 +23,8 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     app = create_app(settings, services, hub, ctx.clock)
     bus = await ctx.connect_events()
     await bus.subscribe_all("mail.stored.v1", hub.on_stored, hub.on_gap)
-    server = await ctx.stack.enter_async_context(serving(app, settings))
+    server, port = await ctx.stack.enter_async_context(serving(app, settings))
+    ctx.log.info("listening", listener="http", port=port)
     ctx.spawn("http", _until_served(server))
     # Before the server drains: a stream that watches for ever would hold it up.
     ctx.stack.callback(hub.close)

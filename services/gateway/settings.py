@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from libs.runtime.settings import CommonSettings, setting
+from libs.runtime.settings import CommonSettings, SettingsError, setting
+
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,21 +21,56 @@ class Settings(CommonSettings):
         help="scheme and host that browsers see, e.g. https://mail.example.org; empty: the Host header counts",
     )
     trusted_proxies: tuple[str, ...] = setting(
-        default=(), help="addresses of reverse proxies whose X-Forwarded-For is believed"
+        default=(), help="addresses or networks of reverse proxies whose X-Forwarded-For is believed"
     )
     web_dir: Path = setting(
         default=Path(__file__).resolve().parent / "web" / "dist", help="the built page; absent: only the API is served"
     )
     name: str = setting(default="sealpost", help="what this installation calls itself")
-    requests_per_minute: int = setting(default=1200, help="requests per client address and minute")
-    proofs_per_minute: int = setting(
-        default=30, help="sign-ins, recoveries and parameter look-ups per client and minute"
-    )
-    sign_ups_per_hour: int = setting(default=60, help="sign-ups per client address and hour")
-    streams_per_client: int = setting(default=20, help="live streams open at once per client address")
-    max_body_bytes: int = setting(default=256 * 1024, help="largest request body, in bytes")
-    call_timeout: timedelta = setting(default=timedelta(seconds=10), help="deadline of a call to another service")
-    heartbeat: timedelta = setting(default=timedelta(seconds=15), help="pause between heartbeats of a live stream")
     max_message_bytes: int = setting(
-        default=50 * 1024 * 1024, help="largest mail accepted, as ingest is told; shown only"
+        default=50 * _MIB, low=1024, help="largest mail accepted, as ingest is told; shown only"
     )
+
+    requests_per_minute: int = setting(default=1200, low=1, help="requests per client address and minute")
+    public_per_minute: int = setting(default=600, low=1, help="looks into public inboxes per client address and minute")
+    proofs_per_minute: int = setting(
+        default=30, low=1, help="sign-ins, recoveries and parameter look-ups per client address and minute"
+    )
+    proofs_per_address: int = setting(
+        default=60, low=1, help="sign-ins, recoveries and parameter look-ups for one mail address and minute"
+    )
+    sign_ups_per_hour: int = setting(default=60, low=1, help="sign-ups per client address and hour")
+    streams_per_client: int = setting(default=20, low=1, help="live streams open at once per client address")
+    downloads_per_client: int = setting(default=8, low=1, help="bodies handed out at once per client address")
+    connections_per_client: int = setting(default=200, low=1, help="connections open at once per client address")
+    max_connections: int = setting(default=2000, low=1, high=100_000, help="connections open at once in all")
+    max_body_bytes: int = setting(default=256 * 1024, low=80 * 1024, help="largest request body, in bytes")
+    body_memory_bytes: int = setting(
+        default=224 * _MIB, low=_MIB, help="memory for bodies of mails being handed out, in bytes; more has to wait"
+    )
+
+    call_timeout: timedelta = setting(
+        default=timedelta(seconds=10), low=0.1, high=60, help="deadline of a call to another service, in seconds"
+    )
+    heartbeat: timedelta = setting(
+        default=timedelta(seconds=15), low=0.05, high=60, help="pause between heartbeats of a live stream, in seconds"
+    )
+    stream_check: timedelta = setting(
+        default=timedelta(seconds=60),
+        low=0.05,
+        high=600,
+        help="seconds after which a live stream looks whether its session or key is still valid",
+    )
+    head_timeout: timedelta = setting(
+        default=timedelta(seconds=15), low=0.1, high=120, help="seconds until the header of a request has arrived"
+    )
+    body_timeout: timedelta = setting(
+        default=timedelta(seconds=30), low=0.1, high=600, help="seconds until the body of a request has arrived"
+    )
+
+    def __post_init__(self) -> None:
+        """Check what a wrong value would only show much later. Raises: SettingsError."""
+        url = self.public_url.rstrip("/")
+        scheme, _, host = url.partition("://")
+        if url and (scheme not in ("http", "https") or not host or set(host) & set("/?#@ ")):
+            raise SettingsError(["SEALPOST_PUBLIC_URL: expected http://host or https://host, without a path"])

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
+
+import idna
 
 _ALPHABET = "ybndrfg8ejkmcpqxot1uwisza345h769"
+_NAME = re.compile(rf"[{_ALPHABET}]{{32}}\Z")
+_DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
+_HOST = re.compile(r"([a-zA-Z0-9.-]{1,253})(?::[0-9]{1,5})?\Z")
 
 
 def z_base_32(data: bytes) -> str:
@@ -23,4 +29,23 @@ def hash_of(local_part: str) -> str:
 
 def is_hash(text: str) -> bool:
     """Tell whether `text` can be a name in the directory."""
-    return len(text) == 32 and all(letter in _ALPHABET for letter in text)
+    return _NAME.match(text) is not None
+
+
+def canonical_domain(text: str) -> str | None:
+    """Return a domain in lower-case A-labels, None where it cannot be one."""
+    if not 0 < len(text) <= 253:
+        return None
+    lowered = text.lower()
+    if not lowered.isascii():
+        try:
+            lowered = idna.encode(text, uts46=True).decode("ascii")
+        except UnicodeError:
+            return None
+    return lowered if _DOMAIN.match(lowered) else None
+
+
+def host_of(field: str) -> str:
+    """Return the name in a Host field, without its port; "" where it is an address or malformed."""
+    match = _HOST.match(field)
+    return match.group(1) if match else ""

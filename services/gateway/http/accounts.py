@@ -1,8 +1,10 @@
-"""Sign-up, sign-in, sessions, password, recovery, credentials.
+"""Sign-up, sign-in, sessions, password, recovery.
 
-A certificate enters the directory only after accounts has given the address away: put first, without a name, so that
-mail can be sealed from the first moment; listed under its name afterwards. A sign-up that fails in between leaves a
-certificate that no address leads to. Listing is repeated at each sign-in, so an interrupted one heals.
+A certificate enters the directory only after accounts has given the address away: put first, unlisted but checked
+against the name that it will have, so that mail can be sealed from the first moment; listed afterwards. A sign-up
+that fails in between leaves a certificate that no address leads to. The listing is repeated at each sign-in, so one
+that failed heals; for the same reason nobody is kept from his mail because the directory does not answer, or his
+certificate has expired.
 """
 
 from __future__ import annotations
@@ -11,38 +13,55 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from libs.runtime.errors import ConflictError, DeniedError, ExhaustedError, InvalidError
+from libs.runtime.errors import ConflictError, DeniedError, ExhaustedError, InvalidError, NotFoundError, SealpostError
 from libs.runtime.ids import new_id
+from libs.telemetry import metrics
+from libs.telemetry.logs import get_logger
 from protos.accounts.v1 import accounts_pb2
 from protos.crypto.v1 import crypto_pb2
 from services.gateway import wkd
 from services.gateway.http import models, translate
-from services.gateway.http.caller import Caller, clear_session, peers_of, session_caller, set_session
+from services.gateway.http.caller import (
+    Caller,
+    clear_session,
+    limits_of,
+    peers_of,
+    session_caller,
+    session_token,
+    set_session,
+)
+from services.gateway.http.openapi import errors
 from services.gateway.peers import Peers
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 InSession = Annotated[Caller, Depends(session_caller)]
+# A sign-in waits no longer than this for the directory.
+_LISTING_SECONDS = 3.0
+
+_log = get_logger("accounts")
+_UNLISTED = metrics.counter("sealpost_gateway_listings_failed_total", "Certificates that could not be listed for now.")
 
 
 @router.post("/kdf")
 async def get_kdf(given: models.AddressIn, request: Request) -> models.KdfOut:
     """Return how to derive the authentication key; an unknown address gets plausible parameters."""
+    limits_of(request).target(given.address)
     peers = peers_of(request)
     found = await peers.accounts.GetKdf(accounts_pb2.GetKdfRequest(address=given.address), timeout=peers.timeout)
     return models.KdfOut(kdf=translate.kdf(found.kdf))
 
 
-@router.post("/accounts", status_code=201)
+@router.post("/accounts", status_code=201, responses=errors(409))
 async def sign_up(given: models.SignUpIn, request: Request, response: Response) -> models.AccountOut:
     """Make an account and sign it in."""
     peers = peers_of(request)
-    account_id = new_id()
-    certificate = crypto_pb2.PutCertificateRequest(account_id=account_id, certificate=given.certificate)
-    put = await peers.crypto.PutCertificate(certificate, timeout=peers.timeout)
+    listing = await _directory_name(peers, given.address)
+    listing.account_id, listing.certificate, listing.unlisted = new_id(), given.certificate, True
+    put = await peers.crypto.PutCertificate(listing, timeout=peers.timeout)
     try:
         signed = await peers.accounts.SignUp(
             accounts_pb2.SignUpRequest(
-                account_id=account_id,
+                account_id=listing.account_id,
                 address=given.address,
                 kdf=given.kdf.to_proto(),
                 authentication_key=given.authentication_key,
@@ -54,43 +73,84 @@ async def sign_up(given: models.SignUpIn, request: Request, response: Response) 
         )
     except (ConflictError, DeniedError, ExhaustedError, InvalidError):
         # Refused for certain. After a deadline the account may exist, and needs its certificate.
-        await _delete_certificate(peers, account_id)
+        await _delete_certificate(peers, listing.account_id)
         raise
-    if signed.account.account_id != account_id:
+    if signed.account.account_id != listing.account_id:
         # The repetition of a sign-up that had gone through: the account has the first id.
-        await _delete_certificate(peers, account_id)
-    await _list_in_directory(peers, signed.account, given.certificate)
+        await _delete_certificate(peers, listing.account_id)
+        listing.account_id = signed.account.account_id
+    listing.unlisted = False
+    await _list(peers, listing)
     set_session(response, signed.session_token)
     return translate.account(signed.account)
+
+
+async def _directory_name(peers: Peers, address: str) -> crypto_pb2.PutCertificateRequest:
+    """Return a request with the directory name of `address`; InvalidError("address_invalid") if it is none."""
+    resolved = await peers.accounts.Resolve(accounts_pb2.ResolveRequest(addresses=[address]), timeout=peers.timeout)
+    local_part, at, domain = resolved.routes[0].address.rpartition("@")
+    if not at or wkd.canonical_domain(domain) is None:
+        raise InvalidError("address_invalid")
+    return crypto_pb2.PutCertificateRequest(domain=domain, wkd_hash=wkd.hash_of(local_part))
 
 
 async def _delete_certificate(peers: Peers, account_id: str) -> None:
     gone = crypto_pb2.DeleteCertificateRequest(account_id=account_id)
-    await peers.crypto.DeleteCertificate(gone, timeout=peers.timeout)
+    try:
+        await peers.crypto.DeleteCertificate(gone, timeout=peers.timeout)
+    except SealpostError as error:
+        # No address leads to it; what the sign-up has come to matters more.
+        _log.warning("certificate_left", reason=error.reason)
 
 
-async def _list_in_directory(peers: Peers, account: accounts_pb2.Account, certificate: bytes) -> None:
-    local_part, _, domain = account.address.rpartition("@")
-    listing = crypto_pb2.PutCertificateRequest(
-        account_id=account.account_id, certificate=certificate, domain=domain, wkd_hash=wkd.hash_of(local_part)
-    )
-    await peers.crypto.PutCertificate(listing, timeout=peers.timeout)
+async def _list(peers: Peers, listing: crypto_pb2.PutCertificateRequest) -> None:
+    """List a certificate; where that cannot be done, the next sign-in tries again."""
+    try:
+        await peers.crypto.PutCertificate(listing, timeout=_LISTING_SECONDS)
+    except SealpostError as error:
+        _UNLISTED.inc()
+        _log.warning("listing_failed", reason=error.reason)
 
 
-@router.post("/session")
+@router.post("/session", responses=errors(401))
 async def sign_in(given: models.SignInIn, request: Request, response: Response) -> models.AccountOut:
     """Start a session."""
+    limits_of(request).target(given.address)
     peers = peers_of(request)
     proof = accounts_pb2.SignInRequest(address=given.address, authentication_key=given.authentication_key)
     signed = await peers.accounts.SignIn(proof, timeout=peers.timeout)
-    wanted = crypto_pb2.GetCertificateRequest(account_id=signed.account.account_id)
-    found = await peers.crypto.GetCertificate(wanted, timeout=peers.timeout)
-    await _list_in_directory(peers, signed.account, found.certificate)
+    await _list_again(peers, signed.account)
     set_session(response, signed.session_token)
     return translate.account(signed.account)
 
 
-@router.get("/session")
+async def _list_again(peers: Peers, account: accounts_pb2.Account) -> None:
+    local_part, _, domain = account.address.rpartition("@")
+    name = wkd.hash_of(local_part)
+    try:
+        found = await peers.crypto.FindCertificate(
+            crypto_pb2.FindCertificateRequest(domain=domain, wkd_hash=name), timeout=_LISTING_SECONDS
+        )
+        if found.fingerprint == account.fingerprint:
+            return
+    except NotFoundError:
+        pass
+    except SealpostError as error:
+        _log.warning("listing_failed", reason=error.reason)
+        return
+    try:
+        wanted = crypto_pb2.GetCertificateRequest(account_id=account.account_id)
+        kept = await peers.crypto.GetCertificate(wanted, timeout=_LISTING_SECONDS)
+    except SealpostError as error:
+        _log.warning("listing_failed", reason=error.reason)
+        return
+    listing = crypto_pb2.PutCertificateRequest(
+        account_id=account.account_id, certificate=kept.certificate, domain=domain, wkd_hash=name
+    )
+    await _list(peers, listing)
+
+
+@router.get("/session", responses=errors(404))
 async def get_session(caller: InSession, request: Request) -> models.AccountOut:
     """Return the account of this session."""
     peers = peers_of(request)
@@ -99,15 +159,16 @@ async def get_session(caller: InSession, request: Request) -> models.AccountOut:
 
 
 @router.delete("/session", status_code=204)
-async def sign_out(caller: InSession, request: Request, response: Response) -> None:
-    """End this session."""
+async def sign_out(request: Request, response: Response) -> None:
+    """End this session, if there is one, and take the cookie back in any case."""
     peers = peers_of(request)
-    ended = accounts_pb2.SignOutRequest(session_token=caller.session_token)
-    await peers.accounts.SignOut(ended, timeout=peers.timeout)
+    token = session_token(request)
+    if token:
+        await peers.accounts.SignOut(accounts_pb2.SignOutRequest(session_token=token), timeout=peers.timeout)
     clear_session(response)
 
 
-@router.get("/sessions")
+@router.get("/sessions", responses=errors(404))
 async def list_sessions(caller: InSession, request: Request) -> models.SessionsOut:
     """Return the sessions of this account, times to the hour."""
     peers = peers_of(request)
@@ -116,109 +177,10 @@ async def list_sessions(caller: InSession, request: Request) -> models.SessionsO
     return models.SessionsOut(sessions=[translate.session(entry, caller.proof_id) for entry in found.sessions])
 
 
-@router.delete("/sessions", status_code=204)
+@router.delete("/sessions", status_code=204, responses=errors(404, 409))
 async def sign_out_everywhere(caller: InSession, request: Request, response: Response) -> None:
     """End every session of this account, this one included."""
     peers = peers_of(request)
     everywhere = accounts_pb2.SignOutEverywhereRequest(account_id=caller.account_id)
     await peers.accounts.SignOutEverywhere(everywhere, timeout=peers.timeout)
     clear_session(response)
-
-
-@router.put("/account/password", status_code=204)
-async def change_password(given: models.ChangePasswordIn, caller: InSession, request: Request) -> None:
-    """Take a new authentication key and the private key wrapped anew; every other session ends."""
-    peers = peers_of(request)
-    await peers.accounts.ChangePassword(
-        accounts_pb2.ChangePasswordRequest(
-            account_id=caller.account_id,
-            current_authentication_key=given.current_authentication_key,
-            kdf=given.kdf.to_proto(),
-            authentication_key=given.authentication_key,
-            wrapped_private_key=given.wrapped_private_key,
-            session_token=caller.session_token,
-        ),
-        timeout=peers.timeout,
-    )
-
-
-@router.put("/account/recovery", status_code=204)
-async def set_recovery(given: models.SetRecoveryIn, caller: InSession, request: Request) -> None:
-    """Set the recovery code's keys, or switch recovery off."""
-    peers = peers_of(request)
-    await peers.accounts.SetRecovery(
-        accounts_pb2.SetRecoveryRequest(
-            account_id=caller.account_id,
-            current_authentication_key=given.current_authentication_key,
-            recovery=given.recovery.to_proto() if given.recovery else None,
-        ),
-        timeout=peers.timeout,
-    )
-
-
-@router.post("/recovery")
-async def start_recovery(given: models.SignInIn, request: Request) -> models.RecoveryOut:
-    """Return the private key as the recovery code wraps it."""
-    peers = peers_of(request)
-    proof = accounts_pb2.StartRecoveryRequest(address=given.address, authentication_key=given.authentication_key)
-    found = await peers.accounts.StartRecovery(proof, timeout=peers.timeout)
-    return models.RecoveryOut(wrapped_private_key=found.wrapped_private_key, fingerprint=found.fingerprint)
-
-
-@router.post("/recovery/complete")
-async def complete_recovery(
-    given: models.CompleteRecoveryIn, request: Request, response: Response
-) -> models.AccountOut:
-    """Set a new password with the recovery code, end every session and start a new one."""
-    peers = peers_of(request)
-    signed = await peers.accounts.CompleteRecovery(
-        accounts_pb2.CompleteRecoveryRequest(
-            address=given.address,
-            recovery_authentication_key=given.recovery_authentication_key,
-            kdf=given.kdf.to_proto(),
-            authentication_key=given.authentication_key,
-            wrapped_private_key=given.wrapped_private_key,
-        ),
-        timeout=peers.timeout,
-    )
-    set_session(response, signed.session_token)
-    return translate.account(signed.account)
-
-
-_KINDS = {
-    "api_key": accounts_pb2.CREDENTIAL_KIND_API_KEY,
-    "app_password": accounts_pb2.CREDENTIAL_KIND_APP_PASSWORD,
-}
-_SCOPES = {"api_key": {"mail:read", "mail:write"}, "app_password": {"smtp:send"}}
-
-
-@router.get("/credentials")
-async def list_credentials(caller: InSession, request: Request) -> models.CredentialsOut:
-    """Return API keys and app passwords, without their secrets."""
-    peers = peers_of(request)
-    wanted = accounts_pb2.ListCredentialsRequest(account_id=caller.account_id)
-    found = await peers.accounts.ListCredentials(wanted, timeout=peers.timeout)
-    return models.CredentialsOut(credentials=[translate.credential(entry) for entry in found.credentials])
-
-
-@router.post("/credentials", status_code=201)
-async def create_credential(given: models.CredentialIn, caller: InSession, request: Request) -> models.CredentialOut:
-    """Make an API key or app password; the secret is in this answer and nowhere else."""
-    if not set(given.scopes) <= _SCOPES[given.kind]:
-        raise InvalidError("scope_unknown")
-    peers = peers_of(request)
-    made = await peers.accounts.CreateCredential(
-        accounts_pb2.CreateCredentialRequest(
-            account_id=caller.account_id, kind=_KINDS[given.kind], label=given.label, scopes=given.scopes
-        ),
-        timeout=peers.timeout,
-    )
-    return models.CredentialOut(credential=translate.credential(made.credential), secret=made.secret)
-
-
-@router.delete("/credentials/{credential_id}", status_code=204)
-async def revoke_credential(credential_id: str, caller: InSession, request: Request) -> None:
-    """Revoke one, at once."""
-    peers = peers_of(request)
-    revoked = accounts_pb2.RevokeCredentialRequest(account_id=caller.account_id, credential_id=credential_id)
-    await peers.accounts.RevokeCredential(revoked, timeout=peers.timeout)

@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from fastapi.telemetry import TelemetryConfig
 
 from libs.runtime.clock import Clock
-from libs.runtime.limits import KeyedGauge, KeyedLimiter
-from services.gateway.http import accounts, events, messages, problems, public, site
-from services.gateway.http.guard import Limits, guarded
+from services.gateway.http import (
+    accounts,
+    credentials,
+    directory,
+    events,
+    info,
+    messages,
+    passwords,
+    problems,
+    public,
+)
+from services.gateway.http.bodies import Bodies
+from services.gateway.http.clients import Clients
+from services.gateway.http.guard import Bounds, Guard
+from services.gateway.http.limits import make_limits
+from services.gateway.http.openapi import describe
+from services.gateway.http.page import Page
 from services.gateway.peers import Peers
 from services.gateway.push import Hub
 from services.gateway.settings import Settings
 
-_CLIENTS = 100_000
-_BIG_BODIES = 4
+# The framework would put paths, and with them addresses, into spans, and the texts of exceptions into logs.
+_SILENT = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 
 
-def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock) -> FastAPI:
-    """Return the ASGI application."""
-    app = FastAPI(title="sealpost", version=site.VERSION, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock) -> Guard:
+    """Return the application; SettingsError for proxies or a page that cannot be."""
+    app = FastAPI(
+        title="sealpost",
+        version=info.VERSION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        telemetry=_SILENT,
+    )
+    limits = make_limits(settings, clock)
     app.state.settings = settings
     app.state.peers = peers
     app.state.hub = hub
-    app.state.heartbeat_seconds = settings.heartbeat.total_seconds()
-    app.state.streams = KeyedGauge(settings.streams_per_client, _CLIENTS)
-    app.state.big_bodies = asyncio.Semaphore(_BIG_BODIES)
+    app.state.limits = limits
+    app.state.bodies = Bodies(peers, limits, settings.body_memory_bytes)
+    app.state.info = info.Cache(clock)
     problems.install(app)
-    for module in (site, accounts, messages, public, events):
-        app.include_router(module.router)
-    site.install_page(app, settings.web_dir)
-    limits = Limits(
-        requests=KeyedLimiter(settings.requests_per_minute, 60.0, _CLIENTS, clock),
-        proofs=KeyedLimiter(settings.proofs_per_minute, 60.0, _CLIENTS, clock),
-        sign_ups=KeyedLimiter(settings.sign_ups_per_hour, 3600.0, _CLIENTS, clock),
-        max_body_bytes=settings.max_body_bytes,
-    )
-    app.add_middleware(guarded(limits, settings.public_url))
-    return app
+    app.add_exception_handler(Exception, _on_unknown)
+    for module in (info, accounts, passwords, credentials, messages, public, events, directory):
+        # Side by side and not nested: a request is matched once.
+        app.router.routes.extend(module.router.routes)
+    app.router.default = Page(settings.web_dir)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    bounds = Bounds(settings.max_body_bytes, settings.body_timeout.total_seconds())
+    return Guard(app, limits, Clients(settings.trusted_proxies), bounds, settings.public_url)
+
+
+async def _on_unknown(request: Request, error: Exception) -> Response:
+    # The framework raises it again after this, and the guard tells the log.
+    return problems.problem(500, "internal")

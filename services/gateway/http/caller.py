@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
-from libs.runtime.errors import DeniedError, UnauthenticatedError
+from libs.runtime.errors import DeniedError, NotFoundError, SealpostError, UnauthenticatedError
 from protos.accounts.v1 import accounts_pb2
+from services.gateway.http.limits import Limits
 from services.gateway.peers import Peers
 
 COOKIE = "__Host-session"
 _LONGEST_PROOF = 200
+_NOBODY = frozenset({"session_invalid", "credential_invalid"})
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,22 @@ def peers_of(request: Request) -> Peers:
     return peers
 
 
+def limits_of(request: Request) -> Limits:
+    """Return the limits of the application that serves `request`."""
+    limits: Limits = request.app.state.limits
+    return limits
+
+
+def session_token(request: Request) -> str:
+    """Return the token in the session cookie, "" if there is none or it cannot be one."""
+    token = request.cookies.get(COOKIE, "")
+    return token if len(token) <= _LONGEST_PROOF else ""
+
+
 async def session_caller(request: Request) -> Caller:
     """Return the caller behind the session cookie; UnauthenticatedError("session_missing") if there is none."""
-    token = request.cookies.get(COOKIE, "")
-    if not token or len(token) > _LONGEST_PROOF:
+    token = session_token(request)
+    if not token:
         raise UnauthenticatedError("session_missing")
     return await _authenticate(request, accounts_pb2.AuthenticateRequest(session_token=token), token)
 
@@ -54,7 +68,16 @@ def scoped_caller(scope: str) -> Callable[[Request], Awaitable[Caller]]:
             raise DeniedError("scope_missing")
         return caller
 
+    _SCOPES[dependency] = scope
     return dependency
+
+
+_SCOPES: dict[Callable[..., object], str] = {session_caller: ""}
+
+
+def required_scope(call: Callable[..., object] | None) -> str | None:
+    """Return the scope that an API key needs for `call`, "" where only a session passes, None where anybody does."""
+    return _SCOPES.get(call) if call is not None else None
 
 
 async def _authenticate(request: Request, proof: accounts_pb2.AuthenticateRequest, token: str) -> Caller:
@@ -62,8 +85,29 @@ async def _authenticate(request: Request, proof: accounts_pb2.AuthenticateReques
     try:
         found = await peers.accounts.Authenticate(proof, timeout=peers.timeout)
     except UnauthenticatedError as error:
+        if error.reason not in _NOBODY:
+            raise
         raise UnauthenticatedError("session_missing") from error
     return Caller(found.account_id, found.mailbox_id, frozenset(found.scopes), found.proof_id, token)
+
+
+async def still_valid(peers: Peers, caller: Caller) -> bool:
+    """Tell whether the proof of `caller` still exists, without using it: looking must not keep a session alive.
+
+    In doubt, while accounts does not answer, it does.
+    """
+    try:
+        if caller.session_token:
+            wanted = accounts_pb2.ListSessionsRequest(account_id=caller.account_id)
+            sessions = await peers.accounts.ListSessions(wanted, timeout=peers.timeout)
+            return any(one.session_id == caller.proof_id for one in sessions.sessions)
+        asked = accounts_pb2.ListCredentialsRequest(account_id=caller.account_id)
+        kept = await peers.accounts.ListCredentials(asked, timeout=peers.timeout)
+        return any(one.credential_id == caller.proof_id for one in kept.credentials)
+    except NotFoundError:
+        return False
+    except SealpostError:
+        return True
 
 
 def set_session(response: Response, token: str) -> None:

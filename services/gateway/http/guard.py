@@ -1,121 +1,135 @@
-"""What every request passes: size, rate, origin, and the headers of every answer.
+"""What every request passes: rate, origin, size and time; what every answer carries; what happens when all else fails.
 
-Plain ASGI, because it stands on every request and because live streams must pass through unbuffered.
+Plain ASGI around the application, because it stands on every request and because live streams must pass through
+unbuffered. It is the outermost layer, so that no answer can leave without its headers.
 
-The content security policy has no exceptions. One file has a policy of its own: the worker that derives keys compiles
-WebAssembly, and a worker's policy is that of its own response, so the page's stays strict.
+HEAD is answered as GET is, without the body, but for streams: what they send has no end or is expensive to begin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
-from urllib.parse import urlsplit
+from time import perf_counter
 
 from fastapi.responses import Response
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.runtime.errors import ExhaustedError
-from libs.runtime.limits import KeyedLimiter
+from libs.telemetry import metrics, traces
+from libs.telemetry.logs import get_logger
+from services.gateway.http.clients import Clients
+from services.gateway.http.headers import SecurityHeaders
+from services.gateway.http.limits import Limits, spend
 from services.gateway.http.problems import of_error, problem
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "worker-src 'self'",
-        "frame-src 'self'",
-        "manifest-src 'self'",
-        "form-action 'none'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types sealpost dompurify",
-    )
+CLIENT = "sealpost.client"
+# The extension of ASGI by which an answer ends its connection.
+ABORT = "sealpost.abort"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_PROOFS = frozenset(
+    {
+        "/v1/kdf",
+        "/v1/session",
+        "/v1/recovery",
+        "/v1/recovery/complete",
+        "/v1/account/password",
+        "/v1/account/recovery",
+    }
 )
-WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
-WORKER_PREFIX = "/assets/argon2-"
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-_SAFE = {"GET", "HEAD", "OPTIONS"}
-_PROOFS = {
-    "/v1/kdf",
-    "/v1/session",
-    "/v1/recovery",
-    "/v1/recovery/complete",
-    "/v1/account/password",
-    "/v1/account/recovery",
-}
+_STREAMS = ("/events", "/body", "/raw")
+_AREAS = ("page", "accounts", "mailbox", "public", "events", "directory")
+_OUTCOMES = ("ok", "refused", "failed", "unfinished")
+
+_log = get_logger("http")
+_SECONDS = metrics.histogram(
+    "sealpost_gateway_request_seconds",
+    "Time to answer a request; of a live stream, how long it lasted.",
+    {"area": _AREAS, "outcome": _OUTCOMES},
+)
+
+
+class ClientGoneError(Exception):
+    """Nobody is there to take the answer."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The rates of one client address, and the largest request body in bytes."""
+class Bounds:
+    """Of a request's body: bytes, and seconds until it has arrived."""
 
-    requests: KeyedLimiter
-    proofs: KeyedLimiter
-    sign_ups: KeyedLimiter
     max_body_bytes: int
+    body_seconds: float
 
 
 class Guard:
-    """The middleware around the application."""
+    """The application as the server sees it."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, public_url: str) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, clients: Clients, bounds: Bounds, public_url: str) -> None:
         """Guard `app`; `public_url` is what browsers see, or empty where the Host header says it."""
         self._app = app
         self._limits = limits
-        self._public_url = public_url.rstrip("/")
-        self._hsts = public_url.startswith("https://")
+        self.clients = clients
+        self._bounds = bounds
+        self._public_url = public_url.rstrip("/").lower()
+        self.headers = SecurityHeaders(https=public_url.startswith("https://"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request pass, or answer it."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            raise RuntimeError("only HTTP is served")
+        began, area = perf_counter(), area_of(scope["path"])
+        scope[CLIENT] = self.clients.key_of(scope)
+        answer = _Answer(self.headers, scope, send)
+        try:
+            with traces.span("http", kind=area):
+                await self._pass(scope, _Request(receive, self._bounds), answer)
+        except ClientGoneError:
             return
-        send = self._with_headers(scope["path"], send)
-        refusal = self._refuse(scope)
-        if refusal is not None:
-            await refusal(scope, receive, send)
-            return
-        await self._app(scope, _bounded(receive, self._limits.max_body_bytes), send)
+        except Exception as error:  # of the unknown the log is told where it happened, the client only that
+            _log.error("request_failed", error=error, kind=area)
+            if answer.status == 0:
+                await problem(500, "internal")(scope, receive, answer)
+        finally:
+            _SECONDS.observe(perf_counter() - began, area=area, outcome=answer.outcome)
 
-    def _refuse(self, scope: Scope) -> Response | None:
-        client = client_key(scope)
-        limiters = [self._limits.requests]
-        if scope["method"] not in _SAFE and scope["path"] in _PROOFS:
-            limiters.append(self._limits.proofs)
-        if scope["method"] == "POST" and scope["path"] == "/v1/accounts":
-            limiters.append(self._limits.sign_ups)
-        for limiter in limiters:
-            wait = limiter.allow(client)
-            if wait > 0:
-                return of_error(ExhaustedError("rate", retry_after=wait))
+    async def _pass(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, answer)
+            return
+        if scope["method"] == "HEAD" and not scope["path"].endswith(_STREAMS):
+            # A copy: the server itself must know that it was HEAD.
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, answer)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        try:
+            self._count(scope)
+        except ExhaustedError as error:
+            return of_error(error)
         headers = Headers(scope=scope)
-        if not self._same_origin(scope, headers):
+        if not self._is_same_origin(scope["method"], headers):
             return problem(403, "origin")
         declared = headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > self._limits.max_body_bytes:
+        if not (declared.isascii() and declared.isdigit()) or int(declared[:19]) > self._bounds.max_body_bytes:
             return problem(413, "body_too_large")
         return None
 
-    def _same_origin(self, scope: Scope, headers: Headers) -> bool:
+    def _count(self, scope: Scope) -> None:
+        client, method, path = scope[CLIENT], scope["method"], scope["path"]
+        spend(self._limits.requests, client)
+        if method not in _SAFE and path in _PROOFS:
+            spend(self._limits.proofs, client)
+        elif method == "POST" and path == "/v1/accounts":
+            spend(self._limits.sign_ups, client)
+        elif path.startswith("/v1/public/"):
+            spend(self._limits.public, client)
+
+    def _is_same_origin(self, method: str, headers: Headers) -> bool:
         # A browser names the origin on every unsafe request; a program that sends a cookie names it too.
-        if scope["method"] in _SAFE:
+        if method in _SAFE:
             return True
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
@@ -123,55 +137,76 @@ class Guard:
         if origin is None:
             return "cookie" not in headers
         if self._public_url:
-            return origin == self._public_url
-        parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and parts.netloc != "" and parts.netloc == headers.get("host")
-
-    def _with_headers(self, path: str, send: Send) -> Send:
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, text in _HEADERS.items():
-                    headers[name] = text
-                worker = path.startswith(WORKER_PREFIX)
-                headers["Content-Security-Policy"] = WORKER_POLICY if worker else CONTENT_SECURITY_POLICY
-                if self._hsts:
-                    headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
-                if path.startswith("/v1/"):
-                    headers["Cache-Control"] = "no-store"
-            await send(message)
-
-        return sending
+            return origin.lower() == self._public_url
+        host = headers.get("host", "").lower()
+        # Compared as text: what a parser makes of a strange origin is nothing to rely on.
+        return host != "" and origin.lower() in (f"http://{host}", f"https://{host}")
 
 
-def client_key(scope: Scope) -> str:
-    """Return what limits are counted by: the client's address, of IPv6 its /64."""
-    host = scope["client"][0] if scope.get("client") else "unknown"
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return str(host)
-    if isinstance(address, IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(IPv6Address(int(address) >> 64 << 64))
-    return str(address)
+class _Answer:
+    """The way back: completes the headers, and cuts the body off where only the head was asked for."""
+
+    def __init__(self, headers: SecurityHeaders, scope: Scope, send: Send) -> None:
+        self._headers = headers
+        self._path = scope["path"]
+        self._head_only = scope["method"] == "HEAD"
+        self._send = send
+        self._complete = False
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = self._headers.added_to(self._path, list(message.get("headers", ())))
+        elif message["type"] == "http.response.body":
+            if self._head_only:
+                message["body"] = b""
+            self._complete = not message.get("more_body", False)
+        await self._send(message)
+
+    @property
+    def outcome(self) -> str:
+        if self.status >= 500 or self.status == 0:
+            return "failed"
+        if self.status >= 400:
+            return "refused"
+        return "ok" if self._complete else "unfinished"
 
 
-def _bounded(receive: Receive, bound: int) -> Receive:
-    received = 0
+class _Request:
+    """The way in: a body that is too large or too slow ends in the framework's own error, which passes through it."""
 
-    async def receiving() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > bound:
-            # The framework's own kind passes through its reading of the body as it is.
+    def __init__(self, receive: Receive, bounds: Bounds) -> None:
+        self._receive = receive
+        self._bounds = bounds
+        self._received = 0
+        self._deadline = 0.0
+        self._whole = False
+
+    async def __call__(self) -> Message:
+        if self._whole:
+            # What comes now is that the client has gone, whenever that may be.
+            return await self._receive()
+        if not self._deadline:
+            self._deadline = asyncio.get_running_loop().time() + self._bounds.body_seconds
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408) from None
+        self._received += len(message.get("body", b""))
+        if self._received > self._bounds.max_body_bytes:
             raise HTTPException(413)
+        self._whole = not message.get("more_body", False)
         return message
 
-    return receiving
 
-
-def guarded(limits: Limits, public_url: str) -> Callable[[ASGIApp], Guard]:
-    """Return a function that puts the guard around an application."""
-    return lambda app: Guard(app, limits, public_url)
+def area_of(path: str) -> str:
+    """Return the word that stands for `path` in metrics and traces."""
+    if not path.startswith("/v1/"):
+        return "directory" if path.startswith("/.well-known/") else "page"
+    if path.endswith("/events"):
+        return "events"
+    if path.startswith("/v1/public/"):
+        return "public"
+    return "mailbox" if path.startswith(("/v1/messages", "/v1/mailbox", "/v1/folders")) else "accounts"

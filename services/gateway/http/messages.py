@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response
 
 from libs.runtime.errors import InvalidError
 from libs.runtime.ids import is_id
@@ -14,7 +13,9 @@ from protos.accounts.v1 import accounts_pb2
 from protos.storage.v1 import storage_pb2
 from services.gateway import readers
 from services.gateway.http import models, translate
+from services.gateway.http.bodies import Bodies, SealedBody
 from services.gateway.http.caller import Caller, peers_of, scoped_caller
+from services.gateway.http.openapi import binary, errors
 from services.gateway.peers import Peers
 
 router = APIRouter(prefix="/v1", tags=["mailbox"])
@@ -22,8 +23,7 @@ Reader = Annotated[Caller, Depends(scoped_caller("mail:read"))]
 Writer = Annotated[Caller, Depends(scoped_caller("mail:write"))]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str, Query(max_length=200)]
-# A body may take longer than a short answer; the client's own connection bounds it too.
-_BODY_SECONDS = 300.0
+_SEALED = binary("application/octet-stream", "The sealed body.")
 
 
 def require_id(text: str) -> str:
@@ -33,7 +33,7 @@ def require_id(text: str) -> str:
     return text
 
 
-@router.get("/mailbox")
+@router.get("/mailbox", responses=errors(404))
 async def get_mailbox(caller: Reader, request: Request) -> models.Mailbox:
     """Return what is used of the quota, and the folders."""
     peers = peers_of(request)
@@ -51,7 +51,7 @@ async def get_mailbox(caller: Reader, request: Request) -> models.Mailbox:
     )
 
 
-@router.post("/folders", status_code=201)
+@router.post("/folders", status_code=201, responses=errors(409))
 async def create_folder(given: models.FolderIn, caller: Writer, request: Request) -> models.Folder:
     """Make a folder; its name is sealed by the client."""
     return await _put_folder(peers_of(request), caller, "", given)
@@ -103,24 +103,11 @@ async def get_message(message_id: str, caller: Reader, request: Request) -> mode
     return translate.message(await find_message(peers_of(request), caller.mailbox_id, message_id))
 
 
-@router.get("/messages/{message_id}/body", response_class=StreamingResponse)
-async def get_body(message_id: str, caller: Reader, request: Request) -> StreamingResponse:
+@router.get("/messages/{message_id}/body", response_class=Response, responses=_SEALED)
+async def get_body(message_id: str, caller: Reader, request: Request) -> SealedBody:
     """Stream the sealed body."""
-    peers = peers_of(request)
-    message = await find_message(peers, caller.mailbox_id, message_id)
-    return StreamingResponse(
-        body_blocks(peers, caller.mailbox_id, message.message_id),
-        media_type="application/octet-stream",
-        headers={"Content-Length": str(message.body_size), "Content-Disposition": "attachment"},
-    )
-
-
-async def body_blocks(peers: Peers, mailbox_id: str, message_id: str) -> AsyncIterator[bytes]:
-    """Yield the sealed body of a message in blocks."""
-    wanted = storage_pb2.GetMessageRequest(mailbox_id=mailbox_id, message_id=message_id)
-    async for block in peers.storage.GetBody(wanted, timeout=_BODY_SECONDS):
-        if block.data:
-            yield block.data
+    bodies: Bodies = request.app.state.bodies
+    return SealedBody(bodies, caller.mailbox_id, require_id(message_id))
 
 
 @router.get("/messages/{message_id}/readers")
@@ -130,7 +117,7 @@ async def get_readers(message_id: str, caller: Reader, request: Request) -> mode
     return translate.readers(readers.of_member(message))
 
 
-@router.post("/messages/update")
+@router.post("/messages/update", responses=errors(404))
 async def update_messages(given: models.UpdateIn, caller: Writer, request: Request) -> models.NotFoundOut:
     """Set and clear flags, move."""
     peers = peers_of(request)

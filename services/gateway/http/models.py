@@ -27,7 +27,7 @@ Bytes = Annotated[
     bytes,
     BeforeValidator(_decode),
     PlainSerializer(lambda data: base64.b64encode(data).decode("ascii"), return_type=str),
-    WithJsonSchema({"type": "string", "format": "byte"}),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
 Key = Annotated[Bytes, Field(min_length=32, max_length=32)]
 Wrapped = Annotated[Bytes, Field(min_length=29, max_length=16384)]
@@ -104,7 +104,7 @@ class CompleteRecoveryIn(_In):
 
 class CredentialIn(_In):
     kind: Literal["api_key", "app_password"]
-    label: Annotated[str, Field(min_length=1, max_length=100)]
+    label: Annotated[str, Field(min_length=1, max_length=256)]
     scopes: Annotated[list[Annotated[str, Field(max_length=50)]], Field(max_length=20)] = []
 
 

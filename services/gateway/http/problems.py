@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from libs.runtime.errors import SealpostError
+from services.gateway.http.reasons import BUSY, DETAILS, FAULTS, FIELD_DETAIL, FIELD_DETAILS, FULL
 
+MEDIA_TYPE = "application/problem+json"
 STATUS = {
     "invalid": 400,
     "unauthenticated": 401,
@@ -27,43 +32,22 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict",
     413: "Too large",
-    415: "Unsupported media type",
     422: "Some fields are not right",
     429: "Too many requests",
+    431: "Header too large",
     500: "A fault on our side",
     503: "Not available right now",
 }
-# What a person reads; a reason that is not here shows the title alone.
-DETAILS = {
-    "address_taken": "This address is taken.",
-    "address_invalid": "This is not an address that can exist.",
-    "address_reserved": "This address is reserved.",
-    "domain_closed": "Nobody can sign up for an address at this domain.",
-    "bad_proof": "Address and password do not match.",
-    "not_public": "There is no public inbox at this address.",
-    "origin": "The request did not come from this site.",
-    "rate": "Too many requests from here; please wait.",
-    "body_too_large": "The request is larger than allowed.",
-    "session_missing": "There is no valid session; please sign in.",
-    "scope_missing": "This key may not do that.",
-    "too_many_streams": "Too many live streams are open from here.",
-    "encoding": "A field is not valid base64.",
-    "cursor_invalid": "The cursor is not one of ours.",
-}
-_HTTP_REASONS = {404: "no_such_path", 405: "method", 413: "body_too_large"}
-_RETRY_SECONDS = 5
+_HTTP_REASONS = {400: "body_malformed", 404: "no_such_path", 405: "method", 408: "body_late", 413: "body_too_large"}
+_RETRY_SECONDS = 5.0
+_MOST_ERRORS = 20
 
 
-def problem(
-    status: int,
-    reason: str,
-    *,
-    retry_after: float | None = None,
-    errors: Sequence[Mapping[str, str]] = (),
-) -> JSONResponse:
-    """Return the response for `status` and the stable word `reason`; `retry_after` in seconds."""
+def document(status: int, reason: str, errors: Sequence[Mapping[str, str]] = ()) -> bytes:
+    """Return the problem document of `status` and the stable word `reason`."""
     title = TITLES.get(status, "Error")
     content: dict[str, object] = {
         "type": "about:blank",
@@ -73,42 +57,82 @@ def problem(
         "reason": reason,
     }
     if errors:
-        content["errors"] = list(errors)
+        content["errors"] = errors
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def problem(
+    status: int,
+    reason: str,
+    *,
+    retry_after: float | None = None,
+    errors: Sequence[Mapping[str, str]] = (),
+) -> Response:
+    """Return the response for `status` and the stable word `reason`; `retry_after` in seconds."""
     headers = {}
+    if retry_after is None and status in (429, 503):
+        retry_after = _RETRY_SECONDS
     if retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(retry_after + 0.5)))
-    return JSONResponse(content, status_code=status, headers=headers, media_type="application/problem+json")
+        headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+    return Response(document(status, reason, errors), status, headers, MEDIA_TYPE)
 
 
-def of_error(error: SealpostError) -> JSONResponse:
+def of_error(error: SealpostError) -> Response:
     """Return the response for an error of the tree."""
-    status = STATUS[error.code]
-    retry = error.retry_after
-    if retry is None and status in (429, 503):
-        retry = _RETRY_SECONDS
-    return problem(status, error.reason if status != 500 else "internal", retry_after=retry)
+    status, reason = STATUS[error.code], error.reason
+    if reason in FAULTS:
+        status = 500
+    elif reason in BUSY:
+        status, reason = 503, "busy"
+    elif reason in FULL:
+        status = 409
+    if status == 500:
+        reason = "internal"
+    elif status == 503 and reason not in DETAILS:
+        reason = "unavailable"
+    return problem(status, reason, retry_after=error.retry_after)
+
+
+def of_validation(error: RequestValidationError) -> Response:
+    """Return the response for fields that are missing or malformed: where and what kind, nothing of the input."""
+    errors = []
+    for entry in error.errors()[:_MOST_ERRORS]:
+        kind = str(entry["type"])
+        place = entry["loc"][1:]
+        if kind == "extra_forbidden":
+            # The name of a field that is not ours is input.
+            place = place[:-1]
+        elif kind == "json_invalid":
+            place = ()
+        field = ".".join(str(part) for part in place)
+        errors.append({"field": field, "problem": kind, "detail": FIELD_DETAILS.get(kind, FIELD_DETAIL)})
+    return problem(422, "fields", errors=errors)
 
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem document."""
 
     @app.exception_handler(SealpostError)
-    async def on_error(request: Request, error: SealpostError) -> JSONResponse:
+    async def on_error(request: Request, error: SealpostError) -> Response:
         return of_error(error)
 
     @app.exception_handler(RequestValidationError)
-    async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        # Only where and what kind: the library's own text repeats the input.
-        errors = [
-            {"field": ".".join(str(part) for part in entry["loc"][1:]), "problem": str(entry["type"])}
-            for entry in error.errors()[:20]
-        ]
-        return problem(422, "fields", errors=errors)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        return of_validation(error)
 
     @app.exception_handler(HTTPException)
-    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, _HTTP_REASONS.get(error.status_code, "http"))
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        response = problem(error.status_code, _HTTP_REASONS.get(error.status_code, "http"))
+        if error.status_code == 405:
+            response.headers["Allow"] = ", ".join(sorted(_methods(request)))
+        return response
 
-    @app.exception_handler(Exception)
-    async def on_unknown(request: Request, error: Exception) -> JSONResponse:
-        return problem(500, "internal")
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods that the path of `request` takes; the framework names those of its first route only."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return methods

@@ -44,13 +44,16 @@ class FakeAccounts:
         if domain == "public.test":
             return accounts_pb2.Route(
                 status=accounts_pb2.Route.STATUS_OK, profile=common_pb2.PROFILE_PUBLIC, mailbox_id=PUBLIC_MAILBOX,
-                domain=domain, keep_newest=6, retention_seconds=345600,
+                domain=domain, keep_newest=6, retention_seconds=345600, address=address.lower(),
             )  # fmt: skip
         if domain == "member.test":
             return accounts_pb2.Route(
-                status=accounts_pb2.Route.STATUS_OK, profile=common_pb2.PROFILE_SEALED, mailbox_id="a" * 32
+                status=accounts_pb2.Route.STATUS_OK,
+                profile=common_pb2.PROFILE_SEALED,
+                mailbox_id="a" * 32,
+                address=address.lower(),
             )
-        return accounts_pb2.Route(status=accounts_pb2.Route.STATUS_NOT_OURS)
+        return accounts_pb2.Route(status=accounts_pb2.Route.STATUS_NOT_OURS, address=address.lower())
 
     async def ListDomains(
         self, request: accounts_pb2.ListDomainsRequest, timeout: float
@@ -91,7 +94,7 @@ class FakeAccounts:
             return accounts_pb2.Principal(account_id="c" * 32, mailbox_id="a" * 32, proof_id="s1")
         if request.api_key == "sp_read":
             return accounts_pb2.Principal(account_id="c" * 32, mailbox_id="a" * 32, scopes=["mail:read"], proof_id="k1")
-        raise UnauthenticatedError("session_unknown")
+        raise UnauthenticatedError("session_invalid")
 
     async def GetAccount(self, request: accounts_pb2.GetAccountRequest, timeout: float) -> accounts_pb2.Account:
         return _account(request.account_id, "ada@member.test")
@@ -112,7 +115,7 @@ class FakeCrypto:
         self, request: crypto_pb2.PutCertificateRequest, timeout: float
     ) -> crypto_pb2.PutCertificateResponse:
         self.certificates[request.account_id] = request.certificate
-        if request.wkd_hash:
+        if request.wkd_hash and not request.unlisted:
             self.listed[request.domain, request.wkd_hash] = request.certificate
         return crypto_pb2.PutCertificateResponse(fingerprint="f" * 40)
 
@@ -130,7 +133,7 @@ class FakeCrypto:
     ) -> crypto_pb2.Certificate:
         found = self.listed.get((request.domain, request.wkd_hash))
         if found is None:
-            raise NotFoundError("certificate")
+            raise NotFoundError("certificate_unknown")
         return crypto_pb2.Certificate(certificate=found)
 
     async def Open(self, request: crypto_pb2.OpenRequest, timeout: float) -> crypto_pb2.OpenResponse:
@@ -149,6 +152,7 @@ class FakeStorage:
 
     messages: dict[str, list[storage_pb2.Message]] = field(default_factory=dict)
     body: bytes = b"sealed:Subject: hello\r\n\r\n<script>alert(1)</script>\r\n"
+    block_bytes: int = 20
 
     async def List(self, request: storage_pb2.ListRequest, timeout: float) -> storage_pb2.ListResponse:
         return storage_pb2.ListResponse(messages=self.messages.get(request.mailbox_id, []))
@@ -160,20 +164,24 @@ class FakeStorage:
         raise NotFoundError("message")
 
     def GetBody(self, request: storage_pb2.GetMessageRequest, timeout: float) -> AsyncIterator[storage_pb2.BodyBlock]:
-        return self._blocks()
+        return self._blocks(request, timeout)
 
-    async def _blocks(self) -> AsyncIterator[storage_pb2.BodyBlock]:
-        yield storage_pb2.BodyBlock(message=storage_pb2.Message())
-        half = len(self.body) // 2
-        yield storage_pb2.BodyBlock(data=self.body[:half])
-        yield storage_pb2.BodyBlock(data=self.body[half:])
+    async def _blocks(
+        self, request: storage_pb2.GetMessageRequest, timeout: float
+    ) -> AsyncIterator[storage_pb2.BodyBlock]:
+        message = await self.GetMessage(request, timeout)
+        yield storage_pb2.BodyBlock(message=message)
+        for start in range(0, len(self.body), self.block_bytes):
+            yield storage_pb2.BodyBlock(data=self.body[start : start + self.block_bytes])
 
     async def DeleteMessages(
         self, request: storage_pb2.DeleteMessagesRequest, timeout: float
     ) -> storage_pb2.DeleteMessagesResponse:
-        kept = self.messages.get(request.mailbox_id, [])
-        self.messages[request.mailbox_id] = [entry for entry in kept if entry.message_id not in request.message_ids]
-        return storage_pb2.DeleteMessagesResponse()
+        before = self.messages.get(request.mailbox_id, [])
+        kept = [entry for entry in before if entry.message_id not in request.message_ids]
+        self.messages[request.mailbox_id] = kept
+        gone = {entry.message_id for entry in before if entry not in kept}
+        return storage_pb2.DeleteMessagesResponse(not_found=[one for one in request.message_ids if one not in gone])
 
 
 _KDF = accounts_pb2.Kdf(salt=b"s" * 16, memory_kib=65536, iterations=3, parallelism=1)

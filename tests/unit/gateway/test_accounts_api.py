@@ -63,7 +63,6 @@ async def test_somebody_elses_address_is_never_listed(site: Gateway) -> None:
         ("wrapped_private_key", ""),
         ("address", "a" * 400),
         ("kdf", {**SIGN_UP["kdf"], "iterations": 0}),  # type: ignore[dict-item]
-        ("unknown", "x"),
     ],
 )
 async def test_wrong_fields_are_named_and_not_repeated(site: Gateway, field: str, value: object) -> None:
@@ -73,6 +72,16 @@ async def test_wrong_fields_are_named_and_not_repeated(site: Gateway, field: str
     assert answer.headers["content-type"] == "application/problem+json"
     assert any(entry["field"].startswith(field) for entry in problem["errors"])
     assert "aaaaaaaa" not in answer.text
+
+
+async def test_the_name_of_an_unknown_field_is_input_too(site: Gateway) -> None:
+    answer = await site.client.post("/v1/accounts", json={**SIGN_UP, "canary": 1, "kdf": SIGN_UP["kdf"] | {"bird": 1}})  # type: ignore[operator]
+    assert answer.status_code == 422
+    assert {(entry["field"], entry["problem"]) for entry in answer.json()["errors"]} == {
+        ("", "extra_forbidden"),
+        ("kdf", "extra_forbidden"),
+    }
+    assert "canary" not in answer.text and "bird" not in answer.text
 
 
 async def test_a_wrong_password_says_no_more_than_that(site: Gateway) -> None:

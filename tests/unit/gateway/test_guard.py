@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.http.guard import client_key
+from services.gateway.http.clients import Clients
 from tests.unit.gateway.fakes import ORIGIN, Gateway, gateway
 
 SIGN_IN = {"address": "ada@member.test", "authentication_key": "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="}
@@ -89,7 +89,7 @@ async def test_a_body_over_the_bound_is_refused_declared_or_not(site: Gateway) -
 
 def test_clients_are_told_apart_by_address_and_by_prefix() -> None:
     def key(host: str) -> str:
-        return client_key({"type": "http", "client": (host, 1)})
+        return Clients(()).key_of({"type": "http", "client": (host, 1), "headers": []})
 
     assert key("192.0.2.1") != key("192.0.2.2")
     assert key("2001:db8::1") == key("2001:db8::ffff")
