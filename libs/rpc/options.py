@@ -34,8 +34,9 @@ CLIENT_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.lb_policy_name", "round_robin"),
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 3_000),
+    # In spite of its name the time that a connection, its handshake included, may take.
+    ("grpc.min_reconnect_backoff_ms", 10_000),
     # Proxies of the environment are not for calls between services.
     ("grpc.enable_http_proxy", 0),
 )

@@ -167,6 +167,7 @@ async def test_leaving_a_stream_early_cancels_the_handler() -> None:
     async with serve(registration(servicer)) as channel:
         responses = aiter(stub(channel).GetBody(GET, timeout=30))
         assert (await anext(responses)).data == b"\0"
+        await asyncio.wait_for(servicer.entered.wait(), 5)
         await responses.aclose()  # type: ignore[attr-defined]
         await asyncio.wait_for(servicer.cancelled.wait(), 5)
 

@@ -25,9 +25,12 @@ CLOCK = SystemClock()
 def issue(home: Path, name: str, authority: devca.Authority, *trusted: devca.Authority) -> None:
     """Replace the certificate of `name`, and what it trusts."""
     hosts = [f"{name}.sealpost.internal", "localhost", "127.0.0.1"]
-    devca.write_leaf(home / name, authority, hosts, clock=CLOCK)
-    if trusted:
-        (home / name / "ca.crt").write_bytes(b"".join(one.pem() for one in trusted))
+    fresh = home / "fresh"
+    devca.write_leaf(fresh, authority, hosts, clock=CLOCK)
+    (fresh / "ca.crt").write_bytes(b"".join(one.pem() for one in trusted or (authority,)))
+    (home / name).mkdir(exist_ok=True)
+    for file in ("ca.crt", "tls.key", "tls.crt"):
+        (fresh / file).replace(home / name / file)
 
 
 @dataclass

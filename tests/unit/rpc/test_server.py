@@ -247,6 +247,27 @@ async def test_a_server_that_comes_back() -> None:
     await second.stop(0)
 
 
+async def test_a_slow_handshake_is_waited_for() -> None:
+    async with running(Storage()) as server:
+
+        async def pass_on_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            behind = await asyncio.open_connection("127.0.0.1", server.port)
+            await asyncio.sleep(0.7)
+            await asyncio.gather(copy(reader, behind[1]), copy(behind[0], writer))
+
+        slow = await asyncio.start_server(pass_on_late, "127.0.0.1", 0)
+        port = slow.sockets[0].getsockname()[1]
+        async with connect("server", f"127.0.0.1:{port}", TlsFiles(certificates("gateway"))) as channel:
+            await stub(channel).Append(APPEND, timeout=5)
+        slow.close()
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
 async def test_a_taken_port_is_an_error() -> None:
     async with running(Storage()) as server:
         second = RpcServer(f"127.0.0.1:{server.port}", TlsFiles(certificates("server")), ("gateway",))
