@@ -50,7 +50,9 @@ class Platform:
     async def stop(self) -> None:
         """Stop everything in reverse."""
         await self.supervisor.stop()
-        (self._settings.home / "pids.json").unlink(missing_ok=True)
+        # Where the home could not be made, there is nothing to take away, and the reason has been told.
+        with contextlib.suppress(NotADirectoryError, PermissionError):
+            (self._settings.home / "pids.json").unlink(missing_ok=True)
 
     def write_pids(self) -> None:
         """Leave the process ids where tests and operators find them."""
