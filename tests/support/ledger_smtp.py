@@ -120,3 +120,17 @@ class Session:
         if wanted is not None and code != wanted:
             raise ConnectionError(f"the server answered {code} where {wanted} was due")
         return code, text
+
+
+def send_one(run: Run, host: str, port: int, transaction: Transaction) -> Outcome:
+    """Send one mail in a session of its own; return how it ended."""
+
+    async def send() -> Outcome:
+        session = Session(run, host, port)
+        if not await session.open(tls=False):
+            return Outcome(0, session.stage)
+        outcome = await session.send(transaction)
+        session.close()
+        return outcome
+
+    return asyncio.run(send())
