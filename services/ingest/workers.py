@@ -118,6 +118,10 @@ class Workers:
             await self._listen(number, reader)
             return await process.wait()
         finally:
+            if process.returncode is None:
+                # Another worker has ended all of this: none is left behind.
+                process.kill()
+                await process.wait()
             writer.close()
             self._ready.discard(number)
             self.totals.forget(number)

@@ -25,7 +25,7 @@ CryptoBase: Any = crypto_pb2_grpc.CryptoServicer
 StorageBase: Any = storage_pb2_grpc.StorageServicer
 
 
-class Accounts(AccountsBase):
+class Accounts(AccountsBase):  # type: ignore[misc]
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.failing = False
@@ -53,7 +53,7 @@ class Accounts(AccountsBase):
         )
 
 
-class Crypto(CryptoBase):
+class Crypto(CryptoBase):  # type: ignore[misc]
     def __init__(self) -> None:
         self.batches: list[list[crypto_pb2.SealItem]] = []
 
@@ -70,7 +70,7 @@ class Crypto(CryptoBase):
         return crypto_pb2.SealResult(sealed=sealed)
 
 
-class Storage(StorageBase):
+class Storage(StorageBase):  # type: ignore[misc]
     def __init__(self) -> None:
         self.batches: list[list[storage_pb2.Delivery]] = []
         self.blocks: list[storage_pb2.StageBlock] = []
