@@ -73,11 +73,14 @@ class Crypto(CryptoBase):  # type: ignore[misc]
 class Storage(StorageBase):  # type: ignore[misc]
     def __init__(self) -> None:
         self.batches: list[list[storage_pb2.Delivery]] = []
+        self.failures: list[str] = []
         self.blocks: list[storage_pb2.StageBlock] = []
 
     async def Append(self, request: Any, context: Any) -> Any:
         self.batches.append(list(request.deliveries))
         await asyncio.sleep(0.05)
+        if self.failures:
+            raise UnavailableError(self.failures.pop(0))
         failure = storage_pb2.AppendResult(failure=common_pb2.Failure(code="exhausted", reason="quota_bytes"))
         stored = storage_pb2.AppendResult(appended=storage_pb2.Appended())
         return storage_pb2.AppendResponse(
@@ -116,7 +119,7 @@ async def crypto(servicer: Crypto) -> AsyncIterator[CryptoClient]:
 @asynccontextmanager
 async def storage(servicer: Storage) -> AsyncIterator[StorageClient]:
     async with channel(storage_pb2_grpc.add_StorageServicer_to_server, servicer, "sealpost.storage.v1.Storage") as made:
-        client = StorageClient(storage_pb2_grpc.StorageStub(made))
+        client = StorageClient(storage_pb2_grpc.StorageStub(made), settle_seconds=0.5)
         yield client
         await client.close()
 
@@ -235,6 +238,25 @@ async def test_a_full_mailbox_fails_its_delivery_alone() -> None:
         results = await asyncio.gather(*(client.append(delivery(name)) for name in names), return_exceptions=True)
         assert [type(result) for result in results] == [type(None), ExhaustedError, type(None), type(None)]
         assert len(servicer.batches) <= 2
+
+
+@pytest.mark.parametrize("reason", ["unreachable", "deadline", "cancelled"])
+async def test_an_append_that_was_cut_off_is_repeated_as_it_was(reason: str) -> None:
+    servicer = Storage()
+    servicer.failures = [reason, reason]
+    async with storage(servicer) as client:
+        await client.append(delivery("one"))
+    assert len(servicer.batches) == 3
+    assert servicer.batches[0] == servicer.batches[1] == servicer.batches[2]
+
+
+async def test_an_append_that_storage_refuses_is_not_repeated() -> None:
+    servicer = Storage()
+    servicer.failures = ["storage_unavailable"]
+    async with storage(servicer) as client:
+        with pytest.raises(UnavailableError, match="storage_unavailable"):
+            await client.append(delivery("one"))
+    assert len(servicer.batches) == 1
 
 
 async def test_a_large_body_comes_in_blocks() -> None:
