@@ -15,8 +15,8 @@ to hear why; that too is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum, auto
+from typing import Protocol
 
 _END = b"\r\n.\r\n"
 _LINE_START = b"\r\n"
@@ -34,6 +34,16 @@ class Outcome(Enum):
     ENDLESS = auto()
 
 
+class Room(Protocol):
+    """What mails are admitted to; see admission.Reservation."""
+
+    def reserve(self, size: int) -> bool:
+        """Hold `size` bytes in all; False if there is no room."""
+
+    def release(self) -> None:
+        """Give everything back."""
+
+
 class DataReader:
     """Takes blocks until it has an outcome. `content` is then the mail, unstuffed, without the final dot."""
 
@@ -44,16 +54,16 @@ class DataReader:
         "_drained",
         "_limit",
         "_refused",
-        "_reserve",
+        "_room",
         "content",
         "outcome",
         "rest",
     )
 
-    def __init__(self, limit: int, drain_limit: int, reserve: Callable[[int], bool]) -> None:
-        """Take the largest mail and the most to read in vain, in bytes, and what asks for room.
+    def __init__(self, limit: int, drain_limit: int, room: Room) -> None:
+        """Take the largest mail and the most to read in vain, in bytes, and what the room is asked of.
 
-        `reserve` gets the size that the mail has grown to and tells whether there is room for it.
+        What the mail held is given back as soon as it is refused, so that another may have it.
         """
         self.content = bytearray()
         self.outcome: Outcome | None = None
@@ -61,7 +71,7 @@ class DataReader:
         self._limit = limit
         self._drain_limit = drain_limit
         self._drained = 0
-        self._reserve = reserve
+        self._room = room
         self._refused: Outcome | None = None
         # The first line begins where a line would after CRLF: an end may come at once. Taken off in `_keep`.
         self._carry = _LINE_START
@@ -117,7 +127,7 @@ class DataReader:
         size = len(content) + len(text)
         if size > self._limit:
             self._refuse(Outcome.TOO_LARGE)
-        elif not self._reserve(size):
+        elif not self._room.reserve(size):
             self._refuse(Outcome.NO_ROOM)
         else:
             content += text
@@ -126,6 +136,7 @@ class DataReader:
         self._refused = why
         self._drained = len(self.content)
         self.content = bytearray()
+        self._room.release()
 
     def _finish(self, outcome: Outcome) -> None:
         self.outcome = outcome

@@ -11,7 +11,7 @@ large ones go one after the other in each process; small ones meet in the batche
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -43,16 +43,23 @@ _SECONDS = 240.0
 _NEVER = timedelta(days=36500)
 
 
+def _nothing() -> None:
+    return
+
+
 class Inbound:
     """Receives mails for one process."""
 
-    def __init__(self, hostname: str, crypto: Crypto, storage: Storage, clock: Clock) -> None:
-        """Take the name that trace fields carry, and whom to call."""
+    def __init__(
+        self, hostname: str, crypto: Crypto, storage: Storage, clock: Clock, large_done: Callable[[], None] = _nothing
+    ) -> None:
+        """Take the name that trace fields carry, whom to call, and what to do when a large mail is done with."""
         self._hostname = hostname
         self._crypto = crypto
         self._storage = storage
         self._clock = clock
         self._large = asyncio.Semaphore(1)
+        self._large_done = large_done
 
     async def receive(self, mail: Mail, authentication: Authentication) -> str:
         """Return the id of the delivery once a sealed copy for every recipient is durable.
@@ -86,6 +93,7 @@ class Inbound:
                 finally:
                     if large:
                         self._large.release()
+                        self._large_done()
                 return delivery_id
         except TimeoutError as error:
             raise UnavailableError("deadline") from error

@@ -155,7 +155,7 @@ class Edge(Connection):
         if not transaction.recipients:
             return await self.mistake(replies.MAIL_FIRST if transaction.mail_from is None else replies.RECIPIENT_FIRST)
         limit = self.settings.max_message_bytes
-        reader = DataReader(limit, limit, transaction.reservation.reserve)
+        reader = DataReader(limit, limit, transaction.reservation)
         await self.push(replies.GO_AHEAD)
         try:
             await self.read_data(reader, self.settings.data_seconds, self.settings.idle_seconds)

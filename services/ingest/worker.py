@@ -22,6 +22,7 @@ from services.ingest import meters
 from services.ingest.authentication import Checks, SenderAuthenticator
 from services.ingest.dmarc import Organisations
 from services.ingest.domain import Authenticator, NoAuthentication
+from services.ingest.memory import Trim, trimmer
 from services.ingest.peers import AccountsClient, CryptoClient, StorageClient
 from services.ingest.receive import Inbound
 from services.ingest.resolver import DnsResolver
@@ -54,7 +55,7 @@ async def build(ctx: ServiceContext[WorkerSettings]) -> None:
     storage = StorageClient(StorageStub(ctx.peer("storage")))
     for client in (accounts, crypto, storage):
         ctx.stack.push_async_callback(client.close)
-    inbound = Inbound(settings.hostname, crypto, storage, clock)
+    inbound = Inbound(settings.hostname, crypto, storage, clock, Trim(trimmer()).soon)
     parts = Parts(accounts, _authenticator(ctx), inbound, _certificate(ctx), clock)
     site = Site(settings, parts)
     meters.CONNECTIONS.watch(lambda: len(site.connections))

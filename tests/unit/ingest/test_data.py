@@ -11,9 +11,25 @@ from services.ingest.data import DataReader, Outcome, is_strict
 BIG = 10**9
 
 
+class Space:
+    """Room for so many bytes, that remembers what it was asked."""
+
+    def __init__(self, most: int = BIG) -> None:
+        self.most = most
+        self.asked: list[int] = []
+        self.released = 0
+
+    def reserve(self, size: int) -> bool:
+        self.asked.append(size)
+        return size <= self.most
+
+    def release(self) -> None:
+        self.released += 1
+
+
 def read(data: bytes, *, block: int = BIG, limit: int = BIG, drain: int = BIG, room: int = BIG) -> DataReader:
     """Feed `data` in blocks of `block` bytes until there is an outcome."""
-    reader = DataReader(limit, drain, lambda size: size <= room)
+    reader = DataReader(limit, drain, Space(room))
     for start in range(0, len(data), block):
         if reader.feed(data[start : start + block]):
             reader.rest += data[start + block :]
@@ -121,24 +137,22 @@ def test_a_malformed_mail_is_malformed_even_while_it_is_read_in_vain() -> None:
 
 
 def test_nothing_is_kept_of_what_is_refused() -> None:
-    reader = DataReader(50, BIG, lambda size: True)
+    reader = DataReader(50, BIG, Space())
     for _ in range(100):
         reader.feed(b"x" * 1000)
     assert len(reader.content) == 0
     assert reader.outcome is None
 
 
-def test_room_is_asked_for_as_the_mail_grows() -> None:
-    asked: list[int] = []
-
-    def reserve(size: int) -> bool:
-        asked.append(size)
-        return True
-
-    reader = DataReader(BIG, BIG, reserve)
-    for _ in range(3):
+def test_room_is_asked_for_as_the_mail_grows_and_given_back_when_it_is_refused() -> None:
+    space = Space(250)
+    reader = DataReader(BIG, BIG, space)
+    for _ in range(5):
         reader.feed(b"x" * 100)
-    assert asked == [100, 200, 300]
+    assert (space.asked, space.released) == ([100, 200, 300], 1)
+    assert not reader.feed(b"\r\n")
+    assert reader.feed(b".\r\n")
+    assert reader.outcome is Outcome.NO_ROOM
 
 
 def test_the_content_changes_hands_once() -> None:
