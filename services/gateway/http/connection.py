@@ -118,6 +118,8 @@ class Connection(HttpToolsProtocol):
         if size > MAX_HEAD_BYTES or len(self.headers) > MAX_FIELDS:
             self._refusal = (431, "headers_too_large")
             raise ValueError("header")
+        if not self.url.startswith((b"/", b"http://", b"https://")):
+            raise ValueError("target")
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             # RFC 9112, section 3.2: the server must not guess which.

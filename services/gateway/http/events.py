@@ -40,9 +40,7 @@ Check = Callable[[], Awaitable[bool]]
 
 
 @router.get("/events", response_class=Response, responses=_STREAM)
-async def member_events(
-    caller: Annotated[Caller, Depends(scoped_caller("mail:read"))], request: Request
-) -> EventStream:
+async def member_events(caller: Annotated[Caller, Depends(scoped_caller("mail:read"))], request: Request) -> Response:
     """Stream what arrives in this mailbox, for as long as the session or key is valid."""
 
     async def check() -> bool:
@@ -52,7 +50,7 @@ async def member_events(
 
 
 @router.get("/public/{address:path}/events", response_class=Response, responses=_STREAM | errors(404))
-async def public_events(address: str, request: Request) -> EventStream:
+async def public_events(address: str, request: Request) -> Response:
     """Stream what arrives in a public inbox."""
     route = await public_route(peers_of(request), address)
     return _stream(request, route.mailbox_id, _always)

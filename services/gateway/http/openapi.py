@@ -106,6 +106,7 @@ def api_routes(routes: list[BaseRoute]) -> Iterator[APIRoute]:
 
 
 def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
+    operation["operationId"] = route.name
     calls = [dependency.call for dependency in route.dependant.dependencies]
     scopes = [scope for call in calls if (scope := required_scope(call)) is not None]
     statuses = set(_EVERY)

@@ -74,6 +74,9 @@ def problem(
         retry_after = _RETRY_SECONDS
     if retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+    if status == 408:
+        # RFC 9110, 15.5.9: the rest of the request is not waited for.
+        headers["Connection"] = "close"
     return Response(document(status, reason, errors), status, headers, MEDIA_TYPE)
 
 
@@ -124,7 +127,8 @@ def install(app: FastAPI) -> None:
     async def on_http(request: Request, error: HTTPException) -> Response:
         response = problem(error.status_code, _HTTP_REASONS.get(error.status_code, "http"))
         if error.status_code == 405:
-            response.headers["Allow"] = ", ".join(sorted(_methods(request)))
+            known = (error.headers or {}).get("Allow", "")
+            response.headers["Allow"] = ", ".join(sorted(_methods(request))) or known
         return response
 
 
