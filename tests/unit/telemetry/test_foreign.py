@@ -37,14 +37,14 @@ pytestmark = pytest.mark.usefixtures("installed")
 
 def test_only_name_and_level_come_out(lines: Lines, capfd: pytest.CaptureFixture[str]) -> None:
     before = foreign.FOREIGN.value(level="warning")
-    log = logging.getLogger("mail.log")
+    log = logging.getLogger("aiosmtpd.server")
     log.debug(CANARY)
     log.info(CANARY)
     log.warning(CANARY)
     log.error("%s", CANARY)
     assert [(line["event"], line["level"], line["foreign"]) for line in lines.parsed()] == [
-        ("foreign_log", "warning", "mail.log"),
-        ("foreign_log", "error", "mail.log"),
+        ("foreign_log", "warning", "aiosmtpd.server"),
+        ("foreign_log", "error", "aiosmtpd.server"),
     ]
     assert foreign.FOREIGN.value(level="warning") == before + 1
     assert CANARY not in "".join(lines.raw)
