@@ -11,14 +11,15 @@ PNG = base64.b64decode(
 )
 
 NEWSLETTER = """<!doctype html><html><head><style>
- body { background: #f2efe8 } .box { max-width: 560px; margin: 0 auto; padding: 28px; background: #ffffff; border-radius: 8px }
+ body { background: #f2efe8 }
+ .box { max-width: 560px; margin: 0 auto; padding: 28px; background: #ffffff; border-radius: 8px }
  h1 { font-size: 24px; color: #24443c } .lead { color: #555555; line-height: 1.6 }
  .cta { display: inline-block; padding: 12px 22px; border-radius: 6px; background: #24443c; color: #ffffff }
  @media (max-width: 480px) { .box { padding: 16px } }
 </style></head><body bgcolor="#f2efe8"><div class="box">
  <img src="https://cdn.garden.example/banner.jpg" alt="The garden in November" width="560">
  <h1>What to plant before the frost</h1>
- <p class="lead">Garlic, broad beans and bare-root roses go into the ground this week. Water once, then leave them be.</p>
+ <p class="lead">Garlic, broad beans and bare-root roses go into the ground this week. Water once, then wait.</p>
  <p><a class="cta" href="https://garden.example/november?id=4711">Read the list</a></p>
  <p>Also: <a href="https://xn--80ak6aa92e.com/login">https://apple.com/login</a></p>
  <img src="cid:leaf@garden.example" alt="A leaf" width="48" height="48">
@@ -57,7 +58,16 @@ def seed(to: str = "ada@sealpost.test") -> list[tuple[bytes, float]]:
     """Return mails with their age in seconds, oldest first."""
     day = 86_400.0
     return [
-        (text("Ada's bank <hello@bank.example>", "Your statement is ready", "Sign in to read it.", "fail none fail", to), 9 * day),
+        (
+            text(
+                "Ada's bank <hello@bank.example>",
+                "Your statement is ready",
+                "Sign in to read it.",
+                "fail none fail",
+                to,
+            ),
+            9 * day,
+        ),
         (text("Konrad <konrad@zuse.example>", "Re: Relays", "They click, they count. More on Monday.", to=to), 3 * day),
         (text("Charles Babbage <charles@engine.example>", "The analytical engine", "The mill works.", to=to), day),
         (text("", "", "A message without a subject, from nobody in particular.", to=to), 7_000.0),

@@ -1,8 +1,8 @@
 """A gateway in one process and in memory, at the HTTP contract of docs/architecture.md, for tests of the page alone.
 
-It seals members' mail to the certificate that the page made (pysequoia), as the platform does, so the page is tested with
-the same ciphertext; it checks no password beyond equality and keeps no limit. It sends the headers that the page must live
-with: a policy without exceptions, Trusted Types, and WebAssembly in the one worker that stretches passwords.
+It seals members' mail to the certificate that the page made (pysequoia), as the platform does, so the page is tested
+with the same ciphertext; it checks no password beyond equality and keeps no limit. It sends the headers that the page
+must live with: a policy without exceptions, Trusted Types, WebAssembly in the one worker that stretches passwords.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ DIST = Path(__file__).parents[2] / "services/gateway/web/dist"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
     "connect-src 'self'; worker-src 'self'; frame-src 'self'; form-action 'none'; base-uri 'none'; "
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types sealpost dompurify"
+    "frame-ancestors 'none'"
 )
+TRUSTED_TYPES = "; require-trusted-types-for 'script'; trusted-types sealpost dompurify"
 SCRIPT_POLICY = "default-src 'none'; script-src 'self'"
 _ARGON2 = re.compile(r"/assets/argon2-[\w-]+\.js")
 
@@ -58,7 +59,9 @@ class FakeGateway:
     member_domain = "sealpost.test"
     public_domain = "public.sealpost.test"
 
-    def __init__(self) -> None:
+    def __init__(self, *, defended: bool = True, trusted_types: bool = True) -> None:
+        self.defended = defended
+        self.page_policy = PAGE_POLICY + (TRUSTED_TYPES if trusted_types else "")
         self.accounts: dict[str, dict[str, Any]] = {}
         self.sessions: dict[str, str] = {}
         self.credentials: dict[str, dict[str, Any]] = {}
@@ -113,7 +116,8 @@ class FakeGateway:
             self._loop = asyncio.get_running_loop()
             self.requests.append((request.method, request.url.path))
             response: Response = await call_next(request)
-            response.headers.update(headers_for(request.url.path))
+            if self.defended:
+                response.headers.update(headers_for(request.url.path, self.page_policy))
             return response
 
         add_account_routes(app, self)
@@ -131,9 +135,8 @@ class FakeGateway:
         return app
 
 
-def headers_for(path: str) -> dict[str, str]:
-    """Return the security headers of the file or page at `path`."""
-    policy = PAGE_POLICY
+def headers_for(path: str, policy: str) -> dict[str, str]:
+    """Return the security headers of the file or page at `path`; `policy` is that of pages."""
     if path.startswith("/assets/") and path.endswith(".js"):
         policy = SCRIPT_POLICY + (" 'wasm-unsafe-eval'" if _ARGON2.fullmatch(path) else "")
     return {
@@ -146,9 +149,9 @@ def headers_for(path: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(port: int = 0) -> Iterator[FakeGateway]:
-    """Serve a fresh fake on a loopback port (0: any) in a thread of its own."""
-    gateway = FakeGateway()
+def running(port: int = 0, *, defended: bool = True, trusted_types: bool = True) -> Iterator[FakeGateway]:
+    """Serve a fresh fake on a loopback port (0: any) in a thread of its own; undefended, it sends no header of ours."""
+    gateway = FakeGateway(defended=defended, trusted_types=trusted_types)
     config = uvicorn.Config(
         gateway.app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1, lifespan="off"
     )

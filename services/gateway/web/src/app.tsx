@@ -1,10 +1,10 @@
 /** Which view a path shows, and what must be true before it is shown. */
-import type { ComponentChildren } from "preact";
+import { Component, type ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { lazyView } from "./lib/lazy";
 import { navigate, path, pieces } from "./lib/router";
 import { resume, session } from "./state/session";
-import { Empty, Failure, Waiting } from "./ui/parts";
+import { Button, Empty, Failure, Waiting } from "./ui/parts";
 import { Frame } from "./ui/frame";
 import { Toasts } from "./ui/toasts";
 import { Start } from "./views/start";
@@ -25,10 +25,32 @@ export function App() {
       <a class="skip" href="#content">
         Skip to content
       </a>
-      {viewOf(first, second, third)}
+      <Guard key={first}>{viewOf(first, second, third)}</Guard>
       <Toasts />
     </>
   );
+}
+
+/** Keeps a fault in one view from emptying the page. */
+class Guard extends Component<{ children: ComponentChildren }, { failed: boolean }> {
+  override state = { failed: false };
+
+  static override getDerivedStateFromError() {
+    return { failed: true };
+  }
+
+  override render() {
+    if (!this.state.failed) return this.props.children;
+    return (
+      <Frame title="Error">
+        <Empty icon="warning" title="This view failed">
+          <Button icon="refresh" onClick={() => location.reload()}>
+            Reload the page
+          </Button>
+        </Empty>
+      </Frame>
+    );
+  }
 }
 
 function viewOf(first: string, second: string, third: string): ComponentChildren {

@@ -1,6 +1,8 @@
 /** Paths as state: one signal, changed by links of this page and by the browser's own back and forward. */
 import { signal } from "@preact/signals";
 
+const NOT_VIEWS = /^\/(v1|assets|\.well-known)\/|^\/[\w-]+\.(json|svg|txt)$/;
+
 export const path = signal(location.pathname);
 
 /** Goes to a path of this page. `replace` leaves no trace in the history. */
@@ -33,7 +35,7 @@ document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const link = (event.target as Element | null)?.closest?.("a");
   if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
-  if (link.pathname.startsWith("/v1/") || link.pathname.includes(".")) return;
+  if (NOT_VIEWS.test(link.pathname)) return;
   event.preventDefault();
   navigate(link.pathname);
 });

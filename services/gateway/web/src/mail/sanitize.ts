@@ -40,12 +40,13 @@ export function sanitizeHtml(html: string): SafeHtml {
     removed: { remoteImages: 0, forms: 0, scripts: 0 },
   };
   const sheets: string[] = [];
-  const purify = DOMPurify(window);
-  purify.addHook("uponSanitizeElement", (node, data) => countElement(node, data.tagName, found, sheets));
-  purify.addHook("uponSanitizeAttribute", (node, data) => {
+  // One instance for the page: a second one could not have its Trusted Types policy.
+  DOMPurify.removeAllHooks();
+  DOMPurify.addHook("uponSanitizeElement", (node, data) => countElement(node, data.tagName, found, sheets));
+  DOMPurify.addHook("uponSanitizeAttribute", (node, data) => {
     data.keepAttr = keepAttribute(node as HTMLElement, data.attrName, data.attrValue, found, inert);
   });
-  const whole = purify.sanitize(html, {
+  const whole = DOMPurify.sanitize(html, {
     ALLOWED_TAGS: [...TAGS, "html", "head", "body"],
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_ARIA_ATTR: false,

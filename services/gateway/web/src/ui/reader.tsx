@@ -154,7 +154,7 @@ function Body({ mail, onLink }: { mail: OpenedMail; onLink: (target: Target) => 
   const [asText, setAsText] = useState(false);
   const { blocks, inner, truncated } = mail.view;
   const both = blocks.some((block) => block.html !== null && block.text !== null);
-  const safe = useMemo(() => blocks.map((block) => (block.html === null ? null : sanitizeHtml(block.html))), [mail]);
+  const safe = useMemo(() => blocks.map(safeHtmlOf), [mail]);
   return (
     <>
       <div class="reader-notes">
@@ -182,6 +182,16 @@ function embeddedIn(safe: (SafeHtml | null)[]): ReadonlySet<string> {
   return new Set(safe.flatMap((one) => one?.embedded.map(({ contentId }) => contentId) ?? []));
 }
 
+/** Null for what cannot be made harmless: it is then shown as text or not at all. */
+function safeHtmlOf(block: Block): SafeHtml | null {
+  if (block.html === null) return null;
+  try {
+    return sanitizeHtml(block.html);
+  } catch {
+    return null;
+  }
+}
+
 interface BlockProps {
   block: Block;
   safe: SafeHtml | null;
@@ -192,7 +202,7 @@ interface BlockProps {
 function BlockView({ block, safe, mail, onLink }: BlockProps) {
   return (
     <>
-      {block.withheld && (
+      {(block.withheld || (block.html !== null && block.text === null && !safe)) && (
         <Notice kind="warning">A part of this message is too large or too intricate to be built here. All of it is in its source.</Notice>
       )}
       {safe ? (
