@@ -1,31 +1,32 @@
 /**
  * Live updates over one event stream. The browser reconnects by itself; what it could not deliver meanwhile is made good by
- * asking again after every reconnection. Where the stream is refused for good, it is tried again with growing pauses.
+ * asking again each time the stream opens. Where the stream is refused, it is tried again with growing pauses.
  */
 
 export interface LiveHandlers {
   stored(event: { id: string; folder: string }): void;
-  /** The stream is back after a gap: what came meanwhile is unknown. */
-  resumed(): void;
+  /** The stream is open, for the first time or again: what came before is to be asked for. */
+  opened(): void;
   connected(up: boolean): void;
+  /** The server refused the stream: the session may have ended. */
+  refused?(): void;
 }
 
 const FIRST_PAUSE = 2_000;
 const LONGEST_PAUSE = 60_000;
+const GRACE = 400;
 
 /** Opens the stream at `path`; the returned function closes it. */
 export function openLive(path: string, handlers: LiveHandlers): () => void {
   let source: EventSource | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let pause = FIRST_PAUSE;
-  let opened = false;
   const open = () => {
     source = new EventSource(path);
     source.onopen = () => {
       pause = FIRST_PAUSE;
       handlers.connected(true);
-      if (opened) handlers.resumed();
-      opened = true;
+      handlers.opened();
     };
     source.addEventListener("stored", (event: MessageEvent<string>) => {
       const data = parse(event.data);
@@ -34,6 +35,7 @@ export function openLive(path: string, handlers: LiveHandlers): () => void {
     source.onerror = () => {
       handlers.connected(false);
       if (source?.readyState !== EventSource.CLOSED) return;
+      handlers.refused?.();
       timer = setTimeout(open, pause * (0.5 + Math.random() / 2));
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     };
@@ -43,6 +45,35 @@ export function openLive(path: string, handlers: LiveHandlers): () => void {
     clearTimeout(timer);
     source?.close();
   };
+}
+
+/**
+ * Loads once the stream is open, so that nothing falls between the list and the stream; but a stream that is slow to open does
+ * not keep the list waiting: then it is loaded at once, and again, quietly, when the stream has opened.
+ */
+export class FirstLoad {
+  private begun = false;
+  private timer: ReturnType<typeof setTimeout>;
+
+  constructor(private readonly load: (quiet: boolean) => void) {
+    this.timer = setTimeout(() => this.begin(), GRACE);
+  }
+
+  opened(): void {
+    if (this.begun) this.load(true);
+    else this.begin();
+  }
+
+  cancel(): void {
+    clearTimeout(this.timer);
+  }
+
+  private begin(): void {
+    clearTimeout(this.timer);
+    if (this.begun) return;
+    this.begun = true;
+    this.load(false);
+  }
 }
 
 function parse(text: string): { id: string; folder: string } | null {

@@ -47,6 +47,7 @@ export class MessageList<M extends RawMessage> {
   readonly error = signal<unknown>(null);
   readonly complete = signal(false);
   private cursor: string | null = null;
+  private keepsOlder = false;
   private abort = new AbortController();
   private arrived = new Set<string>();
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -62,7 +63,7 @@ export class MessageList<M extends RawMessage> {
   }
 
   async more(): Promise<void> {
-    if (this.state.value !== "ready" || this.complete.value) return;
+    if (this.state.value === "loading" || this.state.value === "more" || this.complete.value) return;
     this.state.value = "more";
     await this.fetch(this.cursor, this.abort.signal);
   }
@@ -109,10 +110,9 @@ export class MessageList<M extends RawMessage> {
     try {
       const page = await this.source.page(cursor, signal);
       if (signal.aborted) return;
-      this.cursor = page.next_cursor || null;
-      this.complete.value = !page.next_cursor;
-      if (cursor === null) this.replaceWith(page.messages);
+      if (cursor === null) this.renew(page);
       else this.merge(page.messages.map(rowOf));
+      if (cursor !== null || !this.keepsOlder) this.advance(page);
       this.state.value = "ready";
       await this.openEnvelopes(page.messages, signal);
     } catch (error) {
@@ -122,9 +122,23 @@ export class MessageList<M extends RawMessage> {
     }
   }
 
-  private replaceWith(messages: M[]): void {
+  private advance(page: Page<M>): void {
+    this.cursor = page.next_cursor || null;
+    this.complete.value = !page.next_cursor;
+  }
+
+  /**
+   * Takes over a first page asked for again. Where it overlaps with what was there, older rows and the place in the list are
+   * kept, so that nobody who has scrolled far is thrown back.
+   */
+  private renew(page: Page<M>): void {
+    const fresh = page.messages.map(rowOf);
+    const oldest = fresh.at(-1)?.id ?? "";
     const known = new Map(this.rows.value.map((row) => [row.id, row.envelope]));
-    this.rows.value = messages.map((message) => ({ ...rowOf(message), envelope: known.get(message.id) }));
+    this.keepsOlder = page.next_cursor !== null && fresh.some((row) => known.has(row.id));
+    const older = this.keepsOlder ? this.rows.value.filter((row) => row.id < oldest) : [];
+    this.keepsOlder &&= older.length > 0;
+    this.rows.value = [...fresh.map((row) => ({ ...row, envelope: known.get(row.id) })), ...older];
   }
 
   private merge(added: Row[]): void {

@@ -2,7 +2,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { mail } from "../api/calls";
 import { asSentence } from "../api/http";
-import { openLive } from "../api/live";
+import { FirstLoad, openLive } from "../api/live";
 import type { Flag, Folder, Mailbox, Message } from "../api/types";
 import { QUICK, vault } from "../crypto/vault";
 import { fromBase64, toBase64 } from "../lib/encoding";
@@ -62,32 +62,41 @@ export function openFolder(id: string): void {
     search.value = "";
     list.value = new MessageList(sealed);
   });
-  void list.value?.load();
+  if (streamOpened) void list.value?.load();
 }
 
 let closeLive: (() => void) | null = null;
+/** From then on folders are loaded as soon as they are opened. */
+let streamOpened = false;
 let refreshTimer: ReturnType<typeof setTimeout> | undefined;
 
 /** Starts live updates and loads the folders; safe to call twice. */
 export function startMailbox(): void {
   if (closeLive) return;
-  closeLive = openLive("/v1/events", {
+  const first = new FirstLoad((quiet) => {
+    streamOpened = true;
+    void list.value?.load(quiet);
+    void refreshFolders();
+  });
+  const close = openLive("/v1/events", {
     stored: ({ id, folder }) => {
       if (folder === currentFolder.value) list.value?.arrive(id);
       refreshSoon();
     },
-    resumed: () => {
-      void list.value?.load(true);
-      refreshSoon();
-    },
+    opened: () => first.opened(),
     connected: (up) => (live.value = up),
+    refused: refreshSoon,
   });
-  void refreshFolders();
+  closeLive = () => {
+    close();
+    first.cancel();
+  };
 }
 
 onEnd(() => {
   closeLive?.();
   closeLive = null;
+  streamOpened = false;
   clearTimeout(refreshTimer);
   list.value?.close();
   batch(() => {

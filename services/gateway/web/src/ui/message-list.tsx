@@ -21,6 +21,7 @@ interface ListProps {
   onEnd: () => void;
   showExpiry?: boolean;
   loading: boolean;
+  failed: boolean;
 }
 
 export function MessageRows(props: ListProps) {
@@ -33,7 +34,7 @@ export function MessageRows(props: ListProps) {
     const from = Math.max(0, Math.floor(element.scrollTop / ROW_HEIGHT) - AROUND);
     const to = Math.ceil((element.scrollTop + element.clientHeight) / ROW_HEIGHT) + AROUND;
     setWindow((old) => (old.from === from && old.to === to ? old : { from, to }));
-    if (to >= rows.length) onEnd();
+    if (to >= rows.length && !props.failed) onEnd();
   };
   useLayoutEffect(measure, [rows.length]);
   useEffect(() => {
@@ -50,6 +51,14 @@ export function MessageRows(props: ListProps) {
         ))}
       </ul>
       {props.loading && <p class="rows-more">Loading more…</p>}
+      {props.failed && (
+        <p class="rows-more" role="alert">
+          The rest could not be loaded.{" "}
+          <button type="button" class="link" onClick={onEnd}>
+            Try again
+          </button>
+        </p>
+      )}
     </div>
   );
 }

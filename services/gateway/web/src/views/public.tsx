@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { asSentence, ApiError } from "../api/http";
 import { publicMail } from "../api/calls";
-import { openLive } from "../api/live";
+import { FirstLoad, openLive } from "../api/live";
 import type { PublicMessage } from "../api/types";
 import { duration } from "../lib/format";
 import { navigate } from "../lib/router";
@@ -50,17 +50,18 @@ function usePublicList(address: string) {
     [address],
   );
   useEffect(() => {
-    void list.load();
+    const first = new FirstLoad((quiet) => void list.load(quiet));
     const close = openLive(publicMail.events(address), {
       stored: ({ id }) => {
         announce("A new message arrived");
         list.arrive(id);
       },
-      resumed: () => void list.load(true),
+      opened: () => first.opened(),
       connected: setLive,
     });
     return () => {
       close();
+      first.cancel();
       list.close();
     };
   }, [list]);
@@ -174,6 +175,7 @@ function PublicList({ list, address, base, current }: ListProps) {
       hrefOf={(row) => `${base}/${row.id}`}
       onEnd={() => void list.more()}
       loading={state === "more"}
+      failed={state === "failed"}
       showExpiry
     />
   );

@@ -83,6 +83,7 @@ function Rows({ current, focused, name }: { current: string; focused: string; na
       onSelect={toggleSelected}
       onEnd={() => void messages.more()}
       loading={state === "more"}
+      failed={state === "failed"}
     />
   );
 }
