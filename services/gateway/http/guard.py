@@ -12,10 +12,11 @@ import asyncio
 from dataclasses import dataclass
 from time import perf_counter
 
+from fastapi import FastAPI
 from fastapi.responses import Response
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from libs.runtime.errors import ExhaustedError
 from libs.telemetry import metrics, traces
@@ -66,10 +67,10 @@ class Bounds:
 class Guard:
     """The application as the server sees it."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, clients: Clients, bounds: Bounds, public_url: str) -> None:
+    def __init__(self, app: FastAPI, limits: Limits, clients: Clients, bounds: Bounds, public_url: str) -> None:
         """Guard `app`; `public_url` is what browsers see, or empty where the Host header says it."""
-        self._app = app
-        self._limits = limits
+        self.app = app
+        self.limits = limits
         self.clients = clients
         self._bounds = bounds
         self._public_url = public_url.rstrip("/").lower()
@@ -102,7 +103,7 @@ class Guard:
         if scope["method"] == "HEAD" and not scope["path"].endswith(_STREAMS):
             # A copy: the server itself must know that it was HEAD.
             scope = {**scope, "method": "GET"}
-        await self._app(scope, receive, answer)
+        await self.app(scope, receive, answer)
 
     def _refusal(self, scope: Scope) -> Response | None:
         try:
@@ -119,13 +120,13 @@ class Guard:
 
     def _count(self, scope: Scope) -> None:
         client, method, path = scope[CLIENT], scope["method"], scope["path"]
-        spend(self._limits.requests, client)
+        spend(self.limits.requests, client)
         if method not in _SAFE and path in _PROOFS:
-            spend(self._limits.proofs, client)
+            spend(self.limits.proofs, client)
         elif method == "POST" and path == "/v1/accounts":
-            spend(self._limits.sign_ups, client)
+            spend(self.limits.sign_ups, client)
         elif path.startswith("/v1/public/"):
-            spend(self._limits.public, client)
+            spend(self.limits.public, client)
 
     def _is_same_origin(self, method: str, headers: Headers) -> bool:
         # A browser names the origin on every unsafe request; a program that sends a cookie names it too.

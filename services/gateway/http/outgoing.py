@@ -68,6 +68,8 @@ class Outgoing(Response):
             abort = self._scope.get("extensions", {}).get(ABORT)
             if abort is not None:
                 abort["abort"]()
+                # The server hears of it before we return.
+                await asyncio.sleep(0)
             raise ClientGoneError from None
 
     async def end(self) -> None:

@@ -16,6 +16,7 @@ from protos.common.v1 import common_pb2
 from protos.crypto.v1 import crypto_pb2
 from protos.storage.v1 import storage_pb2
 from services.gateway.http.app import create_app
+from services.gateway.http.guard import Guard
 from services.gateway.peers import Peers
 from services.gateway.push import Hub
 from services.gateway.settings import Settings
@@ -34,9 +35,12 @@ class FakeAccounts:
     taken: set[str] = field(default_factory=set)
     signed_out: list[str] = field(default_factory=list)
     sign_up_error: Exception | None = None
+    resolve_error: Exception | None = None
     earlier_id: str = ""
 
     async def Resolve(self, request: accounts_pb2.ResolveRequest, timeout: float) -> accounts_pb2.ResolveResponse:
+        if self.resolve_error is not None:
+            raise self.resolve_error
         return accounts_pb2.ResolveResponse(routes=[self._route(address) for address in request.addresses])
 
     def _route(self, address: str) -> accounts_pb2.Route:
@@ -215,6 +219,7 @@ class Gateway:
     hub: Hub
     clock: ManualClock
     client: httpx.AsyncClient
+    app: Guard
 
     def sign_in(self) -> None:
         """Give the client the session cookie."""
@@ -230,4 +235,4 @@ async def gateway(web: Path, **settings: Any) -> AsyncIterator[Gateway]:
     app = create_app(Settings(web_dir=web, **settings), peers, hub, clock)
     transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 5000), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}) as client:
-        yield Gateway(accounts, crypto, storage, hub, clock, client)
+        yield Gateway(accounts, crypto, storage, hub, clock, client, app)

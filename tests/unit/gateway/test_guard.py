@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from services.gateway.http.clients import Clients
+from libs.runtime.errors import DeniedError, InvalidError, UnauthenticatedError, UnavailableError
 from tests.unit.gateway.fakes import ORIGIN, Gateway, gateway
 
 SIGN_IN = {"address": "ada@member.test", "authentication_key": "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="}
@@ -87,11 +90,60 @@ async def test_a_body_over_the_bound_is_refused_declared_or_not(site: Gateway) -
     assert undeclared.json()["reason"] == "body_too_large"
 
 
-def test_clients_are_told_apart_by_address_and_by_prefix() -> None:
-    def key(host: str) -> str:
-        return Clients(()).key_of({"type": "http", "client": (host, 1), "headers": []})
+async def test_addresses_are_limited_however_they_are_spelt(web: Path) -> None:
+    async with gateway(web, proofs_per_address=3, proofs_per_minute=100) as running:
+        for spelling in ("ada@member.test", "ADA@Member.Test", "ada+tag@member.test"):
+            assert (await running.client.post("/v1/kdf", json={"address": spelling})).status_code == 200
+        refused = await running.client.post("/v1/session", json=SIGN_IN)
+        assert (refused.status_code, refused.json()["reason"]) == (429, "too_many_attempts")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert (await running.client.post("/v1/kdf", json={"address": "bob@member.test"})).status_code == 200
 
-    assert key("192.0.2.1") != key("192.0.2.2")
-    assert key("2001:db8::1") == key("2001:db8::ffff")
-    assert key("2001:db8::1") != key("2001:db8:0:1::1")
-    assert key("::ffff:192.0.2.1") == key("192.0.2.1")
+
+async def test_public_inboxes_have_a_limit_of_their_own(web: Path) -> None:
+    async with gateway(web, public_per_minute=2) as running:
+        path = "/v1/public/a@public.test/messages"
+        assert [(await running.client.get(path)).status_code for _ in range(3)] == [200, 200, 429]
+        assert (await running.client.get("/v1/info")).status_code == 200
+
+
+async def test_sign_ups_have_a_limit_of_their_own(web: Path) -> None:
+    async with gateway(web, sign_ups_per_hour=1) as running:
+        assert (await running.client.post("/v1/accounts", json={})).status_code == 422
+        refused = await running.client.post("/v1/accounts", json={})
+        assert refused.status_code == 429
+        assert 60 < int(refused.headers["retry-after"]) <= 3600
+
+
+async def test_what_nobody_foresaw_is_told_to_the_log_and_to_nobody_else(site: Gateway) -> None:
+    site.accounts.resolve_error = RuntimeError("ada@member.test")
+    answer = await site.client.get("/v1/public/a@public.test/messages")
+    assert (answer.status_code, answer.json()["reason"]) == (500, "internal")
+    assert "ada" not in answer.text
+    assert "content-security-policy" in answer.headers and answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_fault_between_services_is_not_the_callers(site: Gateway) -> None:
+    for error in (UnauthenticatedError("certificate"), DeniedError("caller"), InvalidError("deadline_missing")):
+        site.accounts.resolve_error = error
+        answer = await site.client.get("/v1/public/a@public.test/messages")
+        assert (answer.status_code, answer.json()["reason"]) == (500, "internal")
+    site.accounts.resolve_error = UnavailableError("unreachable")
+    answer = await site.client.get("/v1/public/a@public.test/messages")
+    assert (answer.status_code, answer.json()["reason"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_the_framework_records_nothing_of_a_request(site: Gateway) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    app = site.app.app
+    assert not app._native_telemetry.enabled()
+    app._telemetry["tracer_provider"] = provider
+    await site.client.get("/v1/public/a@public.test/messages")
+    assert exporter.get_finished_spans() == ()
+    # It would, if it were let: this is what must stay off.
+    app._telemetry["tracing"] = True
+    await site.client.get("/v1/public/a@public.test/messages")
+    assert any("a@public.test" in str(span.attributes) for span in exporter.get_finished_spans())
