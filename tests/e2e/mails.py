@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from email.message import EmailMessage
+from email.policy import SMTP
 
 # One pixel, so that a mail can bring a picture of its own.
 PNG = base64.b64decode(
@@ -31,7 +32,7 @@ def text(sender: str, subject: str, body: str, auth: str = "none none none", to:
     """Return a plain mail; `auth` is what the fake gateway pretends that SPF, DKIM and DMARC gave."""
     mail = _mail(sender, subject, auth, to)
     mail.set_content(body)
-    return mail.as_bytes()
+    return mail.as_bytes(policy=SMTP)
 
 
 def newsletter(to: str = "ada@sealpost.test") -> bytes:
@@ -41,7 +42,7 @@ def newsletter(to: str = "ada@sealpost.test") -> bytes:
     mail.add_alternative(NEWSLETTER, subtype="html")
     html = mail.get_payload()[1]  # type: ignore[index]
     html.add_related(PNG, "image", "png", cid="<leaf@garden.example>")  # type: ignore[union-attr]
-    return mail.as_bytes()
+    return mail.as_bytes(policy=SMTP)
 
 
 def with_attachments(to: str = "ada@sealpost.test") -> bytes:
@@ -51,7 +52,7 @@ def with_attachments(to: str = "ada@sealpost.test") -> bytes:
     mail.add_attachment(b"%PDF-1.7 plan" * 500, maintype="application", subtype="pdf", filename="plan.pdf")
     mail.add_attachment(PNG, maintype="image", subtype="png", filename="picture.png")
     mail.add_attachment(b"MZ" * 90, maintype="application", subtype="octet-stream", filename="invoice\u202efdp.exe")
-    return mail.as_bytes()
+    return mail.as_bytes(policy=SMTP)
 
 
 def seed(to: str = "ada@sealpost.test") -> list[tuple[bytes, float]]:
