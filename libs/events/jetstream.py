@@ -23,6 +23,7 @@ from libs.events.link import BROKEN, Address, Link, Session
 from libs.events.pull import Puller, Workers, ensure_consumer
 from libs.events.streams import Stream, stream_of
 from libs.rpc.tls import TlsFiles
+from libs.runtime import cancelling
 from libs.runtime.backoff import Backoff
 from libs.runtime.errors import InvalidError, UnavailableError
 from libs.runtime.secret import Secret
@@ -61,10 +62,7 @@ class EventBus:
 
     async def close(self) -> None:
         """Stop every subscription and disconnect; unacknowledged events will be delivered again. Idempotent."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelling.end(self._tasks)
 
     async def healthy(self) -> bool:
         """Tell whether there is a connection now."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from libs.rpc.channel import connect
 from libs.rpc.server import RpcServer
 from libs.rpc.tls import TlsFiles
+from libs.runtime import cancelling
 from libs.runtime.clock import Clock
 from libs.runtime.health import Health
 from libs.runtime.settings import CommonSettings, SettingsError
@@ -184,8 +185,7 @@ class ServiceContext(Generic[S]):
         async def cancel() -> None:
             nonlocal cancelled
             cancelled = True
-            task.cancel()
-            await asyncio.wait([task])
+            await cancelling.end([task])
 
         task.add_done_callback(ended)
         self.stack.push_async_callback(cancel)
