@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -23,7 +23,7 @@ from tests.support.ledger_procs import is_ready, kill, metrics, pids, stopped, s
 from tests.support.ledger_smtp import send_one
 from tests.support.platform import RunningPlatform, running_platform
 
-_SECONDS = float(os.environ.get("LEDGER_NATS_SECONDS", "8"))
+_SECONDS = float(os.environ.get("LEDGER_NATS_SECONDS", "7"))
 _PACE = 0.02
 _KILLS = 4
 
@@ -48,9 +48,8 @@ def waiting(platform: RunningPlatform) -> int:
 
 def settle(platform: RunningPlatform, run: Run, folder: Path, client: Load) -> None:
     """Compare everything, then stop the platform and compare what was announced."""
-    mailboxes = Mailboxes(platform, run)
-    faults, copies = mail_faults(mailboxes, run, client.ledger())
-    mailboxes.close()
+    with closing(Mailboxes(platform, run)) as mailboxes:
+        faults, copies = mail_faults(mailboxes, run, client.ledger())
     assert [str(fault) for fault in faults] == []
     drained(platform, copies)
     platform.stop()
@@ -101,7 +100,7 @@ def test_an_open_page_hears_of_new_mail_again_once_nats_is_back(tmp_path: Path) 
         url = f"{platform.url}/v1/public/{run.inbox(1)}/events"
         with httpx.stream("GET", url, timeout=60.0) as page:
             lines = page.iter_lines()
-            assert next(lines) == ": connected"
+            assert ": connected" in (next(lines), next(lines))
             assert heard(lines, platform, run, 1) == "event: stored"
             kill(pids(platform)["nats"])
             # The page learns that it may have missed something, and afterwards of each mail again.

@@ -7,7 +7,8 @@ what the recipients can read, with what was announced, and with every byte that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -74,8 +75,16 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
 
 
 def _live(found: Aftermath, platform: RunningPlatform, journal: Path) -> None:
-    mailboxes = Mailboxes(platform, found.run)
-    mailboxes.sign_up(_MEMBERS)
+    with closing(Mailboxes(platform, found.run)) as mailboxes:
+        mailboxes.sign_up(_MEMBERS)
+        _load_and_kill(found, platform, journal)
+        found.mail_faults, found.copies = mail_faults(mailboxes, found.run, found.ledger)
+        drained(platform, found.copies)
+        found.open_files |= set(files_open_for_writing(platform.process.pid))
+        found.gpg = _open_with_gpg(platform, mailboxes, found.copies)
+
+
+def _load_and_kill(found: Aftermath, platform: RunningPlatform, journal: Path) -> None:
     assignment = Assignment(
         found.run, platform.smtp_host, platform.smtp_port, str(journal), _MAILS, _MOST, _MEMBERS, _SESSIONS
     )
@@ -85,15 +94,15 @@ def _live(found: Aftermath, platform: RunningPlatform, journal: Path) -> None:
             found.open_files |= set(files_open_for_writing(platform.process.pid))
         found.seconds = client.finish()
     found.ledger = client.ledger()
-    found.mail_faults, found.copies = mail_faults(mailboxes, found.run, found.ledger)
-    drained(platform, found.copies)
-    found.open_files |= set(files_open_for_writing(platform.process.pid))
+
+
+def _open_with_gpg(platform: RunningPlatform, mailboxes: Mailboxes, copies: Sequence[StoredCopy]) -> dict[str, bytes]:
     gpg = find_tool("gpg")
-    if gpg is not None:
-        for member in mailboxes.members:
-            ids = [copy.message_id for copy in found.copies if copy.owner == member.address]
-            found.gpg |= read_with_gpg(platform, member, ids[:: max(1, len(ids) * _MEMBERS // _GPG_SAMPLE)], gpg)
-    mailboxes.close()
+    opened: dict[str, bytes] = {}
+    for member in mailboxes.members if gpg is not None else ():
+        ids = [copy.message_id for copy in copies if copy.owner == member.address]
+        opened |= read_with_gpg(platform, member, ids[:: max(1, len(ids) * _MEMBERS // _GPG_SAMPLE)], gpg or "")
+    return opened
 
 
 def _said_aloud(platform: RunningPlatform, scanner: Scanner) -> list[Leak]:

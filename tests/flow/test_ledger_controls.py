@@ -13,6 +13,7 @@ import quopri
 import secrets
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,13 +207,11 @@ def faults_of(folder: Path, *sabotage: str) -> dict[str, int]:
     """Return which rules are broken when a platform with these faults gets forty mails, leaks among them."""
     run = Run.fresh()
     home = folder / "home"
-    with spoiled_platform(home, *sabotage) as platform:
-        mailboxes = Mailboxes(platform, run)
+    with spoiled_platform(home, *sabotage) as platform, closing(Mailboxes(platform, run)) as mailboxes:
         mailboxes.sign_up(2)
         record = run_load(platform, run, folder / "journal", 40, members=2)
         faults, copies = mail_faults(mailboxes, run, record)
         drained(platform, copies)
-        mailboxes.close()
     faults += event_faults(home, folder / "events", copies)
     leaks = Scanner(run.token, [run.address]).scan(home, folder / "home-scratch")
     return summary(faults) | ({"leaks": len(leaks)} if leaks else {})
@@ -246,13 +245,10 @@ def faults_after_power_cut(folder: Path, *sabotage: str) -> dict[str, int]:
             end_at_once(platform)
         disk.unmount()
         disk.mount()
-        with spoiled_platform(home, *sabotage) as platform:
+        with spoiled_platform(home, *sabotage) as platform, closing(Mailboxes(platform, run)) as mailboxes:
             record = client.ledger()
             assert len(record.accepted()) >= 150
-            mailboxes = Mailboxes(platform, run)
-            faults, _ = mail_faults(mailboxes, run, record)
-            mailboxes.close()
-            return summary(faults)
+            return summary(mail_faults(mailboxes, run, record)[0])
     finally:
         disk.unmount()
 

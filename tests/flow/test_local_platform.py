@@ -10,17 +10,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from libs.local.plan import free_ports
 from tests.support.ledger_journal import Outcome
 from tests.support.ledger_mail import Run, Shape, Transaction
 from tests.support.ledger_mailboxes import Mailboxes
 from tests.support.ledger_procs import family, is_alive, is_ready, kill, pids, wait_for
 from tests.support.ledger_smtp import send_one
-from tests.support.platform import ROOT, RunningPlatform, free_ports, platform_environment, running_platform
+from tests.support.platform import ROOT, RunningPlatform, platform_environment, running_platform
 
 _READY_LINE = "sealpost is ready"
 # The budget is 8 s on a machine that does nothing else; tests share theirs.
@@ -86,24 +87,22 @@ def test_data_and_accounts_are_there_after_the_next_start(tmp_path: Path) -> Non
     run, home = Run.fresh(), tmp_path / "home"
     member, inbox = run.member(0), run.inbox(0)
     with running_platform(home) as platform:
-        mailboxes = Mailboxes(platform, run)
-        mailboxes.sign_up(1)
+        with closing(Mailboxes(platform, run)) as mailboxes:
+            mailboxes.sign_up(1)
         assert send(platform, run, 1, member).accepted
         assert send(platform, run, 2, inbox).accepted
-        mailboxes.close()
         assert platform.stop() == 0
     began = time.monotonic()
     with running_platform(home) as platform:
         seconds = time.monotonic() - began
         assert platform.output.count(_READY_LINE) == 1
-        mailboxes = Mailboxes(platform, run)
-        mailboxes.sign_in(1)
-        (mail,) = mailboxes.members[0].client.list()
-        assert run.number_in(mailboxes.members[0].client.read(mail.id)) == 1
-        reader = mailboxes.client()
-        (mail,) = reader.public(inbox).mails
-        assert run.number_in(reader.read_public(inbox, mail.id)) == 2
-        mailboxes.close()
+        with closing(Mailboxes(platform, run)) as mailboxes:
+            mailboxes.sign_in(1)
+            (mail,) = mailboxes.members[0].client.list()
+            assert run.number_in(mailboxes.members[0].client.read(mail.id)) == 1
+            reader = mailboxes.client()
+            (mail,) = reader.public(inbox).mails
+            assert run.number_in(reader.read_public(inbox, mail.id)) == 2
     print(f"ready after {seconds:.1f} s in a home that exists")
     assert seconds < _LATER_START_SECONDS
 
@@ -181,9 +180,8 @@ def test_whatever_is_killed_comes_back(tmp_path: Path) -> None:
         # Connections between services are made anew by themselves.
         attempts = iter(range(1, 100))
         wait_for("mail accepted", lambda: send(platform, run, next(attempts), inbox).accepted, 20.0)
-        mailboxes = Mailboxes(platform, run)
-        assert len(mailboxes.client().public(inbox).mails) == 1
-        mailboxes.close()
+        with closing(Mailboxes(platform, run)) as mailboxes:
+            assert len(mailboxes.client().public(inbox).mails) == 1
         assert sum("starting it again" in line for line in platform.output) == len(before)
     print(f"all of them were back after {seconds:.1f} s")
 
@@ -196,6 +194,5 @@ def test_two_platforms_stand_side_by_side(tmp_path: Path) -> None:
         assert send(one, run, 1, inbox).accepted
         assert one.stop() == 0
         assert send(two, run, 2, inbox).accepted
-        mailboxes = Mailboxes(two, run)
-        assert len(mailboxes.client().public(inbox).mails) == 1
-        mailboxes.close()
+        with closing(Mailboxes(two, run)) as mailboxes:
+            assert len(mailboxes.client().public(inbox).mails) == 1

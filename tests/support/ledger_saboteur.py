@@ -52,13 +52,14 @@ def crash_after_append() -> None:
 
 
 def append_dedupe_off() -> None:
-    """Store whatever comes, also if it has been stored already."""
+    """Store what comes, also if it has been stored already; only members' mail opens under another id."""
     from services.storage import rpc
 
     new_message = rpc._new_message
 
     def as_new(message: Any) -> Any:
-        message.message_id = message.message_id[:10] + secrets.token_hex(11)
+        if message.scheme == "openpgp":
+            message.message_id = message.message_id[:10] + secrets.token_hex(11)
         return new_message(message)
 
     _replace(rpc, "_new_message", as_new)
