@@ -145,8 +145,8 @@ def node_folder() -> Path:
 
 def _make_venv(progress: Progress) -> None:
     progress.tell("python3 -m venv")
-    if (VENV / "bin" / "python").exists():
-        shutil.rmtree(VENV)
+    # Also one whose Python has gone away since.
+    shutil.rmtree(VENV, ignore_errors=True)
     try:
         run_logged([sys.executable, "-m", "venv", str(VENV)], lambda line: None)
     except SetupError as failure:
