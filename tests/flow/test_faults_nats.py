@@ -97,19 +97,32 @@ def test_kills_of_nats_in_a_row_neither_lose_nor_double_an_event(tmp_path: Path)
 def test_an_open_page_hears_of_new_mail_again_once_nats_is_back(tmp_path: Path) -> None:
     run = Run.fresh()
     with running_platform(tmp_path / "home") as platform:
-        url = f"{platform.url}/v1/public/{run.inbox(1)}/events"
-        with httpx.stream("GET", url, timeout=60.0) as page:
-            lines = page.iter_lines()
-            assert ": connected" in (next(lines), next(lines))
+        with open_page(platform, run) as lines:
             assert heard(lines, platform, run, 1) == "event: stored"
             kill(pids(platform)["nats"])
-            # The page learns that it may have missed something, and afterwards of each mail again.
-            assert next(line for line in lines if line.startswith("event:")) == "event: resync"
+            # The page is told that it may have missed something; it loads anew and comes again.
+            assert next_event(lines) == "event: resync"
+        with open_page(platform, run) as lines:
             assert heard(lines, platform, run, 2) == "event: stored"
+
+
+@contextmanager
+def open_page(platform: RunningPlatform, run: Run) -> Iterator[Iterator[str]]:
+    """Watch an inbox as a page does; give the lines of the stream."""
+    url = f"{platform.url}/v1/public/{run.inbox(1)}/events"
+    with httpx.stream("GET", url, timeout=60.0) as page:
+        lines = page.iter_lines()
+        assert any(line == ": connected" for line in lines)
+        yield lines
+
+
+def next_event(lines: Iterator[str]) -> str:
+    """Return the next event that a page hears of."""
+    return next(line for line in lines if line.startswith("event:"))
 
 
 def heard(lines: Iterator[str], platform: RunningPlatform, run: Run, number: int) -> str:
     """Send a mail to the inbox and return what the page hears."""
     mail = Transaction(number, number, Shape.PLAIN, 300, (run.inbox(1),))
     assert send_one(run, platform.smtp_host, platform.smtp_port, mail).accepted
-    return next(line for line in lines if line.startswith("event:"))
+    return next_event(lines)
