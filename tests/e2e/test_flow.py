@@ -159,6 +159,8 @@ def test_a_reload_asks_for_the_password_alone_and_sign_out_leaves_nothing(site: 
     _menu(page, "Sign out")
     page.get_by_role("heading", name="Mail that only its reader can open").wait_for()
     assert context.cookies() == []
+    # The key lived in a worker, and the worker is gone.
+    assert page.workers == []
     other.get_by_role("heading", name="Sign in").wait_for()
     page.goto(site.url + "/mail/inbox")
     page.get_by_role("heading", name="Sign in").wait_for()

@@ -26,7 +26,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.responses import FileResponse, JSONResponse
 
 from tests.support.fake_mail import envelope_of
-from tests.support.fake_routes import add_account_routes, add_mail_routes, add_public_routes
+from tests.support.fake_mailbox import add_mail_routes, add_public_routes
+from tests.support.fake_routes import add_account_routes
 
 DIST = Path(__file__).parents[2] / "services/gateway/web/dist"
 PAGE_POLICY = (

@@ -1,4 +1,4 @@
-"""The routes of the fake gateway (fake_gateway.py), in the order of the table in docs/architecture.md."""
+"""The routes of the fake gateway (fake_gateway.py) about accounts, in the order of docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -9,32 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pysequoia
 from fastapi import FastAPI, Request, Response
-from starlette.responses import JSONResponse, StreamingResponse
+from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
-    from tests.support.fake_gateway import FakeGateway, Stored
+    from tests.support.fake_gateway import FakeGateway
 
 _COOKIE = "__Host-session"
 _NOW = "2026-11-22T17:00:00Z"
-_SYSTEM = ("inbox", "archive", "junk", "trash")
-_NOTICE = "Everybody who knows this address can read what arrives here."
-_READERS = {
-    "stored": [
-        {"field": "envelope", "form": "sealed", "why": "shown in your list"},
-        {"field": "body", "form": "sealed", "why": "the mail itself"},
-        {"field": "received", "form": "plain", "why": "to sort and to expire; to the minute"},
-        {"field": "size", "form": "plain", "why": "to count against your quota"},
-    ],
-    "key_holders": [{"who": "you", "how": "your password opens your private key in your browser"}],
-    "services": [
-        {"name": "ingest", "saw": "plaintext", "when": "while it was received"},
-        {"name": "crypto", "saw": "plaintext", "when": "while it was sealed"},
-        {"name": "storage", "saw": "ciphertext", "when": "since then"},
-        {"name": "accounts", "saw": "routing", "when": "while it was received"},
-    ],
-    "expires": None,
-    "deletion": "Deleted at once when you delete it for good.",
-}
 
 
 def problem(status: int, reason: str, detail: str = "", headers: dict[str, str] | None = None) -> JSONResponse:
@@ -102,7 +83,7 @@ def _add_session_routes(app: FastAPI, fake: FakeGateway) -> None:
 
     @app.get("/v1/session")
     async def current(request: Request) -> Any:
-        address = _who(fake, request)
+        address = who(fake, request)
         return {"account": _account(fake, address)} if address else problem(401, "no_session")
 
     @app.delete("/v1/session")
@@ -114,13 +95,13 @@ def _add_session_routes(app: FastAPI, fake: FakeGateway) -> None:
 
     @app.get("/v1/sessions")
     async def sessions(request: Request) -> Any:
-        mine = [token for token, address in fake.sessions.items() if address == _who(fake, request)]
+        mine = [token for token, address in fake.sessions.items() if address == who(fake, request)]
         token = request.cookies.get(_COOKIE)
         return {"sessions": [{"id": t[:8], "created": _NOW, "last_used": _NOW, "current": t == token} for t in mine]}
 
     @app.delete("/v1/sessions")
     async def everywhere(request: Request) -> Response:
-        address = _who(fake, request)
+        address = who(fake, request)
         fake.sessions = {token: a for token, a in fake.sessions.items() if a != address}
         return Response(status_code=204)
 
@@ -128,7 +109,7 @@ def _add_session_routes(app: FastAPI, fake: FakeGateway) -> None:
 def _add_settings_routes(app: FastAPI, fake: FakeGateway) -> None:
     @app.put("/v1/account/password")
     async def password(request: Request) -> Response:
-        body, account = await request.json(), fake.accounts[_who(fake, request) or ""]
+        body, account = await request.json(), fake.accounts[who(fake, request) or ""]
         if body["current_authentication_key"] != account["authentication_key"]:
             return problem(403, "credentials_invalid", "The current password is another one.")
         account.update({key: body[key] for key in ("kdf", "authentication_key", "wrapped_private_key")})
@@ -136,7 +117,7 @@ def _add_settings_routes(app: FastAPI, fake: FakeGateway) -> None:
 
     @app.put("/v1/account/recovery")
     async def recovery(request: Request) -> Response:
-        body, account = await request.json(), fake.accounts[_who(fake, request) or ""]
+        body, account = await request.json(), fake.accounts[who(fake, request) or ""]
         if body["current_authentication_key"] != account["authentication_key"]:
             return problem(403, "credentials_invalid", "The current password is another one.")
         account["recovery"] = body["recovery"]
@@ -159,123 +140,8 @@ def _add_settings_routes(app: FastAPI, fake: FakeGateway) -> None:
         return Response(status_code=204)
 
 
-def add_mail_routes(app: FastAPI, fake: FakeGateway) -> None:
-    """Add the mailbox of the signed-in account."""
-    _add_folder_routes(app, fake)
-
-    def box(request: Request) -> list[Stored]:
-        return fake.boxes.setdefault(_who(fake, request) or "", [])
-
-    @app.get("/v1/messages")
-    async def messages(request: Request, folder: str = "", cursor: str = "", limit: int = 50) -> Any:
-        if _who(fake, request) is None:
-            return problem(401, "no_session")
-        return _page([m for m in box(request) if folder in ("", m.folder)], cursor, limit, sealed=True)
-
-    @app.get("/v1/messages/{message_id}")
-    async def message(request: Request, message_id: str) -> Any:
-        found = _find(box(request), message_id)
-        return _view(found, sealed=True) if found else problem(404, "not_found", "This message does not exist.")
-
-    @app.get("/v1/messages/{message_id}/body")
-    async def body(request: Request, message_id: str) -> Response:
-        found = _find(box(request), message_id)
-        if found is None:
-            return problem(404, "not_found", "This message does not exist.")
-        return Response(found.body, media_type="application/octet-stream")
-
-    @app.get("/v1/messages/{message_id}/readers")
-    async def readers() -> Any:
-        return _READERS
-
-    @app.post("/v1/messages/update")
-    async def update(request: Request) -> Any:
-        change = await request.json()
-        for found in (m for m in box(request) if m.id in change["ids"]):
-            found.flags = (found.flags | set(change.get("add_flags", []))) - set(change.get("remove_flags", []))
-            found.folder = change.get("move_to") or found.folder
-        return {"not_found": []}
-
-    @app.post("/v1/messages/delete")
-    async def delete(request: Request) -> Any:
-        ids = (await request.json())["ids"]
-        fake.boxes[_who(fake, request) or ""] = [m for m in box(request) if m.id not in ids]
-        return {"not_found": []}
-
-    @app.get("/v1/events")
-    async def events(request: Request) -> Response:
-        return _events(fake, _who(fake, request) or "")
-
-
-def _add_folder_routes(app: FastAPI, fake: FakeGateway) -> None:
-    @app.get("/v1/mailbox")
-    async def mailbox(request: Request) -> Any:
-        stored = fake.boxes.get(_who(fake, request) or "", [])
-        folders = [(name, "") for name in _SYSTEM] + list(fake.folders.items())
-        return {
-            "used_bytes": sum(m.size for m in stored),
-            "used_messages": len(stored),
-            "quota_bytes": 1_000_000_000,
-            "quota_messages": 100_000,
-            "folders": [_folder(stored, folder, sealed) for folder, sealed in folders],
-        }
-
-    @app.post("/v1/folders")
-    async def add(request: Request) -> Response:
-        folder = secrets.token_hex(16)
-        fake.folders[folder] = (await request.json())["sealed_name"]
-        return JSONResponse(_folder([], folder, fake.folders[folder]), 201)
-
-    @app.put("/v1/folders/{folder}")
-    async def rename(request: Request, folder: str) -> Response:
-        fake.folders[folder] = (await request.json())["sealed_name"]
-        return Response(status_code=204)
-
-    @app.delete("/v1/folders/{folder}")
-    async def drop(request: Request, folder: str) -> Response:
-        fake.folders.pop(folder, None)
-        for stored in fake.boxes.get(_who(fake, request) or "", []):
-            stored.folder = "inbox" if stored.folder == folder else stored.folder
-        return Response(status_code=204)
-
-
-def add_public_routes(app: FastAPI, fake: FakeGateway) -> None:
-    """Add the public inboxes."""
-
-    @app.get("/v1/public/{address}/messages")
-    async def messages(address: str, cursor: str = "", limit: int = 50) -> Any:
-        if not address.endswith("@" + fake.public_domain):
-            return problem(404, "not_found", "There is no public inbox of this name.")
-        page = _page(fake.boxes.get(address, []), cursor, limit, sealed=False)
-        return page | {"notice": _NOTICE, "address": address}
-
-    @app.get("/v1/public/{address}/messages/{message_id}")
-    async def message(address: str, message_id: str) -> Any:
-        found = _find(fake.boxes.get(address, []), message_id)
-        return _view(found, sealed=False) if found else problem(404, "not_found", "This message does not exist.")
-
-    @app.get("/v1/public/{address}/messages/{message_id}/raw")
-    async def raw(address: str, message_id: str) -> Response:
-        found = _find(fake.boxes.get(address, []), message_id)
-        if found is None:
-            return problem(404, "not_found", "This message does not exist.")
-        return Response(found.body, media_type="application/octet-stream")
-
-    @app.get("/v1/public/{address}/messages/{message_id}/readers")
-    async def readers(address: str) -> Any:
-        return _READERS | {"key_holders": [{"who": "everybody", "how": "by opening this page"}]}
-
-    @app.delete("/v1/public/{address}/messages/{message_id}")
-    async def delete(address: str, message_id: str) -> Response:
-        fake.boxes[address] = [m for m in fake.boxes.get(address, []) if m.id != message_id]
-        return Response(status_code=204)
-
-    @app.get("/v1/public/{address}/events")
-    async def events(address: str) -> Response:
-        return _events(fake, address)
-
-
-def _who(fake: FakeGateway, request: Request) -> str | None:
+def who(fake: FakeGateway, request: Request) -> str | None:
+    """Return the address that the cookie of `request` stands for."""
     return fake.sessions.get(request.cookies.get(_COOKIE, ""))
 
 
@@ -292,42 +158,6 @@ def _account(fake: FakeGateway, address: str) -> dict[str, Any]:
     kept = {key: account[key] for key in ("id", "address", "fingerprint", "wrapped_private_key", "kdf")}
     limits = {"quota_bytes": 1_000_000_000, "quota_messages": 100_000}
     return kept | {"profile": "sealed", "has_recovery": bool(account.get("recovery")), "roles": []} | limits
-
-
-def _view(stored: Stored, *, sealed: bool) -> dict[str, Any]:
-    view = {
-        "id": stored.id,
-        "received": stored.received.isoformat().replace("+00:00", "Z"),
-        "size": stored.size,
-        "body_size": len(stored.body),
-        "folder": stored.folder,
-        "flags": sorted(stored.flags),
-        "expires": stored.expires.isoformat() if stored.expires else None,
-        "scheme": "openpgp" if sealed else "aes-256-gcm",
-        "envelope": stored.envelope,
-    }
-    return view | ({"key_id": "0" * 40} if sealed else {})
-
-
-def _page(stored: list[Stored], cursor: str, limit: int, *, sealed: bool) -> dict[str, Any]:
-    start = int(cursor or 0)
-    following = str(start + limit) if start + limit < len(stored) else None
-    return {"messages": [_view(m, sealed=sealed) for m in stored[start : start + limit]], "next_cursor": following}
-
-
-def _folder(stored: list[Stored], folder: str, sealed_name: str) -> dict[str, Any]:
-    inside = [m for m in stored if m.folder == folder]
-    unseen = sum("seen" not in m.flags for m in inside)
-    return {"id": folder, "sealed_name": sealed_name, "messages": len(inside), "unseen": unseen}
-
-
-def _find(stored: list[Stored], message_id: str) -> Stored | None:
-    return next((m for m in stored if m.id == message_id), None)
-
-
-def _events(fake: FakeGateway, address: str) -> StreamingResponse:
-    headers = {"Cache-Control": "no-store"}
-    return StreamingResponse(fake.listen(address), media_type="text/event-stream", headers=headers)
 
 
 def _plausible_kdf(address: str) -> dict[str, Any]:

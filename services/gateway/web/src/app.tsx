@@ -43,7 +43,7 @@ class Guard extends Component<{ children: ComponentChildren }, { failed: boolean
     if (!this.state.failed) return this.props.children;
     return (
       <Frame title="Error">
-        <Empty icon="warning" title="This view failed">
+        <Empty alone icon="warning" title="This view failed">
           <Button icon="refresh" onClick={() => location.reload()}>
             Reload the page
           </Button>
@@ -94,7 +94,7 @@ function Guarded({ children }: { children: () => ComponentChildren }) {
 function Missing() {
   return (
     <Frame title="Not found">
-      <Empty icon="search" title="There is no such page">
+      <Empty alone icon="search" title="There is no such page">
         <a href="/">Go to the start page</a>
       </Empty>
     </Frame>

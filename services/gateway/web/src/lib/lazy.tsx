@@ -25,7 +25,7 @@ export function lazyView<P extends object>(load: () => Promise<{ default: Compon
 
 function Reload() {
   return (
-    <Empty icon="refresh" title="This part of the page could not be loaded">
+    <Empty alone icon="refresh" title="This part of the page could not be loaded">
       <Button onClick={() => location.reload()}>Reload the page</Button>
     </Empty>
   );

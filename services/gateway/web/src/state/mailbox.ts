@@ -34,6 +34,8 @@ export const folders = computed(() => viewFolders(usage.value?.folders ?? [], na
 export const list = signal<MessageList<Message> | null>(null);
 export const currentFolder = signal("inbox");
 export const selected = signal<ReadonlySet<string>>(new Set());
+/** The message that the keyboard acts on. */
+export const focused = signal("");
 export const search = signal("");
 export const live = signal(true);
 
@@ -59,6 +61,7 @@ export function openFolder(id: string): void {
   batch(() => {
     currentFolder.value = id;
     selected.value = new Set();
+    focused.value = "";
     search.value = "";
     list.value = new MessageList(sealed);
   });
@@ -104,6 +107,7 @@ onEnd(() => {
     usage.value = null;
     names.value = new Map();
     selected.value = new Set();
+    focused.value = "";
     search.value = "";
     currentFolder.value = "inbox";
   });

@@ -110,11 +110,19 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
   );
 }
 
-export function Empty({ icon, title, children }: { icon: IconName; title: string; children?: ComponentChildren }) {
+interface EmptyProps {
+  icon: IconName;
+  title: string;
+  /** The page has no other heading. */
+  alone?: boolean;
+  children?: ComponentChildren;
+}
+
+export function Empty({ icon, title, alone = false, children }: EmptyProps) {
   return (
     <div class="empty">
       <Icon name={icon} size={36} />
-      <h2>{title}</h2>
+      {alone ? <h1>{title}</h1> : <h2>{title}</h2>}
       {children && <p>{children}</p>}
     </div>
   );

@@ -16,7 +16,7 @@ export default function Leaving() {
           <OpenLink target={target} />
         </section>
       ) : (
-        <Empty icon="warning" title="This is not a link that can be opened" />
+        <Empty alone icon="warning" title="This is not a link that can be opened" />
       )}
     </Frame>
   );

@@ -2,9 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { mail } from "../api/calls";
 import { PATIENT, vault } from "../crypto/vault";
-import { navigate } from "../lib/router";
+import { navigate, path, pieces } from "../lib/router";
 import {
   currentFolder,
+  focused,
   folders,
   list,
   move,
@@ -36,25 +37,23 @@ interface Props {
 export default function MailboxView({ folder, id }: Props) {
   const [menu, setMenu] = useState(false);
   const [help, setHelp] = useState(false);
-  const [focused, setFocused] = useState("");
   const [deleting, setDeleting] = useState<ReadonlySet<string> | null>(null);
   useEffect(startMailbox, []);
   useEffect(() => openFolder(folder), [folder]);
-  useEffect(() => void (id && setFocused(id)), [id]);
+  useEffect(() => void (id && (focused.value = id)), [id]);
   const view = folders.value.find((one) => one.id === folder);
   useTitle(view ? (view.unseen > 0 ? `${view.name} (${view.unseen})` : view.name) : "Mail");
-  const base = `/mail/${folder}`;
-  const back = () => navigate(base);
-  useKeys(keyActions({ base, id, focused, setFocused, help: () => setHelp(true), remove: setDeleting }));
+  const back = () => navigate(base());
+  useKeys(keyActions({ help: () => setHelp(true), remove: setDeleting }));
   return (
     <div class={`mailbox ${id ? "reading" : ""}`}>
       <MailTop onMenu={() => setMenu(true)} onHelp={() => setHelp(true)} />
       <div class="body">
         <Sidebar current={folder} open={menu} onClose={() => setMenu(false)} />
         <main id="content" class="panes" tabIndex={-1}>
-          <ListPane current={id} focused={focused} onGone={() => id && selected.value.has(id) && back()} />
+          <ListPane current={id} focused={focused.value} onGone={() => id && selected.value.has(id) && back()} />
           <section class="reader-pane" aria-label="Reading">
-            <Reading id={id} base={base} back={back} />
+            <Reading id={id} base={`/mail/${folder}`} back={back} />
           </section>
         </main>
       </div>
@@ -92,44 +91,20 @@ function SealedReader({ row, base, back }: { row: Row; base: string; back: () =>
 }
 
 interface KeyContext {
-  base: string;
-  id: string;
-  focused: string;
-  setFocused: (id: string) => void;
   help: () => void;
   remove: (ids: ReadonlySet<string>) => void;
 }
 
-function keyActions({ base, id, focused, setFocused, help, remove }: KeyContext) {
-  const chosen = (): ReadonlySet<string> => (selected.value.size > 0 ? selected.value : new Set(focused ? [focused] : []));
-  const step = (by: number) => {
-    const rows = shownRows.value;
-    const at = rows.findIndex((row) => row.id === focused);
-    const next = rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + by))];
-    if (!next) return;
-    setFocused(next.id);
-    if (id) navigate(`${base}/${next.id}`, { replace: true });
-  };
-  /** Acts on what is chosen and leaves the focus on the message that follows. */
-  const leave = (act: (ids: ReadonlySet<string>) => void) => {
-    const ids = chosen();
-    if (ids.size === 0) return;
-    const rows = shownRows.value;
-    const at = rows.findIndex((row) => ids.has(row.id));
-    const next = rows.slice(at).find((row) => !ids.has(row.id)) ?? rows.slice(0, at).at(-1);
-    setFocused(next?.id ?? "");
-    if (id && ids.has(id)) navigate(base);
-    act(ids);
-  };
-  const flag = (name: "seen" | "flagged", on: boolean) => chosen().size > 0 && void setFlag(chosen(), name, on);
+/** Everything is read when a key comes, not when the view was drawn: fast fingers are faster than drawing. */
+function keyActions({ help, remove }: KeyContext) {
   return {
     next: () => step(1),
     previous: () => step(-1),
-    open: () => focused && navigate(`${base}/${focused}`),
-    back: () => (selected.value.size > 0 ? (selected.value = new Set()) : navigate(base)),
-    archive: () => currentFolder.value !== "archive" && leave((ids) => void move(ids, "archive")),
+    open: () => focused.value && navigate(`${base()}/${focused.value}`),
+    back: () => (selected.value.size > 0 ? (selected.value = new Set()) : navigate(base())),
+    archive: () => currentFolder.value !== "archive" && leaveFolder((ids) => void move(ids, "archive")),
     remove: () => {
-      if (currentFolder.value !== "trash") leave((ids) => void move(ids, "trash"));
+      if (currentFolder.value !== "trash") leaveFolder((ids) => void move(ids, "trash"));
       else if (chosen().size > 0) remove(new Set(chosen()));
     },
     read: () => flag("seen", true),
@@ -139,10 +114,43 @@ function keyActions({ base, id, focused, setFocused, help, remove }: KeyContext)
       const starred = shownRows.value.filter((row) => ids.has(row.id)).every((row) => row.flags.has("flagged"));
       flag("flagged", !starred);
     },
-    select: () => focused && toggleSelected(focused),
+    select: () => focused.value && toggleSelected(focused.value),
     search: () => document.getElementById("search")?.focus(),
     help,
     goInbox: () => navigate("/mail/inbox"),
     goArchive: () => navigate("/mail/archive"),
   };
+}
+
+const base = () => `/mail/${currentFolder.value}`;
+const openId = () => pieces(path.value)[2] ?? "";
+
+function chosen(): ReadonlySet<string> {
+  return selected.value.size > 0 ? selected.value : new Set(focused.value ? [focused.value] : []);
+}
+
+function step(by: number): void {
+  const rows = shownRows.value;
+  const at = rows.findIndex((row) => row.id === focused.value);
+  const next = rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + by))];
+  if (!next) return;
+  focused.value = next.id;
+  if (openId()) navigate(`${base()}/${next.id}`, { replace: true });
+}
+
+/** Acts on what is chosen and leaves the focus on the message that follows. */
+function leaveFolder(act: (ids: ReadonlySet<string>) => void): void {
+  const ids = chosen();
+  if (ids.size === 0) return;
+  const rows = shownRows.value;
+  const at = rows.findIndex((row) => ids.has(row.id));
+  const next = rows.slice(at).find((row) => !ids.has(row.id)) ?? rows.slice(0, at).at(-1);
+  focused.value = next?.id ?? "";
+  if (ids.has(openId())) navigate(base());
+  act(ids);
+}
+
+function flag(name: "seen" | "flagged", on: boolean): void {
+  const ids = chosen();
+  if (ids.size > 0) void setFlag(ids, name, on);
 }

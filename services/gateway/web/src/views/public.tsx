@@ -84,14 +84,16 @@ export default function PublicInbox({ address, id }: Props) {
           </a>
         </nav>
       </header>
-      <PublicHead address={address} notice={notice} live={live} reload={() => void list.load()} />
-      <main id="content" class="panes" tabIndex={-1}>
-        <section class="list-pane" aria-label="Messages">
-          <PublicList list={list} address={address} base={base} current={id} />
-        </section>
-        <section class="reader-pane" aria-label="Reading">
-          <PublicReading row={id ? row : null} address={address} base={base} list={list} />
-        </section>
+      <main id="content" class="public-main" tabIndex={-1}>
+        <PublicHead address={address} notice={notice} live={live} reload={() => void list.load()} />
+        <div class="panes">
+          <section class="list-pane" aria-label="Messages">
+            <PublicList list={list} address={address} base={base} current={id} />
+          </section>
+          <section class="reader-pane" aria-label="Reading">
+            <PublicReading row={id ? row : null} address={address} base={base} list={list} />
+          </section>
+        </div>
       </main>
     </div>
   );

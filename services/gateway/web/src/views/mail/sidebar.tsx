@@ -97,8 +97,9 @@ function Usage() {
   const share = box.quota_bytes > 0 ? box.used_bytes / box.quota_bytes : 0;
   return (
     <a class="usage" href="/settings/storage">
-      <meter min={0} max={1} high={0.9} optimum={0} value={share} aria-label="Space used" />
+      <meter min={0} max={1} high={0.9} optimum={0} value={share} aria-hidden="true" />
       <span>
+        <span class="visually-hidden">Space used: </span>
         {bytes(box.used_bytes)}
         {box.quota_bytes > 0 && ` of ${bytes(box.quota_bytes)}`}
       </span>
