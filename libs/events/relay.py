@@ -1,9 +1,10 @@
 """Publishes what documents announce: read what is pending, publish in parallel, forget what the broker has on disk.
 
 The truth is in the documents, so the relay keeps nothing that matters: an announcement only wakes it, and a scan at the
-start and now and then finds whatever an announcement did not lead to. While the broker is away it holds one batch and
-waits; commits go on. An event can be published twice (the process dies before it forgets), never not at all; its id
-makes the second one harmless.
+start and now and then finds whatever an announcement did not lead to. It pauses for a moment once it is woken: under
+load, reading what is pending and forgetting it then serves a batch, not a commit of two or three mails. While the
+broker is away it holds one batch and waits; commits go on. An event can be published twice (the process dies before it
+forgets), never not at all; its id makes the second one harmless.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from libs.telemetry import metrics
 from libs.telemetry.logs import get_logger
 
 _BATCH = 500
+_GATHER_SECONDS = 0.05
 _SCAN_SECONDS = 15.0
 _STUCK_SECONDS = 120.0
 _MAX_REFUSED = 1000
@@ -72,6 +74,8 @@ class Relay:
                     await self._wake.wait()
             except TimeoutError:
                 self._refused.clear()
+            else:
+                await asyncio.sleep(_GATHER_SECONDS)
 
     async def _drain(self) -> None:
         async for attempt in self._backoff:
@@ -86,8 +90,12 @@ class Relay:
             return
 
     async def _step(self) -> bool:
-        """Publish one batch; tell whether there may be more. Raises: UnavailableError."""
-        pending = await self._store.pending_events(_BATCH + len(self._refused))
+        """Publish one batch; tell whether more was pending. What comes meanwhile is announced anew.
+
+        Raises: UnavailableError.
+        """
+        limit = _BATCH + len(self._refused)
+        pending = await self._store.pending_events(limit)
         batch = [item for item in pending if item.event.event_id not in self._refused][:_BATCH]
         _waiting.set(len(batch))
         if not batch:
@@ -102,7 +110,7 @@ class Relay:
             if isinstance(outcome, UnavailableError):
                 raise outcome
         _waiting.set(0)
-        return True
+        return len(pending) == limit
 
     async def _publish(self, item: PendingEvent) -> SealpostError | None:
         try:

@@ -107,6 +107,37 @@ async def test_an_event_that_is_refused_blocks_no_other(store: SqliteStore) -> N
         assert [item.event.event_id for item in await store.pending_events(10)] == ["e0", "e1"]
 
 
+class CountingStore:
+    """A store that counts how often it is asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.reads = self.clears = 0
+
+    async def pending_events(self, limit: int) -> list[PendingEvent]:
+        self.reads += 1
+        return await self._store.pending_events(limit)
+
+    async def clear_events(self, events: Sequence[PendingEvent]) -> None:
+        self.clears += 1
+        await self._store.clear_events(events)
+
+
+async def test_what_is_announced_within_a_moment_is_one_batch(store: SqliteStore) -> None:
+    bus, counted = FakeBus(), CountingStore(store)
+    async with running(cast("Store", counted), bus) as relay:
+        await asyncio.sleep(0.05)
+        before = counted.reads
+        relay.announce()
+        await asyncio.sleep(0)
+        for number in range(5):
+            await commit(store, number)
+            relay.announce()
+        await published(bus, 5)
+        await nothing_pending(store)
+        assert (counted.reads - before, counted.clears) in {(1, 1), (2, 1), (2, 2), (3, 2)}
+
+
 class ForgetfulStore:
     """A store that cannot clear, at first."""
 
