@@ -24,6 +24,16 @@ _KEYS = {"accounts": ("kek", "lookup_key"), "crypto": ("kek", "lookup_key")}
 _ORDER = ("crypto", "storage", "accounts", "ingest", "gateway")
 _STORES = ("crypto", "storage", "accounts")
 _EVENTS = ("storage", "gateway")
+# As in services/Dockerfile, which says why.
+_NATIVE = {
+    "GRPC_VERBOSITY": "NONE",
+    "RUST_BACKTRACE": "0",
+    "RUST_LIB_BACKTRACE": "0",
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
+    "MALLOC_TRIM_THRESHOLD_": "4194304",
+    "MALLOC_TOP_PAD_": "524288",
+}
 
 
 @dataclass(frozen=True)
@@ -110,9 +120,8 @@ def environment(name: str, settings: LocalSettings, addresses: Addresses) -> dic
     for key in _KEYS.get(name, ()):
         own[f"{key.upper()}_FILE"] = str(settings.secrets / name / key)
     own |= _edges(name, settings)
-    # gRPC's native code would write to standard error what no field list has looked at.
-    frame = {"PYTHONPATH": str(ROOT), "GRPC_VERBOSITY": "NONE"}
-    return clean_environment() | frame | {f"SEALPOST_{key}": text for key, text in own.items()}
+    frame = {"PYTHONPATH": str(ROOT)}
+    return clean_environment() | _NATIVE | frame | {f"SEALPOST_{key}": text for key, text in own.items()}
 
 
 def _edges(name: str, settings: LocalSettings) -> dict[str, str]:

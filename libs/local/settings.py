@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 MEMBER_DOMAIN = "sealpost.test"
@@ -17,14 +17,18 @@ class LocalError(Exception):
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """Where it keeps its data and where it listens; loopback unless `host` says otherwise."""
+    """Where it keeps its data and where it listens; loopback unless `host` says otherwise.
+
+    The workers of the MX share the cores with crypto and storage. Each gathers batches of its own: a second one on two
+    cores halved them, which cost more than it brought (docs/performance.md).
+    """
 
     home: Path
     host: str = "127.0.0.1"
     http_port: int = 8080
     smtp_port: int = 2525
     nats_port: int = 0
-    smtp_workers: int = 2
+    smtp_workers: int = field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2))
     member_domain: str = MEMBER_DOMAIN
     public_domain: str = PUBLIC_DOMAIN
 
@@ -60,16 +64,16 @@ def load(environ: Mapping[str, str], root: Path) -> LocalSettings:
         if name not in known:
             faults.append(f"{name} is not known; known are {', '.join(sorted(known))}")
             continue
-        field = known[name]
-        if field.type == "Path":
-            given[field.name] = Path(text).expanduser().resolve()
-        elif field.type == "int":
+        one = known[name]
+        if one.type == "Path":
+            given[one.name] = Path(text).expanduser().resolve()
+        elif one.type == "int":
             if not text.isdigit() or int(text) > 65535:
                 faults.append(f"{name} must be a number from 0 to 65535")
                 continue
-            given[field.name] = int(text)
+            given[one.name] = int(text)
         else:
-            given[field.name] = text
+            given[one.name] = text
     if faults:
         raise LocalError("\n".join(faults))
     return LocalSettings(**given)  # type: ignore[arg-type]

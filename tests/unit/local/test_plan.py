@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import socket
 import stat
 from pathlib import Path
@@ -65,3 +66,12 @@ def test_no_sealpost_variable_of_ours_leaks_into_a_service(tmp_path: Path, monke
     monkeypatch.setenv("SEALPOST_HTTP_PORT", "1")
     addresses = plan.make_addresses(plan.in_order(plan.calls_table()), 0)
     assert "SEALPOST_HTTP_PORT" not in plan.environment("crypto", LocalSettings(home=tmp_path), addresses)
+
+
+def test_services_here_and_in_containers_have_the_same_native_settings(tmp_path: Path) -> None:
+    addresses = plan.make_addresses(plan.in_order(plan.calls_table()), 0)
+    told = plan.environment("crypto", LocalSettings(home=tmp_path), addresses)
+    image = (plan.ROOT / "services" / "Dockerfile").read_text(encoding="utf-8")
+    native = dict(re.findall(r"^ {4}((?:GRPC|RUST|MALLOC)_\w+)=(\w+)", image, re.MULTILINE))
+    assert native.keys() >= {"GRPC_VERBOSITY", "RUST_BACKTRACE", "MALLOC_MMAP_THRESHOLD_"}
+    assert {name: told.get(name) for name in native} == native
