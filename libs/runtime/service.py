@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 import threading
@@ -47,6 +48,8 @@ def run_service(name: str, settings_cls: type[S], build: Build[S]) -> None:
     It returns when the service may take calls. Raises SystemExit, always.
     """
     settings = _settings(name, settings_cls, sys.argv[1:])
+    # A crash must not put onto a disk what is in memory.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     mode.set_strict(False)
     logs.configure(logs.Output(service=name, trace_id=traces.current_id if settings.otlp_endpoint else None))
     foreign.install()

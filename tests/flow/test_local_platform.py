@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import stat
@@ -117,6 +118,19 @@ def test_only_the_owner_can_look_into_the_home(tmp_path: Path) -> None:
         assert len(secret) > 5
         open_to_others = [path for path in secret if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077]
         assert open_to_others == []
+
+
+def test_a_crash_leaves_no_memory_on_disk(tmp_path: Path) -> None:
+    """Whatever whoever starts it allows."""
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    try:
+        with running_platform(tmp_path / "home") as platform:
+            services = [one for name, pid in pids(platform).items() if name != "nats" for one in family(pid)]
+            assert len(services) == len(_SERVICES) + 2
+            assert {resource.prlimit(pid, resource.RLIMIT_CORE) for pid in services} == {(0, 0)}
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
