@@ -20,6 +20,8 @@ from tests.support.ledger_mailboxes import Mailboxes
 from tests.support.ledger_procs import stream_messages, wait_for
 from tests.support.platform import ROOT, RunningPlatform
 
+# As Journal writes them; counting bytes costs less than reading records while others are at work.
+_CONCLUDED = b'"code": '
 _ACCEPTED = b'"code": 250, "stage": "content"'
 
 
@@ -39,6 +41,10 @@ class Load:
     def accepted(self) -> int:
         """Return how many transactions have been answered 250 so far."""
         return self.journal.read_bytes().count(_ACCEPTED) if self.journal.exists() else 0
+
+    def concluded(self) -> int:
+        """Return how many transactions have ended so far, however."""
+        return self.journal.read_bytes().count(_CONCLUDED) if self.journal.exists() else 0
 
     def wait_accepted(self, more: int, seconds: float = 60.0) -> float:
         """Return how many seconds it took until `more` further transactions were answered 250."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.support.platform import RunningPlatform
 
-_EVERY = 0.02
+_EVERY = 0.05
 
 
 def wait_for(what: str, true: Callable[[], object], seconds: float = 60.0) -> float:
