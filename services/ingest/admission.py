@@ -2,14 +2,18 @@
 
 Counting connections does not bound memory, for one holds four kilobytes and another fifty megabytes. So room is
 reserved: at MAIL for the size that the client declares (RFC 1870), and as data arrives where it declared none or too
-little. Whoever finds no room is told 452 and comes again later; nobody waits for room while holding some, so no two
-can wait for each other.
+little. Whoever declares a size and finds no room waits for it for a while, a few kilobytes each, before he is told 452:
+large mails come in bursts, and a sender that is turned away comes back in half an hour. Nobody waits for room while
+holding some, so no two can wait for each other; what grows beyond its declaration is told 452 at once.
 
 Declaring a size costs a client nothing, and so no client may hold more than its share of the room, except by a single
 mail. Shares are kept under the caller's key only while something is held.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
 
 
 class Admission:
@@ -21,6 +25,8 @@ class Admission:
         self._share = share
         self._held = 0
         self._clients: dict[str, tuple[int, int]] = {}
+        # In order of arrival; the number of connections bounds it.
+        self._queue: dict[asyncio.Future[bool], Callable[[], bool]] = {}
 
     @property
     def held(self) -> int:
@@ -48,7 +54,32 @@ class Admission:
                 self._clients[client] = (bytes_held, mails)
             else:
                 self._clients.pop(client, None)
+        if after < before:
+            self._serve()
         return True
+
+    async def wait(self, attempt: Callable[[], bool], seconds: float) -> bool:
+        """Call `attempt` whenever room is given back, first come first served; return whether it succeeded in time."""
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._queue[turn] = attempt
+        try:
+            async with asyncio.timeout(seconds):
+                return await turn
+        except TimeoutError:
+            return turn.done() and not turn.cancelled() and turn.result()
+        finally:
+            self._queue.pop(turn, None)
+
+    def turn_away(self) -> None:
+        """Let nobody wait any longer: the process is closing."""
+        for turn in self._queue:
+            if not turn.done():
+                turn.set_result(False)
+
+    def _serve(self) -> None:
+        for turn, attempt in list(self._queue.items()):
+            if not turn.done() and attempt():
+                turn.set_result(True)
 
 
 class Reservation:
@@ -70,6 +101,14 @@ class Reservation:
             return False
         self.size = size
         return True
+
+    async def reserve_within(self, size: int, seconds: float) -> bool:
+        """As `reserve`, but wait up to `seconds` for room if nothing is held yet."""
+        if self.reserve(size):
+            return True
+        if self.size or seconds <= 0:
+            return False
+        return await self._admission.wait(lambda: self.reserve(size), seconds)
 
     def release(self) -> None:
         """Give everything back. Idempotent."""

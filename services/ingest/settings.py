@@ -28,6 +28,9 @@ class Settings(CommonSettings):
     max_message_bytes: int = setting(50 * MIB, low=64 * 1024, high=64 * MIB, help="largest mail")
     max_recipients: int = setting(100, low=100, high=1000, help="recipients of one mail (RFC 5321 wants at least 100)")
     admission_bytes: int = setting(192 * MIB, low=MIB, help="mail in memory at once, all workers together")
+    room_seconds: float = setting(
+        180.0, low=0, high=240, help="how long a mail of declared size waits for that room before it is told 452"
+    )
     client_share_percent: int = setting(50, low=1, high=100, help="part of that room for the mails of one client")
 
     max_connections: int = setting(1000, low=1, help="connections at once, for each worker")

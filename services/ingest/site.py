@@ -114,6 +114,7 @@ class Site:
     async def drain(self, seconds: float) -> None:
         """Take no more mail: close connections between commands now, the others when their mail is done."""
         self.closing = True
+        self.admission.turn_away()
         _expire(connection for connection in self.connections if connection.waits_for_command)
         if self.connections:
             self._empty.clear()

@@ -9,6 +9,7 @@ A mail is this process's only once 250 has been said; until then the client keep
 from __future__ import annotations
 
 from libs.runtime.errors import SealpostError
+from libs.telemetry import traces
 from services.ingest import meters, replies
 from services.ingest.addresses import Path, PathError, read_hello, read_path
 from services.ingest.connection import Connection
@@ -84,7 +85,7 @@ class Edge(Connection):
         refusal = self._refusal_of(path)
         if refusal:
             return await self.mistake(refusal)
-        if not transaction.reservation.reserve(int(path.parameters.get("SIZE", "0"))):
+        if not await self._find_room(int(path.parameters.get("SIZE", "0"))):
             meters.REFUSALS.inc(reason="room")
             await self.push(replies.NO_ROOM)
             return False
@@ -93,6 +94,13 @@ class Edge(Connection):
         transaction.authentication = self.site.parts.authenticator.begin(self.client, path.address)
         await self.push(replies.SENDER_OK)
         return False
+
+    async def _find_room(self, size: int) -> bool:
+        reservation = self.transaction.reservation
+        if reservation.reserve(size):
+            return True
+        await self.flush()
+        return await reservation.reserve_within(size, 0.0 if self.site.closing else self.settings.room_seconds)
 
     def _refusal_of(self, path: Path) -> str:
         """Return the reply that refuses a sender or the parameters of MAIL, or ""."""
@@ -189,7 +197,8 @@ class Edge(Connection):
         mail = Mail(self.client, sender, recipients, reader.take(), transaction.smtp_utf8)
         began = self.loop.time()
         try:
-            delivery_id = await self.site.parts.inbound.receive(mail, transaction.authentication)
+            with traces.span("receive", bytes=size, recipients=len(recipients)):
+                delivery_id = await self.site.parts.inbound.receive(mail, transaction.authentication)
         except SealpostError as error:
             meters.MAILS.inc(outcome=meters.outcome_of(error))
             return replies.for_error(error)

@@ -278,7 +278,7 @@ async def serve_edge(
         CertificateFiles(tls, get_logger("ingest")) if tls else None,
         clock,
     )
-    site = Site(Settings(**chosen), parts)
+    site = Site(Settings(**{"room_seconds": 0.0, **chosen}), parts)
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(lambda: Edge(site, loop), "127.0.0.1", 0)
     watch = loop.create_task(site.watch())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,3 +74,43 @@ def test_what_is_held_is_the_sum_of_what_is_held(steps: list[tuple[int, int, boo
         one.release()
     assert admission.held == 0
     assert not admission._clients, "shares are forgotten with the last mail"
+
+
+async def test_who_waits_gets_what_is_given_back_in_order() -> None:
+    admission = Admission(100, 100)
+    holder, first, second = admission.open(""), admission.open(""), admission.open("")
+    assert holder.reserve(100)
+    waits = [asyncio.create_task(one.reserve_within(60, 10.0)) for one in (first, second)]
+    await asyncio.sleep(0)
+    holder.release()
+    assert await waits[0]
+    assert (first.size, second.size) == (60, 0)
+    first.release()
+    assert await waits[1]
+    assert admission.held == 60
+
+
+async def test_a_wait_ends_in_time_when_the_process_closes_and_when_its_client_goes() -> None:
+    admission = Admission(100, 100)
+    holder, one = admission.open(""), admission.open("")
+    assert holder.reserve(100)
+    assert not await one.reserve_within(60, 0.01)
+    closing = asyncio.create_task(one.reserve_within(60, 10.0))
+    await asyncio.sleep(0)
+    admission.turn_away()
+    assert not await closing
+    gone = asyncio.create_task(one.reserve_within(60, 10.0))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    holder.release()
+    assert (admission.held, one.size) == (0, 0)
+
+
+async def test_nobody_waits_while_holding_something() -> None:
+    admission = Admission(100, 100)
+    one, two = admission.open(""), admission.open("")
+    assert one.reserve(60)
+    assert two.reserve(40)
+    assert not await two.reserve_within(50, 10.0)
