@@ -221,6 +221,12 @@ def test_settings_change_password_make_and_revoke_keys(site: Site, context: Brow
     page.get_by_role("button", name="Revoke").click()
     page.locator("dialog").get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("None yet.")).to_be_visible()
+    page.get_by_label("App password").check()
+    page.get_by_label("Label").fill("mail program")
+    page.get_by_role("button", name="Make App password").click()
+    assert len(page.get_by_test_id("secret").inner_text().strip()) >= 20
+    page.get_by_role("button", name="I have copied it").click()
+    expect(page.get_by_text("mail program", exact=True)).to_be_visible()
     _open_settings(page, "Sessions")
     expect(page.get_by_text("This session")).to_be_visible()
     _open_settings(page, "Storage")

@@ -28,7 +28,7 @@ export function MailTop({ onMenu, onHelp }: { onMenu?: () => void; onHelp?: () =
             id="search"
             type="search"
             aria-label="Search what is loaded"
-            placeholder="Search what is loaded"
+            placeholder="Search"
             autocomplete="off"
             value={search.value}
             onInput={(event) => (search.value = event.currentTarget.value)}

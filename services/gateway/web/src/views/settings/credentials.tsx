@@ -86,7 +86,7 @@ function NewCredential({ onMade }: { onMade: (secret: string, kind: Credential["
   const [scopes, setScopes] = useState<ReadonlySet<string>>(new Set(["mail:read"]));
   const { busy, error, run } = useAction();
   const make = async () => {
-    const made = await api.addCredential(kind, label.trim(), kind === "api_key" ? [...scopes] : []);
+    const made = await api.addCredential(kind, label.trim(), kind === "api_key" ? [...scopes] : ["smtp:send"]);
     setLabel("");
     onMade(made.secret, kind);
   };
