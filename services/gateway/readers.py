@@ -1,36 +1,48 @@
 """Who can read this: what is stored of one mail, in which form, who holds a key, which services saw what.
 
-The lists follow from the construction (docs/architecture.md, "Formats"); tests compare the field names with what
-storage really returns, so that a new field cannot be forgotten here.
+Each sentence says what the services do, not what they mean to do: tests/unit/gateway/test_readers.py compares the
+list of fields with the documents that storage writes and the announcement that it publishes, and the day on which a
+key ends with what ingest asks for. A sentence that a reader could take for more than is true is wrong.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from protos.storage.v1 import storage_pb2
 
-_PLAIN = {
-    "mailbox_id": "an opaque number: which mailbox it belongs to",
-    "message_id": "an opaque number that sorts by time of receipt",
-    "received_minute": "to show and to expire it in time",
-    "size": "to count the quota",
-    "folder": "a word such as inbox, or an opaque number",
-    "flags": "seen, flagged, answered",
-    "expires_at": "to delete it in time",
-    "scheme": "which format opens it",
-    "key_id": "which key opens it",
-    "body_size": "to hand it over in blocks",
-}
 _SEALED = {
-    "envelope": "sender, recipients, subject, date, preview, names of attachments",
-    "body": "the whole mail, attachments included",
+    "envelope": (
+        "sender, recipients, subject, date, the first 200 characters, names and sizes of attachments, "
+        "and what the checks of the sender found"
+    ),
+    "body": "the whole mail as it arrived, attachments included",
 }
+_PLAIN = {
+    "mailbox_id": "which mailbox it lies in: a number that no address can be computed from",
+    "message_id": "sorts the list: its first ten digits are the second of receipt, the rest is random",
+    "received_minute": "the minute of receipt, to show it and to delete it in time",
+    "size": "its length in bytes, to count the quota",
+    "body_size": "the length of the sealed mail, to hand it over in pieces",
+    "folder": "inbox, archive, junk, trash, or the number of a folder whose name is sealed",
+    "flags": "whether it is seen, flagged, answered",
+    "expires_at": "when it is deleted by itself, if ever",
+    "scheme": "which format opens it",
+    "delivery": "if it went to several mailboxes here at once: a random number that the copies share",
+    "announcement": (
+        "mailbox_id, message_id, folder and the power of ten of the size, for live updates; "
+        "the event queue (NATS) keeps it for up to three days"
+    ),
+}
+_MEMBER_KEY = "the fingerprint of the certificate it is sealed to, which anybody can ask for who knows the address"
+_PUBLIC_KEY = "the number of the key of its domain and day"
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One stored field: its name, "sealed" or "plain", and why it is there."""
+    """One stored field: its name, "sealed" or "plain", and what it is or why it is there."""
 
     field: str
     form: str
@@ -39,7 +51,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class KeyHolder:
-    """Who can open the sealed fields, and how."""
+    """Who can read the sealed fields, and how."""
 
     who: str
     how: str
@@ -47,7 +59,7 @@ class KeyHolder:
 
 @dataclass(frozen=True)
 class Service:
-    """A service that touched the mail: it saw "plaintext", "ciphertext" or "routing" (the address only)."""
+    """What touched the mail: it saw "plaintext", "ciphertext" or "routing" (where it goes, not what it says)."""
 
     name: str
     saw: str
@@ -65,52 +77,98 @@ class Readers:
     deletion: str
 
 
-def stored_fields() -> list[Stored]:
-    """Return every field that is kept of a mail."""
-    plain = [Stored(name, "plain", why) for name, why in _PLAIN.items()]
-    return [Stored(name, "sealed", why) for name, why in _SEALED.items()] + plain
+_SENDER = KeyHolder(
+    "the sender, and the mail servers on the way here",
+    "they had it before it was sealed; what they keep is not in our hands",
+)
+_INGEST = Service("ingest", "plaintext", "in memory only, from its arrival until it was sealed and stored")
+_ACCOUNTS = Service("accounts", "routing", "the recipient's address, when the mail arrived, to find the mailbox")
+_STORAGE = Service("storage", "ciphertext", "from then on, with the plain fields listed here")
+_DNS = Service("DNS servers", "routing", "the sender's domain, when the sender was checked, where DNS is reachable")
+
+
+def stored_fields(key: str) -> list[Stored]:
+    """Return every field that is kept of a mail; `key` says what its key_id is."""
+    sealed = [Stored(name, "sealed", why) for name, why in _SEALED.items()]
+    return sealed + [Stored(name, "plain", why) for name, why in (_PLAIN | {"key_id": key}).items()]
 
 
 def of_member(message: storage_pb2.Message) -> Readers:
     """Return who can read a member's mail."""
     return Readers(
-        stored=stored_fields(),
+        stored=stored_fields(_MEMBER_KEY),
         key_holders=[
             KeyHolder(
                 f"the owner of OpenPGP key {message.key_id}",
-                "with the private key, which is unlocked by the password, in the browser only; "
-                "with the recovery code, if one was made; with an exported copy of the key",
-            )
+                "with the private key. It is kept here wrapped under the password, and under the recovery code if "
+                "there is one, and unwrapped in the browser only; an exported copy opens it anywhere",
+            ),
+            KeyHolder(
+                "whoever learns the password or the recovery code",
+                "or guesses it, or changes the page that it is typed into: choose a long one, and trust whoever "
+                "runs this site",
+            ),
+            _SENDER,
         ],
         services=[
-            Service("ingest", "plaintext", "in memory, from the sender's connection until it was sealed"),
-            Service("accounts", "routing", "the recipient's address, to find the mailbox"),
-            Service("crypto", "plaintext", "in memory, while it was sealed"),
-            Service("storage", "ciphertext", "from then on"),
-            Service("gateway", "ciphertext", "whenever you read it"),
+            _INGEST,
+            _ACCOUNTS,
+            Service("crypto", "plaintext", "in memory only, while it was sealed; it has no key to open it again"),
+            _STORAGE,
+            Service("gateway", "ciphertext", "whenever you, or a program with a key of yours, fetch it"),
+            _DNS,
         ],
         expires=message.expires_at,
-        deletion="Deleting removes every field from the database; copies in backups stay sealed to the owner's key.",
+        deletion=(
+            "Deleting removes all of it from the database. Copies in backups stay sealed to the key; "
+            "the announcement goes from the event queue within three days."
+        ),
     )
 
 
 def of_public(message: storage_pb2.Message) -> Readers:
     """Return who can read a mail in a public inbox: everybody."""
     return Readers(
-        stored=stored_fields(),
+        stored=stored_fields(_PUBLIC_KEY),
         key_holders=[
-            KeyHolder("everybody", "by opening this public inbox; there is no password"),
+            KeyHolder("everybody", "by opening this public inbox: there is no password, and no account is needed"),
             KeyHolder(
-                "this installation", f"with data key {message.key_id} of its domain and day, until it is destroyed"
+                "whoever runs this installation",
+                f"with key {message.key_id} of its domain and day, which this installation keeps until it is destroyed",
             ),
+            _SENDER,
         ],
         services=[
-            Service("ingest", "plaintext", "in memory, from the sender's connection until it was sealed"),
-            Service("accounts", "routing", "the recipient's address, to find the inbox"),
-            Service("crypto", "plaintext", "in memory, while it was sealed and whenever it is opened"),
-            Service("storage", "ciphertext", "from then on"),
-            Service("gateway", "plaintext", "in memory, whenever somebody reads it"),
+            _INGEST,
+            _ACCOUNTS,
+            Service("crypto", "plaintext", "in memory only, while it was sealed and whenever somebody looks at it"),
+            _STORAGE,
+            Service("gateway", "plaintext", "in memory only, whenever somebody looks at it"),
+            _DNS,
         ],
         expires=message.expires_at,
-        deletion="It disappears when it expires or newer mails push it out; then the day's key is destroyed.",
+        deletion=_public_deletion(message),
+    )
+
+
+def key_destroyed_after(message: storage_pb2.Message) -> datetime | None:
+    """Return when the key of a public mail's day is destroyed, None if its mails never expire (UTC).
+
+    A day after the last mail of the day can have expired; a key whose mails live longer by other rules may live longer.
+    """
+    received = message.received_minute * 60
+    if not message.expires_at:
+        return None
+    midnight = datetime.fromtimestamp(received, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + _DAY + timedelta(seconds=message.expires_at - received) + _DAY
+
+
+def _public_deletion(message: storage_pb2.Message) -> str:
+    goes = "It goes when it expires, when newer mails push it out, or when anybody deletes it."
+    destroyed = key_destroyed_after(message)
+    if destroyed is None:
+        return f"{goes} Its key is not destroyed, so copies in backups can be opened."
+    return (
+        f"{goes} Until {destroyed:%Y-%m-%d %H:%M} UTC a backup of it could still be opened here; then the key of its "
+        "day is destroyed, and no copy can be opened by anybody who has not kept that key."
     )

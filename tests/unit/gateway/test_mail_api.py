@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from protos.storage.v1 import storage_pb2
-from services.gateway import readers, wkd
+from services.gateway import wkd
 from tests.unit.gateway.fakes import MESSAGE, PUBLIC_MAILBOX, Gateway, stored_message
 
 PUBLIC = "/v1/public/hello@public.test/messages"
@@ -64,28 +63,6 @@ async def test_anybody_may_delete_from_a_public_inbox(site: Gateway) -> None:
     site.storage.messages[PUBLIC_MAILBOX] = [stored_message()]
     assert (await site.client.delete(f"{PUBLIC}/{MESSAGE}")).status_code == 204
     assert (await site.client.delete(f"{PUBLIC}/{MESSAGE}")).status_code == 404
-
-
-async def test_who_can_read_this_names_every_stored_field(site: Gateway) -> None:
-    site.sign_in()
-    site.storage.messages["a" * 32] = [stored_message()]
-    answer = (await site.client.get(f"/v1/messages/{MESSAGE}/readers")).json()
-    named = {entry["field"]: entry["form"] for entry in answer["stored"]}
-    kept = {field.name for field in storage_pb2.Message.DESCRIPTOR.fields} | {"body"}
-    assert set(named) == kept
-    assert {name for name, form in named.items() if form == "sealed"} == {"envelope", "body"}
-    assert {entry.name for entry in readers.of_member(stored_message()).services} == {
-        "ingest", "accounts", "crypto", "storage", "gateway",
-    }  # fmt: skip
-
-
-async def test_the_page_is_served_for_its_own_paths_only(site: Gateway) -> None:
-    for path in ("/", "/inbox/hello@public.test", "/settings"):
-        answer = await site.client.get(path)
-        assert answer.status_code == 200 and "<title>" in answer.text, path
-    assert (await site.client.get("/assets/main-abc.js")).headers["cache-control"].endswith("immutable")
-    for path in ("/v1/nothing", "/.well-known/nothing", "/assets/missing.js", "/../settings.py", "/%2e%2e/settings.py"):
-        assert (await site.client.get(path)).status_code == 404, path
 
 
 async def test_information_is_what_the_services_say(site: Gateway) -> None:
