@@ -17,7 +17,7 @@ from functools import partial
 from typing import TypeVar
 
 from libs.runtime.clock import Clock
-from services.ingest import dmarc, signatures, spf_check
+from services.ingest import dmarc, meters, signatures, spf_check
 from services.ingest.domain import Authentication, Client, Verdict
 from services.ingest.letter import Letter
 from services.ingest.resolver import Records, Resolver, UnknownYetError
@@ -82,7 +82,9 @@ class _MailChecks:
                 result = judged if isinstance(judged, dmarc.Dmarc) else await judged
         except TimeoutError:
             self.cancel()
-        return _verdict(self._client, self._sender, spf, found, (author, result))
+        verdict = _verdict(self._client, self._sender, spf, found, (author, result))
+        meters.checked(verdict)
+        return verdict
 
     def cancel(self) -> None:
         """See domain.Authentication."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from libs.runtime.errors import ExhaustedError, InvalidError, SealpostError
 from libs.telemetry import metrics
-from services.ingest.domain import Standing
+from services.ingest.domain import Standing, Verdict
 
 _REASONS = ("ahead", "bytes", "errors", "failure", "foreign", "line", "room", "time", "unknown")
 _OUTCOMES = ("accepted", "failed", "full", "no_room", "refused", "too_large")
+
+_RESULTS = ("none", "neutral", "pass", "fail", "softfail", "policy", "temperror", "permerror")
 
 SESSIONS = metrics.counter("sealpost_smtp_sessions_total", "Connections.", {"outcome": ("served", "refused")})
 RECIPIENTS = metrics.counter(
@@ -17,8 +19,19 @@ REFUSALS = metrics.counter("sealpost_smtp_refusals_total", "Sessions cut short, 
 MAILS = metrics.counter("sealpost_smtp_mails_total", "Mails whose data was read to its end.", {"outcome": _OUTCOMES})
 BYTES = metrics.counter("sealpost_smtp_accepted_bytes_total", "Bytes of accepted mails.")
 SECONDS = metrics.histogram("sealpost_smtp_receive_seconds", "From the end of the data to the reply, accepted mails.")
+CHECKS = metrics.counter(
+    "sealpost_smtp_checks_total",
+    "Results of SPF, DKIM and DMARC.",
+    {"check": ("spf", "dkim", "dmarc"), "result": _RESULTS},
+)
 CONNECTIONS = metrics.gauge("sealpost_smtp_connections", "Open connections.")
 HELD = metrics.gauge("sealpost_smtp_admitted_bytes", "Room reserved for mails in memory.")
+
+
+def checked(verdict: Verdict) -> None:
+    """Count what was found about a sender."""
+    for check, result in (("spf", verdict.spf), ("dkim", verdict.dkim), ("dmarc", verdict.dmarc)):
+        CHECKS.inc(check=check, result=result)
 
 
 def accepted(size: int, seconds: float) -> None:

@@ -136,9 +136,8 @@ class Wire(SMTP):
             if end >= 0:
                 line = bytes(self._inbox[: end + 1])
                 del self._inbox[: end + 1]
-                if self._paused_reading and len(self._inbox) < _MAX_LINE:
-                    self._paused_reading = False
-                    self.transport.resume_reading()
+                if len(self._inbox) < _MAX_LINE:
+                    self._resume()
                 self.deadline = _NEVER
                 return line
             if len(self._inbox) > _MAX_LINE:
@@ -190,6 +189,7 @@ class Wire(SMTP):
     async def refuse(self, reply: str) -> None:
         """Answer, write, and close: take off what still comes for a moment, so that the reply arrives."""
         self._inbox.clear()
+        self._resume()
         self._discarded = 0
         self.deadline = self.loop.time() + _LINGER_SECONDS
         await self.push(reply)
@@ -234,6 +234,11 @@ class Wire(SMTP):
             self._waiter = None
         if self._lost:
             raise Gone
+
+    def _resume(self) -> None:
+        if self._paused_reading:
+            self._paused_reading = False
+            self.transport.resume_reading()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

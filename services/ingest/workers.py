@@ -14,8 +14,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock
@@ -29,6 +29,8 @@ _COMMAND = (sys.executable, "-m", "services.ingest.worker")
 _MAX_REPORT = 4 * 1024 * 1024
 _STABLE_SECONDS = 30.0
 _MAX_SHORT_LIVES = 10
+# run_service: the settings are wrong, and will be the next time.
+_MISUSED = 2
 _START_SECONDS = 60.0
 # What a worker may take to close on top of its drain, before it is killed.
 _CLOSING_SECONDS = 3.0
@@ -68,7 +70,7 @@ class Workers:
             raise UnavailableError("workers") from None
 
     async def run(self) -> None:
-        """Keep the workers alive until `stop`. Raises UnavailableError("workers") if one dies again and again."""
+        """Keep the workers alive until `stop`. Raises UnavailableError("workers") if one cannot live."""
         async with asyncio.TaskGroup() as group:
             for number in range(1, self._count + 1):
                 group.create_task(self._keep(number))
@@ -98,7 +100,7 @@ class Workers:
                 return
             self._log.error("worker_died", worker=number, exit_code=exit_code)
             short_lives = 0 if self._clock.monotonic() - began > _STABLE_SECONDS else short_lives + 1
-            if short_lives >= _MAX_SHORT_LIVES:
+            if exit_code == _MISUSED or short_lives >= _MAX_SHORT_LIVES:
                 raise UnavailableError("workers")
             # One that was killed once comes back at once; one that cannot live does not burn the machine.
             await asyncio.sleep(backoff.pause(short_lives) if short_lives > 1 else 0.0)
@@ -106,26 +108,37 @@ class Workers:
     async def _live(self, number: int) -> int:
         """Run one worker from start to end and return its exit code."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            environ = {**self._environ, CHANNEL_VARIABLE: str(theirs.fileno())}
-            process = await asyncio.create_subprocess_exec(
-                *self._command, env=environ, stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
-            )
+        with theirs, _closed_on_failure(ours):
+            process = await self._start(theirs.fileno())
         self._processes[number] = process
         self._log.info("worker_started", worker=number, pid=process.pid)
-        reader, writer = await asyncio.open_connection(sock=ours, limit=_MAX_REPORT)
         try:
-            await self._listen(number, reader)
-            return await process.wait()
+            with _closed_on_failure(ours):
+                reader, writer = await asyncio.open_connection(sock=ours, limit=_MAX_REPORT)
+            try:
+                await self._listen(number, reader)
+                return await process.wait()
+            finally:
+                writer.close()
         finally:
-            if process.returncode is None:
-                # Another worker has ended all of this: none is left behind.
-                process.kill()
-                await process.wait()
-            writer.close()
+            await _end(process)
             self._ready.discard(number)
             self.totals.forget(number)
             self._processes.pop(number, None)
+
+    async def _start(self, channel: int) -> asyncio.subprocess.Process:
+        """Start a process; if that is cancelled, none is left behind."""
+        environ = {**self._environ, CHANNEL_VARIABLE: str(channel)}
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self._command, env=environ, stdin=asyncio.subprocess.DEVNULL, pass_fds=(channel,)
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await _end(await starting)
+            raise
 
     async def _listen(self, number: int, reader: asyncio.StreamReader) -> None:
         """Take reports, one JSON document per line, until the worker closes the channel by ending."""
@@ -135,6 +148,23 @@ class Workers:
                 self._ready.add(number)
                 if len(self._ready) == self._count:
                     self._all_ready.set()
+
+
+@contextmanager
+def _closed_on_failure(ours: socket.socket) -> Iterator[None]:
+    """Close a socket if the block fails before a connection owns it."""
+    try:
+        yield
+    except BaseException:
+        ours.close()
+        raise
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Make sure that a process is no more."""
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 def reserve(address: str) -> socket.socket:

@@ -134,6 +134,12 @@ def test_parts_are_bounded() -> None:
     assert len(found.attachments) <= MAX_PARTS
 
 
+def test_candidates_for_a_delimiter_are_bounded() -> None:
+    mail = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n" + b"--bx\r\n" * 9_000
+    assert structure(mail).complete
+    assert not structure(mail + b"--bx\r\n" * 2_000).complete
+
+
 def test_the_header_of_a_part_is_bounded() -> None:
     assert not structure(multipart("mixed", b"A: 1\r\n" * 101 + b"\r\nx")).complete
     assert not structure(multipart("mixed", b"A: " + b"x" * 20_000 + b"\r\n\r\nx")).complete

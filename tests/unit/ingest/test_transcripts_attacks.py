@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from services.ingest.smtp import Edge
 from tests.support.ingest import MAIL, serve_edge
 
 SMUGGLED = (
@@ -89,6 +90,8 @@ async def test_content_behind_a_refused_data_never_becomes_commands() -> None:
         'MAIL FROM:<"a\\x01b"@b.example>',
         "EHLO client\\x08.example",
         "EHLO client.example\\xe2\\x80\\xa8Received:",
+        "NOOP \\x01",
+        "VRFY \\x1b[2J",
         "EHLO (comment)",
         "EHLO x;y",
     ],
@@ -214,6 +217,24 @@ async def test_the_reply_survives_what_the_client_still_sends() -> None:
         await dialogue.expect("550 5.6.0")
         dialogue.writer.write_eof()
         assert await dialogue.closed()
+
+
+async def test_a_flood_of_pipelined_commands_is_held_back_and_answered() -> None:
+    async with serve_edge(max_idle_commands=10**6) as server:
+        server.storage.hold = asyncio.Event()
+        dialogue = await server.connect()
+        await dialogue.start_mail()
+        # While the mail is stored nothing is read on but what fits into the buffer.
+        flood = asyncio.create_task(dialogue.send(MAIL + b".\r\n" + b"NOOP\r\n" * 100_000))
+        await asyncio.sleep(0.2)
+        (connection,) = server.site.connections
+        assert isinstance(connection, Edge)
+        assert len(connection._inbox) < 600_000
+        server.storage.hold.set()
+        await dialogue.expect("250 2.0.0 Accepted")
+        for _ in range(100_000):
+            await dialogue.expect("250 2.0.0 OK")
+        await flood
 
 
 async def test_many_mistakes_end_the_connection() -> None:

@@ -46,11 +46,12 @@ async def test_a_slow_mail_is_cut_off_in_all() -> None:
         assert server.site.admission.held == 0
 
 
-async def test_a_mail_that_stops_is_cut_off() -> None:
+@pytest.mark.parametrize("beginning", [b"", b"Subject: half\r\n", b"half a line"])
+async def test_a_mail_that_stops_is_cut_off(beginning: bytes) -> None:
     async with serve_edge(data_seconds=30.0, idle_seconds=0.3) as server:
         dialogue = await server.connect()
         await dialogue.start_mail()
-        await dialogue.send(b"Subject: half\r\n")
+        await dialogue.send(beginning)
         await dialogue.expect("421 4.4.2 The mail")
 
 

@@ -120,6 +120,12 @@ async def test_a_worker_that_cannot_live_ends_the_parent(monkeypatch: pytest.Mon
     assert caught.value.subgroup(UnavailableError)
 
 
+async def test_wrong_settings_end_the_parent_at_once() -> None:
+    async with asyncio.timeout(5):
+        with pytest.raises(BaseExceptionGroup):
+            await Workers(1, {}, LOG, SystemClock(), (sys.executable, "-c", "raise SystemExit(2)")).run()
+
+
 async def test_a_worker_that_never_gets_ready_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.ingest.workers._START_SECONDS", 0.3)
     workers = Workers(1, {}, LOG, SystemClock(), (sys.executable, "-c", "import time; time.sleep(60)"))
