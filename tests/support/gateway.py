@@ -154,9 +154,10 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def new_member(address: str) -> Member:
-    """Return somebody who has a key and has not signed up."""
-    return Member(address, secrets.token_bytes(32), build_key(f"<{address}>", _CREATED, KeyMaterial.generate(), 0))
+def new_member(address: str, lifetime: int = 0, name: str = "") -> Member:
+    """Return somebody who has not signed up; his key names him, or `name`; `lifetime` in seconds, 0 for ever."""
+    key = build_key(f"<{name or address}>", _CREATED, KeyMaterial.generate(), lifetime)
+    return Member(address, secrets.token_bytes(32), key)
 
 
 def kdf_form(**changes: Any) -> dict[str, Any]:
@@ -177,11 +178,13 @@ def sign_up_form(member: Member) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def running_site(directory: Path, web: Path | None = None, **settings: Any) -> AsyncIterator[Site]:
-    """Give a site with its data in `directory`; `settings` are those of the gateway."""
+async def running_site(
+    directory: Path, web: Path | None = None, accounts: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[Site]:
+    """Give a site with its data in `directory`; `settings` are those of the gateway, `accounts` those of accounts."""
     async with AsyncExitStack() as stack:
         channels = {
-            "accounts": await _serve(stack, "accounts", await _accounts(stack, directory)),
+            "accounts": await _serve(stack, "accounts", await _accounts(stack, directory, accounts or {})),
             "crypto": await _serve(stack, "crypto", await _crypto(stack, directory)),
             "storage": await _serve(stack, "storage", await _storage(stack, directory)),
         }
@@ -208,8 +211,8 @@ async def _serve(stack: AsyncExitStack, name: str, add: Any) -> Any:
     return await stack.enter_async_context(channel)
 
 
-async def _accounts(stack: AsyncExitStack, directory: Path) -> Any:
-    settings = AccountsSettings(kek=Secret("11" * 32), lookup_key=Secret(b"\x22" * 32))
+async def _accounts(stack: AsyncExitStack, directory: Path, chosen: dict[str, Any]) -> Any:
+    settings = AccountsSettings(kek=Secret("11" * 32), lookup_key=Secret(b"\x22" * 32), **chosen)
     store = await stack.enter_async_context(SqliteStore.open(directory / "accounts.db", ACCOUNTS))
     graph = make_graph(settings, store, SystemClock())
     return lambda server: serve_accounts(server, graph, SystemClock(), CALLERS)

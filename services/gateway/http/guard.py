@@ -41,6 +41,7 @@ _PROOFS = frozenset(
     }
 )
 _STREAMS = ("/events", "/body", "/raw")
+_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 _AREAS = ("page", "accounts", "mailbox", "public", "events", "directory")
 _OUTCOMES = ("ok", "refused", "failed", "unfinished")
 
@@ -110,6 +111,9 @@ class Guard:
             self._count(scope)
         except ExhaustedError as error:
             return of_error(error)
+        if _UNREADABLE in scope["path"]:
+            # The server has put it in place of bytes that are not UTF-8: many paths would be one.
+            return problem(404, "no_such_path")
         headers = Headers(scope=scope)
         if not self._is_same_origin(scope["method"], headers):
             return problem(403, "origin")

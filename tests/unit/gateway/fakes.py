@@ -113,11 +113,14 @@ class FakeCrypto:
     """Keeps certificates by account and by listing; opens by taking a prefix away."""
 
     certificates: dict[str, bytes] = field(default_factory=dict)
+    listing_error: Exception | None = None
     listed: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     async def PutCertificate(
         self, request: crypto_pb2.PutCertificateRequest, timeout: float
     ) -> crypto_pb2.PutCertificateResponse:
+        if self.listing_error is not None and not request.unlisted:
+            raise self.listing_error
         self.certificates[request.account_id] = request.certificate
         if request.wkd_hash and not request.unlisted:
             self.listed[request.domain, request.wkd_hash] = request.certificate
@@ -135,6 +138,8 @@ class FakeCrypto:
     async def FindCertificate(
         self, request: crypto_pb2.FindCertificateRequest, timeout: float
     ) -> crypto_pb2.Certificate:
+        if self.listing_error is not None:
+            raise self.listing_error
         found = self.listed.get((request.domain, request.wkd_hash))
         if found is None:
             raise NotFoundError("certificate_unknown")

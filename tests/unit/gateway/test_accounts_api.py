@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from libs.runtime.errors import UnavailableError
+from libs.runtime.errors import ConflictError, InvalidError, UnavailableError
 from services.gateway.wkd import hash_of
 from tests.unit.gateway.fakes import Gateway
 
@@ -136,3 +136,19 @@ async def test_sessions_are_told_to_the_hour(site: Gateway) -> None:
     (session,) = (await site.client.get("/v1/sessions")).json()["sessions"]
     expected = {"id": "s1", "created": "2027-01-15T08:00:00Z", "last_used": "2027-01-15T09:00:00Z", "current": True}
     assert session == expected
+
+
+@pytest.mark.parametrize(
+    "error", [UnavailableError("deadline"), InvalidError("certificate_expired"), ConflictError("x")]
+)
+async def test_a_directory_that_fails_keeps_nobody_out(site: Gateway, error: Exception) -> None:
+    site.crypto.listing_error = error
+    answer = await site.client.post("/v1/accounts", json=SIGN_UP)
+    assert answer.status_code == 201 and "set-cookie" in answer.headers
+    proof = {"address": "ada@member.test", "authentication_key": KEY}
+    answer = await site.client.post("/v1/session", json=proof)
+    assert answer.status_code == 200 and "set-cookie" in answer.headers
+    assert site.crypto.listed == {}
+    site.crypto.listing_error = None
+    assert (await site.client.post("/v1/session", json=proof)).status_code == 200
+    assert len(site.crypto.listed) == 1
