@@ -198,6 +198,8 @@ async def test_a_cancelled_append_is_counted_right_in_the_end(storage: Storage, 
         await asyncio.sleep(0.0005)
     task.cancel()
     await asyncio.wait([task])
+    # Writes are made in order: once this one is, nothing of the cancelled append is under way any more.
+    assert await outcome_of(storage, storage.mail(CAROL)) is not None
     await storage.recover()
     for mailbox_id in (ALICE, BOB):
         assert (await storage.mailbox(mailbox_id)).used_messages == len(await storage.ids(mailbox_id))
