@@ -3,12 +3,17 @@ import * as openpgp from "openpgp";
 import { describe, expect, it } from "vitest";
 import { checkKdf, newKdf, passwordBytes, splitRoot, WeakParameters, type Kdf } from "../src/crypto/kdf";
 import { generate, open, readSecretKey, sealToSelf } from "../src/crypto/pgp";
-import { BadRecoveryCode, formatRecoveryCode, newRecoveryCode, parseRecoveryCode, recoveryKeys } from "../src/crypto/recovery";
+import {
+  BadRecoveryCode,
+  formatRecoveryCode,
+  newRecoveryCode,
+  parseRecoveryCode,
+  recoveryKeys,
+} from "../src/crypto/recovery";
 import { strengthOf } from "../src/crypto/strength";
 import { unwrapPrivateKey, WrapFailure, wrapPrivateKey, wrapWithNonce } from "../src/crypto/wrap";
 import { fromBase64, toBase64, utf8 } from "../src/lib/encoding";
 import vectors from "../../../../tests/support/vectors/password.json";
-
 
 describe("password derivation", () => {
   it.each(vectors.derivation)("gives the keys of the shared vectors for $password", async (vector) => {

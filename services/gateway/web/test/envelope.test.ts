@@ -45,7 +45,14 @@ describe("envelope", () => {
   });
 
   it("makes fields of a wrong type empty and cuts what is too long", () => {
-    const got = decode({ ...whole, subject: 7, from: [], to: "x", attachments: [3, { name: "a", size: -1 }], auth: { spf: "<b>" } });
+    const got = decode({
+      ...whole,
+      subject: 7,
+      from: [],
+      to: "x",
+      attachments: [3, { name: "a", size: -1 }],
+      auth: { spf: "<b>" },
+    });
     expect(got.subject).toBe("");
     expect(got.from).toEqual({ name: "", address: "" });
     expect(got.to).toEqual([]);

@@ -73,7 +73,13 @@ describe("structure", () => {
 
   it("keeps two HTML parts of one alternative apart as well", async () => {
     const part = (text: string) => ["--b", "Content-Type: text/html", "", text];
-    const got = await view("Content-Type: multipart/alternative; boundary=b", "", ...part("one"), ...part("two"), "--b--");
+    const got = await view(
+      "Content-Type: multipart/alternative; boundary=b",
+      "",
+      ...part("one"),
+      ...part("two"),
+      "--b--",
+    );
     expect(got.blocks.map((block) => block.html?.trim())).toEqual(["one", "two"]);
   });
 
@@ -88,7 +94,9 @@ describe("structure", () => {
     const deep: string[] = [];
     for (let i = 0; i < 200; i++) deep.push(`Content-Type: multipart/mixed; boundary=b${i}`, "", `--b${i}`);
     expect(structureOf(mail(...deep)).truncated).toBe(true);
-    const wide = structureOf(mail("Content-Type: multipart/mixed; boundary=b", "", ...Array(5000).fill("--b\r\n\r\nx"), "--b--"));
+    const wide = structureOf(
+      mail("Content-Type: multipart/mixed; boundary=b", "", ...Array(5000).fill("--b\r\n\r\nx"), "--b--"),
+    );
     expect(wide.truncated).toBe(true);
     expect(wide.leaves.length).toBeLessThanOrEqual(MOST_PARTS);
   });
@@ -101,13 +109,26 @@ describe("structure", () => {
   });
 
   it("takes a boundary only at the start of a line and only whole", () => {
-    const parts = splitBody(mail("--b", "one --b", "--bc", "still one", "--b ", "two", "--b--", "--b", "late"), "b", 100);
+    const parts = splitBody(
+      mail("--b", "one --b", "--bc", "still one", "--b ", "two", "--b--", "--b", "late"),
+      "b",
+      100,
+    );
     expect(parts.map((part) => new TextDecoder().decode(part))).toEqual(["one --b\r\n--bc\r\nstill one", "two"]);
   });
 
   it("reads names that were sent as bare UTF-8, against the rules", async () => {
-    const disposition = "Content-Disposition: attachment; filename=\"pläne €.pdf\"";
-    const got = await view("Content-Type: multipart/mixed; boundary=b", "", "--b", disposition, "Content-Type: application/pdf", "", "x", "--b--");
+    const disposition = 'Content-Disposition: attachment; filename="pläne €.pdf"';
+    const got = await view(
+      "Content-Type: multipart/mixed; boundary=b",
+      "",
+      "--b",
+      disposition,
+      "Content-Type: application/pdf",
+      "",
+      "x",
+      "--b--",
+    );
     expect(got.parts.map((part) => part.name)).toEqual(["pläne €.pdf"]);
   });
 

@@ -45,15 +45,30 @@ describe("punycode", () => {
 describe("links", () => {
   const marks = (href: string, text = "") => readTarget(href, text)?.marks;
 
-  it.each(["javascript:alert(1)", "data:text/html,x", "vbscript:x", "//evil.test/x", "/v1/session", "#x", "file:///etc/passwd", "blob:x", "java\nscript:alert(1)", " \u0001javascript:x", "https:evil", "about:blank", ""])(
-    "%j is no link",
-    (href) => {
-      expect(readTarget(href)).toBeNull();
-    },
-  );
+  it.each([
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "vbscript:x",
+    "//evil.test/x",
+    "/v1/session",
+    "#x",
+    "file:///etc/passwd",
+    "blob:x",
+    "java\nscript:alert(1)",
+    " \u0001javascript:x",
+    "https:evil",
+    "about:blank",
+    "",
+  ])("%j is no link", (href) => {
+    expect(readTarget(href)).toBeNull();
+  });
 
   it("shows hosts in ASCII and their own letters beside", () => {
-    expect(readTarget("https://MÜNCHEN.example/ä")).toMatchObject({ host: "xn--mnchen-3ya.example", unicodeHost: "münchen.example", marks: [] });
+    expect(readTarget("https://MÜNCHEN.example/ä")).toMatchObject({
+      host: "xn--mnchen-3ya.example",
+      unicodeHost: "münchen.example",
+      marks: [],
+    });
     expect(readTarget("mailto:a%40b@x.test?subject=x")).toMatchObject({ kind: "mail", host: "a@b@x.test" });
     expect(readTarget("ht\ntps://example.org")).toMatchObject({ host: "example.org" });
   });

@@ -73,7 +73,10 @@ export const account = {
     ).account,
   credentials: async () => (await ask<{ credentials: Credential[] }>("/v1/credentials")).credentials,
   addCredential: (kind: Credential["kind"], label: string, scopes: string[]) =>
-    ask<{ credential: Credential; secret: string }>("/v1/credentials", { method: "POST", body: { kind, label, scopes } }),
+    ask<{ credential: Credential; secret: string }>("/v1/credentials", {
+      method: "POST",
+      body: { kind, label, scopes },
+    }),
   dropCredential: (id: string) => ask<void>(`/v1/credentials/${enc(id)}`, { method: "DELETE" }),
 };
 

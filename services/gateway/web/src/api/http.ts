@@ -86,7 +86,13 @@ async function problemOf(response: Response): Promise<ApiError> {
   if (response.status === 401) onUnauthorised();
   const wait = response.headers.get("Retry-After");
   const retryAfter = wait && /^\d+$/.test(wait) ? Number(wait) : null;
-  return new ApiError(response.status, reason, sentence(response.status, problem, retryAfter), retryAfter, fieldsOf(problem));
+  return new ApiError(
+    response.status,
+    reason,
+    sentence(response.status, problem, retryAfter),
+    retryAfter,
+    fieldsOf(problem),
+  );
 }
 
 function sentence(status: number, problem: Record<string, unknown>, retryAfter: number | null): string {
@@ -108,7 +114,9 @@ function fieldsOf(problem: Record<string, unknown>): Record<string, string> {
   const fields: Record<string, string> = {};
   if (Array.isArray(errors)) {
     for (const error of errors.slice(0, 50) as Record<string, unknown>[]) {
-      fields[String(error["field"] ?? error["loc"] ?? "")] = String(error["detail"] ?? error["message"] ?? error["msg"] ?? "");
+      fields[String(error["field"] ?? error["loc"] ?? "")] = String(
+        error["detail"] ?? error["message"] ?? error["msg"] ?? "",
+      );
     }
   } else if (typeof errors === "object" && errors !== null) {
     for (const [field, text] of Object.entries(errors)) fields[field] = String(text);

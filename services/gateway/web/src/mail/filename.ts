@@ -9,7 +9,11 @@ const RUNS =
 
 /** A file name without a path, control or direction characters, reserved words, or endless length. */
 export function safeFileName(name: string): string {
-  let safe = name.normalize("NFC").replace(INVISIBLE, "").replace(/[/\\:*?"<>|]/g, "_").replace(/\s+/g, " ");
+  let safe = name
+    .normalize("NFC")
+    .replace(INVISIBLE, "")
+    .replace(/[/\\:*?"<>|]/g, "_")
+    .replace(/\s+/g, " ");
   safe = safe.replace(/^[.\s]+|[.\s]+$/g, "");
   if (RESERVED.test(safe)) safe = "_" + safe;
   if (safe.length > MOST_CHARACTERS) safe = shorten(safe);

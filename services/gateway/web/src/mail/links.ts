@@ -65,7 +65,7 @@ export function readTarget(href: string, text = ""): Target | null {
 function marksOf(url: URL, unicode: string, text: string): Mark[] {
   const marks: Mark[] = [];
   const labels = unicode.split(".");
-  if (labels.some(mixesScripts) || /[^\0-\x7f]/.test(unicode) === false && /(^|\.)xn--/.test(unicode)) {
+  if (labels.some(mixesScripts) || (/[^\0-\x7f]/.test(unicode) === false && /(^|\.)xn--/.test(unicode))) {
     marks.push("mixed-script");
   }
   if (labels.some((label) => /[^\0-\x7f]/.test(label) && LOOK_ALIKE.test(label))) marks.push("look-alike");

@@ -27,7 +27,7 @@ function decode(input: string): string {
   let n = 128;
   let i = 0;
   let bias = 72;
-  for (let at = delimiter > 0 ? delimiter + 1 : 0; at < input.length; ) {
+  for (let at = delimiter > 0 ? delimiter + 1 : 0; at < input.length;) {
     const before = i;
     for (let weight = 1, k = BASE; ; k += BASE) {
       const digit = digitOf(input.charCodeAt(at++));

@@ -10,9 +10,12 @@ import DOMPurify from "dompurify";
 import { readTarget, type Target } from "./links";
 import { allowedSheet, parseStyleAttribute, type Declaration } from "./style";
 
-const TAGS = `a abbr acronym address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del dfn
+const TAGS =
+  `a abbr acronym address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del dfn
  dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark nav nobr ol p pre q rp
- rt ruby s samp section small span strike strong sub sup table tbody td tfoot th thead time tr tt u ul var wbr`.split(/\s+/);
+ rt ruby s samp section small span strike strong sub sup table tbody td tfoot th thead time tr tt u ul var wbr`.split(
+    /\s+/,
+  );
 const ATTRIBUTES = `abbr align alt bgcolor border cellpadding cellspacing class clear color colspan dir face height href
  lang nowrap reversed rowspan rules scope size span src start style summary title type valign value width`.split(/\s+/);
 const IMAGE = /^data:image\/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+$/;

@@ -42,7 +42,12 @@ interface Place {
 }
 
 export function structureOf(mail: Bytes): Structure {
-  const structure: Structure = { rootHeaders: mail.subarray(0, 0), rootType: "text/plain", leaves: [], truncated: false };
+  const structure: Structure = {
+    rootHeaders: mail.subarray(0, 0),
+    rootType: "text/plain",
+    leaves: [],
+    truncated: false,
+  };
   const splitter = new Splitter(structure);
   const root = splitter.walk(mail, { depth: 0, alternative: null, related: false, fallbackType: "text/plain" });
   structure.rootHeaders = root.headers;
@@ -95,7 +100,7 @@ export function splitBody(body: Bytes, boundary: string, most: number): Bytes[] 
   const delimiter = fromBinaryText("--" + boundary);
   const parts: Bytes[] = [];
   let partStart = -1;
-  for (let line = 0; line < body.length && parts.length <= most; ) {
+  for (let line = 0; line < body.length && parts.length <= most;) {
     const lineEnd = endOfLine(body, line);
     const kind = delimiterKind(body, line, lineEnd, delimiter);
     if (kind !== "none") {

@@ -123,7 +123,8 @@ export async function refreshFolders(): Promise<void> {
     usage.value = await mail.mailbox();
     await openNames(usage.value.folders);
   } catch (error) {
-    if (!usage.value) toast(asSentence(error), { kind: "error", action: { label: "Retry", run: () => void refreshFolders() } });
+    if (!usage.value)
+      toast(asSentence(error), { kind: "error", action: { label: "Retry", run: () => void refreshFolders() } });
   }
 }
 

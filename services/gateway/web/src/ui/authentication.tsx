@@ -31,7 +31,11 @@ export function AuthenticationLine({ envelope }: { envelope: Envelope }) {
     <details class={`verdict ${verdict}`}>
       <summary>
         <Icon name={verdict === "confirmed" ? "shield" : "warning"} size={16} />
-        {verdict === "confirmed" ? "Sender confirmed" : verdict === "failed" ? "Sender check failed" : "Sender not confirmed"}
+        {verdict === "confirmed"
+          ? "Sender confirmed"
+          : verdict === "failed"
+            ? "Sender check failed"
+            : "Sender not confirmed"}
       </summary>
       <p>{verdictSentence(envelope)}</p>
       <dl>

@@ -13,7 +13,8 @@ export function useTitle(title: string): void {
 }
 
 export function ThemeButton() {
-  const dark = theme.value === "dark" || (theme.value === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+  const dark =
+    theme.value === "dark" || (theme.value === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
   return (
     <IconButton
       icon={dark ? "sun" : "moon"}

@@ -36,7 +36,15 @@ export function Menu({ label, button, head, items, align = "end" }: MenuProps) {
   };
   return (
     <div class="menu" ref={root} onKeyDown={(event) => onKey(event, root.current, close)}>
-      <button type="button" class="menu-button" aria-label={label} title={label} aria-haspopup="menu" aria-expanded={open} onClick={() => setOpen(!open)}>
+      <button
+        type="button"
+        class="menu-button"
+        aria-label={label}
+        title={label}
+        aria-haspopup="menu"
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+      >
         {button}
       </button>
       {open && (

@@ -41,7 +41,14 @@ export function MessageRows(props: ListProps) {
     addEventListener("resize", measure);
     return () => removeEventListener("resize", measure);
   });
-  useEffect(() => scrollTo(box.current, rows.findIndex((row) => row.id === focused)), [focused]);
+  useEffect(
+    () =>
+      scrollTo(
+        box.current,
+        rows.findIndex((row) => row.id === focused),
+      ),
+    [focused],
+  );
   const shown = rows.slice(window.from, window.to);
   return (
     <div class="rows" ref={box} onScroll={measure} tabIndex={-1}>
@@ -90,7 +97,12 @@ function MessageRow({ row, at, total, current, focused, selected, hrefOf, onSele
     >
       {onSelect && (
         <label class="pick">
-          <input type="checkbox" checked={picked} onChange={() => onSelect(row.id)} aria-label={`Select: ${subjectOf(row)}`} />
+          <input
+            type="checkbox"
+            checked={picked}
+            onChange={() => onSelect(row.id)}
+            aria-label={`Select: ${subjectOf(row)}`}
+          />
         </label>
       )}
       <a href={hrefOf(row)} aria-current={row.id === current ? "true" : undefined} data-id={row.id}>

@@ -32,7 +32,14 @@ interface IconButtonProps {
 
 export function IconButton({ icon, label, pressed, filled, class: extra = "", ...rest }: IconButtonProps) {
   return (
-    <button type="button" class={`icon-button ${extra}`} aria-label={label} title={label} aria-pressed={pressed} {...rest}>
+    <button
+      type="button"
+      class={`icon-button ${extra}`}
+      aria-label={label}
+      title={label}
+      aria-pressed={pressed}
+      {...rest}
+    >
       <Icon name={icon} filled={filled ?? false} />
     </button>
   );
@@ -86,7 +93,13 @@ export function PasswordField(props: InputProps) {
   return <TextField {...props} type={shown ? "text" : "password"} after={toggle} />;
 }
 
-export function Notice({ kind, children }: { kind: "info" | "warning" | "error" | "good"; children: ComponentChildren }) {
+export function Notice({
+  kind,
+  children,
+}: {
+  kind: "info" | "warning" | "error" | "good";
+  children: ComponentChildren;
+}) {
   const icon: IconName = kind === "good" ? "check" : kind === "info" ? "info" : "warning";
   return (
     <div class={`notice ${kind}`} role={kind === "error" ? "alert" : undefined}>

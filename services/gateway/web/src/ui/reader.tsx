@@ -82,7 +82,9 @@ export function Reader({ row, load, readers, actions, backTo, onOpened }: Reader
         </h1>
         <Head row={row} mail={mail} />
         {opened === null && <Waiting text="Opening" />}
-        {opened && "error" in opened && <Unreadable error={opened.error} retry={retry} source={() => setDialog("source")} />}
+        {opened && "error" in opened && (
+          <Unreadable error={opened.error} retry={retry} source={() => setDialog("source")} />
+        )}
         {mail && <Body mail={mail} onLink={setTarget} />}
       </div>
       {dialog === "readers" && <ReadersDialog load={readers} onClose={() => setDialog("")} />}
@@ -166,12 +168,22 @@ function Body({ mail, onLink }: { mail: OpenedMail; onLink: (target: Target) => 
         )}
       </div>
       {inner === "encrypted" && (
-        <Notice kind="info">Its sender encrypted it once more (PGP/MIME). This inner layer is not opened here; save the parts.</Notice>
+        <Notice kind="info">
+          Its sender encrypted it once more (PGP/MIME). This inner layer is not opened here; save the parts.
+        </Notice>
       )}
-      {truncated && <Notice kind="warning">This message has more parts than can be shown. All of it is in its source.</Notice>}
+      {truncated && (
+        <Notice kind="warning">This message has more parts than can be shown. All of it is in its source.</Notice>
+      )}
       {blocks.length === 0 && <p class="muted">This message has no text.</p>}
       {blocks.map((block, i) => (
-        <BlockView key={i} block={block} safe={asText && block.text !== null ? null : (safe[i] ?? null)} mail={mail} onLink={onLink} />
+        <BlockView
+          key={i}
+          block={block}
+          safe={asText && block.text !== null ? null : (safe[i] ?? null)}
+          mail={mail}
+          onLink={onLink}
+        />
       ))}
       <Attachments mail={mail} embedded={embeddedIn(safe)} />
     </>
@@ -203,7 +215,9 @@ function BlockView({ block, safe, mail, onLink }: BlockProps) {
   return (
     <>
       {(block.withheld || (block.html !== null && block.text === null && !safe)) && (
-        <Notice kind="warning">A part of this message is too large or too intricate to be built here. All of it is in its source.</Notice>
+        <Notice kind="warning">
+          A part of this message is too large or too intricate to be built here. All of it is in its source.
+        </Notice>
       )}
       {safe ? (
         <MailHtml safe={safe} imageFor={(contentId) => mail.imageFor(contentId)} onLink={onLink} />
@@ -215,13 +229,16 @@ function BlockView({ block, safe, mail, onLink }: BlockProps) {
 }
 
 function KeptOut({ safe }: { safe: (SafeHtml | null)[] }) {
-  const sum = (key: "remoteImages" | "forms" | "scripts") => safe.reduce((all, one) => all + (one?.removed[key] ?? 0), 0);
+  const sum = (key: "remoteImages" | "forms" | "scripts") =>
+    safe.reduce((all, one) => all + (one?.removed[key] ?? 0), 0);
   const counted: [number, string][] = [
     [sum("remoteImages"), "remote image"],
     [sum("scripts"), "script or embedded page"],
     [sum("forms"), "form"],
   ];
-  const words = counted.filter(([count]) => count > 0).map(([count, noun]) => `${count} ${count === 1 ? noun : pluralOf(noun)}`);
+  const words = counted
+    .filter(([count]) => count > 0)
+    .map(([count, noun]) => `${count} ${count === 1 ? noun : pluralOf(noun)}`);
   if (words.length === 0) return null;
   return (
     <p class="kept-out">

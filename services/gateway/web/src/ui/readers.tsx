@@ -61,7 +61,9 @@ function ReadersView({ readers }: { readers: Readers }) {
       <section>
         <h3>When it goes</h3>
         <p>
-          {readers.expires ? `It expires on ${longTime(new Date(readers.expires))}. ` : "It stays until you delete it. "}
+          {readers.expires
+            ? `It expires on ${longTime(new Date(readers.expires))}. `
+            : "It stays until you delete it. "}
           {readers.deletion}
         </p>
       </section>

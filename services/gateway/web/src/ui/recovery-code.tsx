@@ -37,25 +37,10 @@ export function RecoveryCode({ address, save, onDone, onSkip, skipLabel }: Props
   return (
     <form class="form" onSubmit={(event) => void submit(event)}>
       <p>
-        Whoever has this code can open your mailbox and set a new password. It is shown this once and is stored nowhere: keep it
-        on paper or in a password manager.
+        Whoever has this code can open your mailbox and set a new password. It is shown this once and is stored nowhere:
+        keep it on paper or in a password manager.
       </p>
-      <div class="code-box">
-        <p class="code" data-testid="recovery-code" aria-label="Recovery code">
-          {code.split("-").map((group, i) => (
-            <span key={i}>{group}</span>
-          ))}
-        </p>
-        <p class="print-only">Recovery code of {address}, sealpost</p>
-        <div class="row">
-          <Button icon="copy" onClick={() => void copy(code)}>
-            Copy
-          </Button>
-          <Button icon="print" onClick={() => print()}>
-            Print
-          </Button>
-        </div>
-      </div>
+      <CodeBox address={address} code={code} />
       {error && <Notice kind="error">{error}</Notice>}
       <TextField
         label="To confirm that you have it, type the last four characters"
@@ -74,5 +59,26 @@ export function RecoveryCode({ address, save, onDone, onSkip, skipLabel }: Props
         </Button>
       </div>
     </form>
+  );
+}
+
+function CodeBox({ address, code }: { address: string; code: string }) {
+  return (
+    <div class="code-box">
+      <p class="code" data-testid="recovery-code" aria-label="Recovery code">
+        {code.split("-").map((group, i) => (
+          <span key={i}>{group}</span>
+        ))}
+      </p>
+      <p class="print-only">Recovery code of {address}, sealpost</p>
+      <div class="row">
+        <Button icon="copy" onClick={() => void copy(code)}>
+          Copy
+        </Button>
+        <Button icon="print" onClick={() => print()}>
+          Print
+        </Button>
+      </div>
+    </div>
   );
 }

@@ -119,7 +119,17 @@ function PublicReading({ row, ...rest }: ReadingProps) {
   return <PublicReader row={row} {...rest} />;
 }
 
-function PublicHead({ address, notice, live, reload }: { address: string; notice: string; live: boolean; reload: () => void }) {
+function PublicHead({
+  address,
+  notice,
+  live,
+  reload,
+}: {
+  address: string;
+  notice: string;
+  live: boolean;
+  reload: () => void;
+}) {
   const kept = info.value?.public;
   return (
     <div class="public-head">
@@ -133,7 +143,8 @@ function PublicHead({ address, notice, live, reload }: { address: string; notice
         <span class={`live ${live ? "" : "off"}`}>{live ? "Live" : "Reconnecting"}</span>
       </h1>
       <Notice kind="warning">
-        <strong>This inbox is public.</strong> {notice || "Everybody who knows the address can read and delete what is here."}
+        <strong>This inbox is public.</strong>{" "}
+        {notice || "Everybody who knows the address can read and delete what is here."}
         {kept && ` The ${kept.keep_newest} newest messages are kept for ${duration(kept.retention_seconds)}.`}
       </Notice>
     </div>
@@ -183,7 +194,17 @@ function PublicList({ list, address, base, current }: ListProps) {
   );
 }
 
-function PublicReader({ address, row, base, list }: { address: string; row: Row; base: string; list: MessageList<PublicMessage> }) {
+function PublicReader({
+  address,
+  row,
+  base,
+  list,
+}: {
+  address: string;
+  row: Row;
+  base: string;
+  list: MessageList<PublicMessage>;
+}) {
   const [asking, ask] = useState(false);
   const remove = async () => {
     const taken = list.take(new Set([row.id]));
@@ -206,7 +227,13 @@ function PublicReader({ address, row, base, list }: { address: string; row: Row;
         actions={<IconButton icon="trash" label="Delete" onClick={() => ask(true)} />}
       />
       {asking && (
-        <Confirm title="Delete this message?" action="Delete" danger onConfirm={() => void remove()} onClose={() => ask(false)}>
+        <Confirm
+          title="Delete this message?"
+          action="Delete"
+          danger
+          onConfirm={() => void remove()}
+          onClose={() => ask(false)}
+        >
           <p>It is gone at once, for everybody who reads this inbox.</p>
         </Confirm>
       )}

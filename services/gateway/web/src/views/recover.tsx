@@ -52,9 +52,19 @@ export default function Recover() {
           onInput={(event) => setCode(event.currentTarget.value)}
           hint="32 letters and digits; spaces and hyphens do not matter"
         />
-        <NewPassword label="New password" {...{ address, password, repeated }} onPassword={setPassword} onRepeated={setRepeated} />
+        <NewPassword
+          label="New password"
+          {...{ address, password, repeated }}
+          onPassword={setPassword}
+          onRepeated={setRepeated}
+        />
         {busy && <Working text="Opening your key and closing it with the new password" />}
-        <Button type="submit" look="primary" busy={busy} disabled={!address || !code || !newPasswordFits(password, repeated, address)}>
+        <Button
+          type="submit"
+          look="primary"
+          busy={busy}
+          disabled={!address || !code || !newPasswordFits(password, repeated, address)}
+        >
           Set the new password
         </Button>
       </form>

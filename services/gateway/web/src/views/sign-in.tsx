@@ -8,15 +8,9 @@ import { Frame } from "../ui/frame";
 import { Button, Notice, PasswordField, TextField, Working } from "../ui/parts";
 import "../styles/forms.css";
 
-export default function SignIn() {
-  const [address, setAddress] = useState("");
-  const [password, setPassword] = useState("");
+function useSignIn(address: string, password: string) {
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
-  const kind = session.value.kind;
-  useEffect(() => {
-    if (kind === "open" || kind === "locked") navigate("/mail/inbox", { replace: true });
-  }, [kind]);
   const submit = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
@@ -29,6 +23,17 @@ export default function SignIn() {
       setBusy(false);
     }
   };
+  return { error, busy, submit };
+}
+
+export default function SignIn() {
+  const [address, setAddress] = useState("");
+  const [password, setPassword] = useState("");
+  const { error, busy, submit } = useSignIn(address, password);
+  const kind = session.value.kind;
+  useEffect(() => {
+    if (kind === "open" || kind === "locked") navigate("/mail/inbox", { replace: true });
+  }, [kind]);
   return (
     <Frame title="Sign in" narrow>
       <h1>Sign in</h1>

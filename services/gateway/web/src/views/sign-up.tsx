@@ -78,15 +78,22 @@ function SignUpForm({ onMade }: { onMade: (address: string, password: string) =>
         required
         value={local}
         onInput={(event) => setLocal(event.currentTarget.value)}
-        error={error.address ?? (localWrong ? "Letters, digits, dots, hyphens; it starts and ends with a letter or digit" : undefined)}
+        error={
+          error.address ??
+          (localWrong ? "Letters, digits, dots, hyphens; it starts and ends with a letter or digit" : undefined)
+        }
         after={<DomainChoice domains={domains} value={domain} onChange={setChosen} />}
       />
       <NewPassword {...{ address, password, repeated }} onPassword={setPassword} onRepeated={setRepeated} />
       <Notice kind="warning">
-        <strong>There is no reset.</strong> Your password never leaves this browser. If you lose it and have no recovery code,
-        nobody can open your mail again, and neither can we.
+        <strong>There is no reset.</strong> Your password never leaves this browser. If you lose it and have no recovery
+        code, nobody can open your mail again, and neither can we.
         <label class="check">
-          <input type="checkbox" checked={understood} onChange={(event) => setUnderstood(event.currentTarget.checked)} />
+          <input
+            type="checkbox"
+            checked={understood}
+            onChange={(event) => setUnderstood(event.currentTarget.checked)}
+          />
           <span>I understand</span>
         </label>
       </Notice>
@@ -101,7 +108,15 @@ function SignUpForm({ onMade }: { onMade: (address: string, password: string) =>
   );
 }
 
-function DomainChoice({ domains, value, onChange }: { domains: string[]; value: string; onChange: (v: string) => void }) {
+function DomainChoice({
+  domains,
+  value,
+  onChange,
+}: {
+  domains: string[];
+  value: string;
+  onChange: (v: string) => void;
+}) {
   if (domains.length < 2) return <span class="domain">@{value || "…"}</span>;
   return (
     <select class="domain" aria-label="Domain" value={value} onChange={(event) => onChange(event.currentTarget.value)}>

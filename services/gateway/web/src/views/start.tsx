@@ -19,8 +19,8 @@ export function Start() {
         <div>
           <h1>Mail that only its reader can open.</h1>
           <p class="lead">
-            sealpost locks every message to its owner before it is first written to a disk. Or take a public inbox: no name, no
-            password, gone in days.
+            sealpost locks every message to its owner before it is first written to a disk. Or take a public inbox: no
+            name, no password, gone in days.
           </p>
         </div>
         <HeroArt />
@@ -31,7 +31,8 @@ export function Start() {
       </div>
       <ul class="facts">
         <Fact icon="lock" title="Sealed on arrival">
-          Messages are encrypted to your key before they are stored. From then on nobody who runs this server can open them.
+          Messages are encrypted to your key before they are stored. From then on nobody who runs this server can open
+          them.
         </Fact>
         <Fact icon="key" title="Your password stays here">
           It never leaves your browser, so nobody can reset it, leak it, or hand it over.
@@ -51,7 +52,8 @@ function PublicDoor() {
   const open = (local: string) => {
     if (local.trim() === "") return setWrong("Type any name: it becomes an inbox at once");
     const address = local.includes("@") ? local.trim().toLowerCase() : `${local.trim().toLowerCase()}@${domain}`;
-    if (!/^[^\s@/]{1,64}@[^\s@/]+$/.test(address)) setWrong("Letters, digits, dots and hyphens, for example blue.otter");
+    if (!/^[^\s@/]{1,64}@[^\s@/]+$/.test(address))
+      setWrong("Letters, digits, dots and hyphens, for example blue.otter");
     else navigate(`/public/${encodeURIComponent(address).replace("%40", "@")}`);
   };
   return (
@@ -63,29 +65,13 @@ function PublicDoor() {
           open(name);
         }}
       >
-        <div class={`address-input ${wrong ? "wrong" : ""}`}>
-          <input
-            aria-label="Name of the inbox"
-            aria-describedby="public-warning"
-            aria-invalid={Boolean(wrong)}
-            placeholder="any-name"
-            autocomplete="off"
-            autocapitalize="none"
-            spellcheck={false}
-            maxLength={200}
-            value={name}
-            onInput={(event) => {
-              setName(event.currentTarget.value);
-              setWrong("");
-            }}
-          />
-          {!name.includes("@") && <span class="domain">@{domain || "…"}</span>}
-        </div>
-        {wrong && (
-          <p class="field-error" role="alert">
-            <Icon name="warning" size={15} /> {wrong}
-          </p>
-        )}
+        <NameField
+          {...{ name, domain, wrong }}
+          onName={(typed) => {
+            setName(typed);
+            setWrong("");
+          }}
+        />
         <div class="door-actions">
           <button class="button primary" type="submit" disabled={!domain}>
             Open inbox
@@ -97,6 +83,40 @@ function PublicDoor() {
       </form>
       <PublicWarning />
     </section>
+  );
+}
+
+interface NameFieldProps {
+  name: string;
+  domain: string;
+  wrong: string;
+  onName: (name: string) => void;
+}
+
+function NameField({ name, domain, wrong, onName }: NameFieldProps) {
+  return (
+    <>
+      <div class={`address-input ${wrong ? "wrong" : ""}`}>
+        <input
+          aria-label="Name of the inbox"
+          aria-describedby="public-warning"
+          aria-invalid={Boolean(wrong)}
+          placeholder="any-name"
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck={false}
+          maxLength={200}
+          value={name}
+          onInput={(event) => onName(event.currentTarget.value)}
+        />
+        {!name.includes("@") && <span class="domain">@{domain || "…"}</span>}
+      </div>
+      {wrong && (
+        <p class="field-error" role="alert">
+          <Icon name="warning" size={15} /> {wrong}
+        </p>
+      )}
+    </>
   );
 }
 
@@ -115,8 +135,8 @@ function PublicWarning() {
   return (
     <div id="public-warning">
       <Notice kind="warning">
-        <strong>Public inboxes can be read by everybody</strong> who knows or guesses the address. Never use one for anything
-        private.
+        <strong>Public inboxes can be read by everybody</strong> who knows or guesses the address. Never use one for
+        anything private.
         {kept && ` It keeps the ${kept.keep_newest} newest messages for ${duration(kept.retention_seconds)}.`}
       </Notice>
     </div>
@@ -130,11 +150,15 @@ function PrivateDoor() {
     <section class="door private" aria-labelledby="door-private">
       <h2 id="door-private">A mailbox that is yours alone</h2>
       <p>
-        An address at {info.value?.member_domains[0] ?? "this server"}, sealed with a key that is made in your browser and opened
-        by your password.
+        An address at {info.value?.member_domains[0] ?? "this server"}, sealed with a key that is made in your browser
+        and opened by your password.
       </p>
       <ul class="ticks">
-        {["Plain OpenPGP: GnuPG opens your mail too", "A recovery code, if you want one", "Take your key and leave at any time"].map((line) => (
+        {[
+          "Plain OpenPGP: GnuPG opens your mail too",
+          "A recovery code, if you want one",
+          "Take your key and leave at any time",
+        ].map((line) => (
           <li key={line}>
             <Icon name="check" size={18} /> {line}
           </li>

@@ -26,11 +26,18 @@ export default function Unlock() {
       <h1>Welcome back</h1>
       <form class="card form" onSubmit={(event) => void submit(event)}>
         <p>
-          You are signed in as <strong class="address">{account.value?.address}</strong>. Your key was only in the memory of the
-          page, so your password opens it again.
+          You are signed in as <strong class="address">{account.value?.address}</strong>. Your key was only in the
+          memory of the page, so your password opens it again.
         </p>
         {error && <Notice kind="error">{error}</Notice>}
-        <input class="visually-hidden" autocomplete="username" value={account.value?.address} readOnly tabIndex={-1} aria-hidden="true" />
+        <input
+          class="visually-hidden"
+          autocomplete="username"
+          value={account.value?.address}
+          readOnly
+          tabIndex={-1}
+          aria-hidden="true"
+        />
         <PasswordField
           label="Password"
           name="password"

@@ -35,7 +35,9 @@ async function stretch(request: StretchRequest): Promise<Handover<Bytes>> {
   return new Handover(root as Bytes, [root.buffer]);
 }
 
-const handlers = { stretch: (request: StretchRequest): Promise<Bytes> => stretch(request) as unknown as Promise<Bytes> };
+const handlers = {
+  stretch: (request: StretchRequest): Promise<Bytes> => stretch(request) as unknown as Promise<Bytes>,
+};
 export type Argon2Handlers = typeof handlers;
 
 serve(handlers);

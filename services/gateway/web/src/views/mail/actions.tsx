@@ -49,7 +49,11 @@ export function MessageActions({ ids, onGone }: Props) {
         label="Move to"
         align="start"
         button={<Icon name="folder" />}
-        items={targets.map((one) => ({ icon: FOLDER_ICON[one.id] ?? "folder", label: one.name, run: () => moveTo(one.id) }))}
+        items={targets.map((one) => ({
+          icon: FOLDER_ICON[one.id] ?? "folder",
+          label: one.name,
+          run: () => moveTo(one.id),
+        }))}
       />
       {asking && <DeleteForGood ids={ids} onGone={onGone} onClose={() => ask(false)} />}
     </>
@@ -62,7 +66,13 @@ export function DeleteForGood({ ids, onGone, onClose }: Props & { onClose: () =>
     void removeForGood(ids);
   };
   return (
-    <Confirm title={`Delete ${plural(ids.size, "message")} for good?`} action="Delete for good" danger onConfirm={run} onClose={onClose}>
+    <Confirm
+      title={`Delete ${plural(ids.size, "message")} for good?`}
+      action="Delete for good"
+      danger
+      onConfirm={run}
+      onClose={onClose}
+    >
       <p>This cannot be undone: there is no copy to bring back.</p>
     </Confirm>
   );

@@ -50,7 +50,8 @@ export function useKeys(actions: KeyActions): void {
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || takesText(event.target)) return;
       if (document.querySelector("dialog[open]")) return;
-      if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.matches("a, button, summary")) return;
+      if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.matches("a, button, summary"))
+        return;
       const recent = event.timeStamp - since < SEQUENCE_MS ? before : "";
       const action = actionFor(event.key, recent);
       before = event.key;

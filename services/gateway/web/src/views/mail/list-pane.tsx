@@ -1,13 +1,5 @@
 /** The list of the open folder, with its selection and its states: waiting, empty, nothing found, failed. */
-import {
-  currentFolder,
-  folders,
-  list,
-  search,
-  selected,
-  shownRows,
-  toggleSelected,
-} from "../../state/mailbox";
+import { currentFolder, folders, list, search, selected, shownRows, toggleSelected } from "../../state/mailbox";
 import { account } from "../../state/session";
 import { ListSkeleton, MessageRows } from "../../ui/message-list";
 import { Empty, Failure, IconButton } from "../../ui/parts";

@@ -10,7 +10,12 @@ import { Icon, type IconName } from "../../ui/icon";
 import { Menu } from "../../ui/menu";
 import { Button, IconButton, TextField } from "../../ui/parts";
 
-export const FOLDER_ICON: Record<string, IconName> = { inbox: "inbox", archive: "archive", junk: "junk", trash: "trash" };
+export const FOLDER_ICON: Record<string, IconName> = {
+  inbox: "inbox",
+  archive: "archive",
+  junk: "junk",
+  trash: "trash",
+};
 
 type Asking = { kind: "new" } | { kind: "rename" | "delete"; folder: FolderView } | null;
 
@@ -40,7 +45,9 @@ export function Sidebar({ current, open, onClose }: { current: string; open: boo
         </ul>
         <Usage />
       </nav>
-      {asking?.kind === "new" && <NameDialog title="New folder" name="" save={createAndOpen} onClose={() => ask(null)} />}
+      {asking?.kind === "new" && (
+        <NameDialog title="New folder" name="" save={createAndOpen} onClose={() => ask(null)} />
+      )}
       {asking?.kind === "rename" && (
         <NameDialog
           title="Rename folder"
@@ -164,7 +171,13 @@ function DeleteDialog({ folder, current, onClose }: { folder: FolderView; curren
     }
   };
   return (
-    <Confirm title="Delete this folder?" action="Delete folder" danger onConfirm={() => void remove()} onClose={onClose}>
+    <Confirm
+      title="Delete this folder?"
+      action="Delete folder"
+      danger
+      onConfirm={() => void remove()}
+      onClose={onClose}
+    >
       <p>
         <strong>{folder.name}</strong> goes; the messages in it move to the inbox.
       </p>

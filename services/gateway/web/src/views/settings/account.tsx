@@ -37,7 +37,10 @@ export function AccountSection() {
       </section>
       <section class="card">
         <h2>Take your private key along</h2>
-        <p>An armoured OpenPGP key that GnuPG and other programs read. With it, every message of this mailbox can be opened.</p>
+        <p>
+          An armoured OpenPGP key that GnuPG and other programs read. With it, every message of this mailbox can be
+          opened.
+        </p>
         <Notice kind="warning">The file is not protected by a password. Keep it where nobody else can read it.</Notice>
         <ConfirmPassword action="Save private key" work={save} />
       </section>

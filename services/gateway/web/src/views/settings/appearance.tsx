@@ -14,7 +14,13 @@ export function AppearanceSection() {
         <legend>Colours</legend>
         {CHOICES.map(([value, name, hint]) => (
           <label class="check" key={value}>
-            <input type="radio" name="theme" value={value} checked={theme.value === value} onChange={() => setTheme(value)} />
+            <input
+              type="radio"
+              name="theme"
+              value={value}
+              checked={theme.value === value}
+              onChange={() => setTheme(value)}
+            />
             <span>
               {name} {hint && <small class="muted">{hint}</small>}
             </span>

@@ -10,6 +10,7 @@ import { Button, Failure, Notice, TextField, Waiting } from "../../ui/parts";
 import { useAction } from "./use-action";
 
 const KIND = { api_key: "API key", app_password: "App password" } as const;
+const KIND_USE = { api_key: "for scripts, over HTTP", app_password: "for mail programs, over SMTP" } as const;
 const SCOPES: [string, string][] = [
   ["mail:read", "List and fetch (sealed: it gets ciphertext)"],
   ["mail:write", "Flags, folders, delete"],
@@ -36,7 +37,13 @@ export function CredentialsSection() {
     <>
       <section class="card">
         <p>For scripts and mail programs. They sign in; they never open mail, since that needs your key.</p>
-        {error ? <Failure error={error} retry={load} /> : !credentials ? <Waiting /> : <CredentialList all={credentials} onDrop={setDropping} />}
+        {error ? (
+          <Failure error={error} retry={load} />
+        ) : !credentials ? (
+          <Waiting />
+        ) : (
+          <CredentialList all={credentials} onDrop={setDropping} />
+        )}
       </section>
       <section class="card">
         <h2>Make a new one</h2>
@@ -49,7 +56,13 @@ export function CredentialsSection() {
       </section>
       {secret && <SecretDialog {...secret} onClose={() => setSecret(null)} />}
       {dropping && (
-        <Confirm title="Revoke it?" action="Revoke" danger onConfirm={() => drop(dropping)} onClose={() => setDropping(null)}>
+        <Confirm
+          title="Revoke it?"
+          action="Revoke"
+          danger
+          onConfirm={() => drop(dropping)}
+          onClose={() => setDropping(null)}
+        >
           <p>
             Whatever uses <strong>{dropping.label}</strong> can no longer sign in.
           </p>
@@ -90,12 +103,6 @@ function NewCredential({ onMade }: { onMade: (secret: string, kind: Credential["
     setLabel("");
     onMade(made.secret, kind);
   };
-  const toggle = (scope: string, on: boolean) => {
-    const next = new Set(scopes);
-    if (on) next.add(scope);
-    else next.delete(scope);
-    setScopes(next);
-  };
   return (
     <form
       class="form"
@@ -105,30 +112,8 @@ function NewCredential({ onMade }: { onMade: (secret: string, kind: Credential["
       }}
     >
       {error && <Notice kind="error">{error}</Notice>}
-      <fieldset>
-        <legend>Kind</legend>
-        {(["api_key", "app_password"] as const).map((value) => (
-          <label class="check" key={value}>
-            <input type="radio" name="kind" checked={kind === value} onChange={() => setKind(value)} />
-            <span>
-              {KIND[value]} <small class="muted">{value === "api_key" ? "for scripts, over HTTP" : "for mail programs, over SMTP"}</small>
-            </span>
-          </label>
-        ))}
-      </fieldset>
-      {kind === "api_key" && (
-        <fieldset>
-          <legend>It may</legend>
-          {SCOPES.map(([scope, text]) => (
-            <label class="check" key={scope}>
-              <input type="checkbox" checked={scopes.has(scope)} onChange={(event) => toggle(scope, event.currentTarget.checked)} />
-              <span>
-                <code>{scope}</code> <small class="muted">{text}</small>
-              </span>
-            </label>
-          ))}
-        </fieldset>
-      )}
+      <KindChoice kind={kind} onChange={setKind} />
+      {kind === "api_key" && <ScopeChoice scopes={scopes} onChange={setScopes} />}
       <TextField
         label="Label"
         hint="So that you know it again"
@@ -137,10 +122,63 @@ function NewCredential({ onMade }: { onMade: (secret: string, kind: Credential["
         value={label}
         onInput={(event) => setLabel(event.currentTarget.value)}
       />
-      <Button type="submit" look="primary" busy={busy} disabled={label.trim() === "" || (kind === "api_key" && scopes.size === 0)}>
+      <Button
+        type="submit"
+        look="primary"
+        busy={busy}
+        disabled={label.trim() === "" || (kind === "api_key" && scopes.size === 0)}
+      >
         Make {KIND[kind]}
       </Button>
     </form>
+  );
+}
+
+function KindChoice({ kind, onChange }: { kind: Credential["kind"]; onChange: (kind: Credential["kind"]) => void }) {
+  return (
+    <fieldset>
+      <legend>Kind</legend>
+      {(["api_key", "app_password"] as const).map((value) => (
+        <label class="check" key={value}>
+          <input type="radio" name="kind" checked={kind === value} onChange={() => onChange(value)} />
+          <span>
+            {KIND[value]} <small class="muted">{KIND_USE[value]}</small>
+          </span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function ScopeChoice({
+  scopes,
+  onChange,
+}: {
+  scopes: ReadonlySet<string>;
+  onChange: (scopes: ReadonlySet<string>) => void;
+}) {
+  const toggle = (scope: string, on: boolean) => {
+    const next = new Set(scopes);
+    if (on) next.add(scope);
+    else next.delete(scope);
+    onChange(next);
+  };
+  return (
+    <fieldset>
+      <legend>It may</legend>
+      {SCOPES.map(([scope, text]) => (
+        <label class="check" key={scope}>
+          <input
+            type="checkbox"
+            checked={scopes.has(scope)}
+            onChange={(event) => toggle(scope, event.currentTarget.checked)}
+          />
+          <span>
+            <code>{scope}</code> <small class="muted">{text}</small>
+          </span>
+        </label>
+      ))}
+    </fieldset>
   );
 }
 

@@ -37,9 +37,19 @@ export function PasswordSection() {
           value={current}
           onInput={(event) => setCurrent(event.currentTarget.value)}
         />
-        <NewPassword label="New password" {...{ address, password, repeated }} onPassword={setPassword} onRepeated={setRepeated} />
+        <NewPassword
+          label="New password"
+          {...{ address, password, repeated }}
+          onPassword={setPassword}
+          onRepeated={setRepeated}
+        />
         {busy && <Working text="Opening your key and closing it with the new password" />}
-        <Button type="submit" look="primary" busy={busy} disabled={!current || !newPasswordFits(password, repeated, address)}>
+        <Button
+          type="submit"
+          look="primary"
+          busy={busy}
+          disabled={!current || !newPasswordFits(password, repeated, address)}
+        >
           Change password
         </Button>
       </form>

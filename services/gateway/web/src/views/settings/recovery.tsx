@@ -30,7 +30,11 @@ export function RecoverySection() {
           </Notice>
         )}
         <h2>{current.has_recovery ? "Replace it" : "Make one"}</h2>
-        <p>{current.has_recovery ? "A new code takes the old one out of force." : "It opens your mailbox without the password."}</p>
+        <p>
+          {current.has_recovery
+            ? "A new code takes the old one out of force."
+            : "It opens your mailbox without the password."}
+        </p>
         <ConfirmPassword action="Make a recovery code" work={begin} />
       </section>
       {current.has_recovery && (
@@ -51,7 +55,13 @@ function MakeCode({ address, password, onEnd }: { address: string; password: str
   };
   return (
     <section class="card">
-      <RecoveryCode address={address} save={(code) => setRecovery(password, code)} onDone={done} onSkip={onEnd} skipLabel="Cancel" />
+      <RecoveryCode
+        address={address}
+        save={(code) => setRecovery(password, code)}
+        onDone={done}
+        onSkip={onEnd}
+        skipLabel="Cancel"
+      />
     </section>
   );
 }

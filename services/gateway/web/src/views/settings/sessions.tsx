@@ -30,7 +30,13 @@ export function SessionsSection() {
         </Button>
       </section>
       {asking && (
-        <Confirm title="Sign out everywhere?" action="Sign out everywhere" danger onConfirm={() => leave(true)} onClose={() => ask(false)}>
+        <Confirm
+          title="Sign out everywhere?"
+          action="Sign out everywhere"
+          danger
+          onConfirm={() => leave(true)}
+          onClose={() => ask(false)}
+        >
           <p>You will need your password on every device.</p>
         </Confirm>
       )}

@@ -37,7 +37,17 @@ export function StorageSection() {
   );
 }
 
-function Bar({ label, used, quota, show }: { label: string; used: number; quota: number; show: (n: number) => string }) {
+function Bar({
+  label,
+  used,
+  quota,
+  show,
+}: {
+  label: string;
+  used: number;
+  quota: number;
+  show: (n: number) => string;
+}) {
   const share = quota > 0 ? Math.min(1, used / quota) : 0;
   return (
     <div class="bar">
