@@ -24,6 +24,8 @@ from tests.support.ledger_journal import Ledger
 from tests.support.ledger_mail import Run
 from tests.support.platform import RunningPlatform
 
+# Where the readers come from; it may stand in no log either.
+READERS = "127.77."
 _PASSWORD = "correct horse battery"
 _MOST = 100_000
 _INBOXES_PER_READER = 60
@@ -57,7 +59,7 @@ class Mailboxes:
     def client(self) -> Client:
         """Return a client from an address that no other has."""
         number = len(self._clients)
-        transport = httpx.HTTPTransport(local_address=f"127.77.{number // 250}.{number % 250 + 1}")
+        transport = httpx.HTTPTransport(local_address=f"{READERS}{number // 250}.{number % 250 + 1}")
         self._clients.append(Client(self._platform.url, transport=transport))
         return self._clients[-1]
 
@@ -116,7 +118,7 @@ def read_with_gpg(platform: RunningPlatform, member: Member, message_ids: Iterab
         home.mkdir(mode=0o700)
         files.mkdir()
         headers = {"Cookie": f"{COOKIE}={member.client.token}"}
-        transport = httpx.HTTPTransport(local_address="127.78.1.1")
+        transport = httpx.HTTPTransport(local_address=f"{READERS}255.1")
         with httpx.Client(base_url=platform.url, headers=headers, transport=transport) as http:
             for message_id in wanted:
                 answer = http.get(f"/v1/messages/{message_id}/body")
