@@ -50,9 +50,10 @@ def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock) -> Guar
     app.state.limits = limits
     app.state.bodies = Bodies(peers, limits, settings.body_memory_bytes)
     app.state.info = info.Cache(clock)
+    app.state.routes = public.Routes(clock)
     problems.install(app)
     app.add_exception_handler(Exception, _on_unknown)
-    for module in (info, accounts, passwords, credentials, messages, public, events, directory):
+    for module in (messages, public, events, info, accounts, passwords, credentials, directory):
         # Side by side and not nested: a request is matched once.
         app.router.routes.extend(module.router.routes)
     app.router.default = Page(settings.web_dir)

@@ -52,7 +52,7 @@ async def member_events(caller: Annotated[Caller, Depends(scoped_caller("mail:re
 @router.get("/public/{address:path}/events", response_class=Response, responses=_STREAM | errors(404))
 async def public_events(address: str, request: Request) -> Response:
     """Stream what arrives in a public inbox."""
-    route = await public_route(peers_of(request), address)
+    route = await public_route(request, address)
     return _stream(request, route.mailbox_id, _always)
 
 

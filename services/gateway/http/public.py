@@ -7,11 +7,13 @@ canonical form of the address (accounts knows it), never the text that came in.
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from libs.runtime.clock import Clock
 from libs.runtime.errors import NotFoundError
 from libs.telemetry.logs import get_logger
 from protos.accounts.v1 import accounts_pb2
@@ -32,12 +34,39 @@ NOTICE = (
     "Do not use it for anything private."
 )
 _LONGEST_ADDRESS = 320
+_KEPT_SECONDS = 30.0
+_MOST_KEPT = 4096
 _log = get_logger("public")
 _RAW = binary("application/octet-stream", "The mail, as it arrived.")
 
 
-async def public_route(peers: Peers, address: str) -> accounts_pb2.Route:
-    """Return where the public inbox `address` is; NotFoundError("not_public") for any other address."""
+class Routes:
+    """Where public inboxes are, remembered for seconds: a page that shows one asks again and again.
+
+    It follows from the address and the settings of accounts alone, so what is remembered cannot become wrong.
+    Nothing is remembered of addresses that are no public inbox.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Remember nothing yet."""
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, accounts_pb2.Route]] = OrderedDict()
+
+    async def find(self, peers: Peers, address: str) -> accounts_pb2.Route:
+        """Return the route of `address`; NotFoundError("not_public") if it is no public inbox."""
+        now = self._clock.monotonic()
+        until, route = self._known.get(address, (now, None))
+        if route is not None and until > now:
+            return route
+        route = await _ask(peers, address)
+        self._known[address] = (now + _KEPT_SECONDS, route)
+        self._known.move_to_end(address)
+        if len(self._known) > _MOST_KEPT:
+            self._known.popitem(last=False)
+        return route
+
+
+async def _ask(peers: Peers, address: str) -> accounts_pb2.Route:
     if len(address) > _LONGEST_ADDRESS:
         raise NotFoundError("not_public")
     answer = await peers.accounts.Resolve(accounts_pb2.ResolveRequest(addresses=[address]), timeout=peers.timeout)
@@ -47,13 +76,19 @@ async def public_route(peers: Peers, address: str) -> accounts_pb2.Route:
     return route
 
 
+async def public_route(request: Request, address: str) -> accounts_pb2.Route:
+    """Return where the public inbox `address` is; NotFoundError("not_public") for any other address."""
+    routes: Routes = request.app.state.routes
+    return await routes.find(peers_of(request), address)
+
+
 @router.get("/messages", responses=errors(404))
 async def list_public(
     address: str, request: Request, cursor: Cursor = "", limit: Limit = 50
 ) -> models.PublicMessagesOut:
     """Return a page of a public inbox, newest first."""
     peers = peers_of(request)
-    route = await public_route(peers, address)
+    route = await public_route(request, address)
     wanted = storage_pb2.ListRequest(mailbox_id=route.mailbox_id, limit=limit, cursor=cursor)
     page = await peers.storage.List(wanted, timeout=peers.timeout)
     opened_envelopes = await _open_envelopes(peers, page.messages)
@@ -103,7 +138,7 @@ def _read_envelope(plaintext: bytes) -> dict[str, object]:
 async def get_public(address: str, message_id: str, request: Request) -> models.PublicMessage:
     """Return one message of a public inbox without its body."""
     peers = peers_of(request)
-    route = await public_route(peers, address)
+    route = await public_route(request, address)
     message = await find_message(peers, route.mailbox_id, message_id)
     found = await _open_envelopes(peers, [message])
     if not found:
@@ -115,7 +150,7 @@ async def get_public(address: str, message_id: str, request: Request) -> models.
 async def get_raw(address: str, message_id: str, request: Request) -> OpenedBody:
     """Return the mail as it arrived; never as something that a browser would show."""
     bodies: Bodies = request.app.state.bodies
-    route = await public_route(bodies.peers, address)
+    route = await public_route(request, address)
     message = await find_message(bodies.peers, route.mailbox_id, message_id)
     return OpenedBody(bodies, route.mailbox_id, message)
 
@@ -124,7 +159,7 @@ async def get_raw(address: str, message_id: str, request: Request) -> OpenedBody
 async def get_public_readers(address: str, message_id: str, request: Request) -> models.ReadersOut:
     """Say who can read this message: everybody."""
     peers = peers_of(request)
-    route = await public_route(peers, address)
+    route = await public_route(request, address)
     message = await find_message(peers, route.mailbox_id, message_id)
     return translate.readers(readers.of_public(message))
 
@@ -133,7 +168,7 @@ async def get_public_readers(address: str, message_id: str, request: Request) ->
 async def delete_public(address: str, message_id: str, request: Request) -> None:
     """Delete one message; anybody may, as anybody may read."""
     peers = peers_of(request)
-    route = await public_route(peers, address)
+    route = await public_route(request, address)
     gone = storage_pb2.DeleteMessagesRequest(mailbox_id=route.mailbox_id, message_ids=[require_id(message_id)])
     answer = await peers.storage.DeleteMessages(gone, timeout=peers.timeout)
     if answer.not_found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from libs.runtime.errors import UnavailableError
 from services.gateway import wkd
 from tests.unit.gateway.fakes import MESSAGE, PUBLIC_MAILBOX, Gateway, stored_message
 
@@ -81,3 +82,18 @@ async def test_an_unknown_certificate_is_not_found(site: Gateway) -> None:
     assert (await site.client.get(f"/.well-known/openpgpkey/member.test/hu/{'y' * 32}")).status_code == 404
     assert (await site.client.get("/.well-known/openpgpkey/member.test/hu/nope")).status_code == 404
     assert (await site.client.get("/.well-known/openpgpkey/member.test/policy")).status_code == 200
+
+
+async def test_where_a_public_inbox_is_is_asked_once_in_a_while(site: Gateway) -> None:
+    assert (await site.client.get(PUBLIC)).status_code == 200
+    site.accounts.resolve_error = UnavailableError("unreachable")
+    assert (await site.client.get(PUBLIC)).status_code == 200
+    assert (await site.client.get("/v1/public/other@public.test/messages")).status_code == 503
+    site.clock.advance(31)
+    assert (await site.client.get(PUBLIC)).status_code == 503
+    site.accounts.resolve_error = None
+    for number in range(5000):
+        await site.app.app.state.routes.find(site.app.app.state.peers, f"{number}@public.test")
+    assert len(site.app.app.state.routes._known) == 4096
+    assert (await site.client.get("/v1/public/ada@member.test/messages")).status_code == 404
+    assert len(site.app.app.state.routes._known) == 4096
