@@ -25,11 +25,12 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "trusted-types sealpost dompurify",
     )
 )
-WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"
 WORKER_PREFIX = "/assets/argon2-"
 _HSTS = "max-age=63072000; includeSubDomains"
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
+    "X-DNS-Prefetch-Control": "off",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
