@@ -32,7 +32,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     (home / "web" / "assets").mkdir(parents=True)
     (home / "web" / "index.html").write_text("<!doctype html><title>sealpost</title>" + " " * 2000)
     (home / "web" / "assets" / "main-abc.js").write_text("0;" * 2000)
-    patience = {"head_timeout": timedelta(seconds=0.6), "body_timeout": timedelta(seconds=0.6)}
+    patience: dict[str, Any] = {"head_timeout": timedelta(seconds=0.6), "body_timeout": timedelta(seconds=0.6)}
     async with running_site(home, home / "web", requests_per_minute=100_000, **patience) as running:
         yield running
 
