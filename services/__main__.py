@@ -24,21 +24,25 @@ if not console.is_terminal:
 
 
 def _show(platform: Platform, settings: local.LocalSettings) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("what", "where", "try"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "where")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ignore")
     web = f"http://{settings.host}:{settings.http_port}"
     smtp = f"{settings.host}:{settings.smtp_port}"
-    table.add_row("web", web, "open it, look into a public inbox or sign up")
-    table.add_row("SMTP", smtp, f"swaks --server {smtp} --to x@{settings.public_domain}")
-    table.add_row("API", f"{web}/openapi.json", f"curl {web}/v1/info")
-    table.add_row("members", settings.member_domain, "addresses of accounts")
-    table.add_row("public", settings.public_domain, "every address is an inbox that everybody can read")
+    table.add_row("web", web)
+    table.add_row("API", f"{web}/openapi.json")
+    table.add_row("SMTP", smtp)
+    table.add_row("members", f"anybody@{settings.member_domain}, after signing up")
+    table.add_row("public", f"anything@{settings.public_domain}, read by everybody")
     for name, address in platform.addresses.metrics.items():
-        table.add_row(f"metrics of {name}", f"http://{address}/metrics")
-    table.add_row("data, logs", str(settings.home), "Ctrl-C stops")
+        table.add_row(f"{name} metrics", f"http://{address}/metrics")
+    table.add_row("data and logs", str(settings.home))
     console.print()
     console.print(table)
+    # On lines of their own, so that they can be copied whole.
+    console.print(f"\nA first mail:  swaks --server {smtp} --to hello@{settings.public_domain}", soft_wrap=True)
+    console.print(f"Read it:       {web}/public/hello@{settings.public_domain}", soft_wrap=True)
+    console.print("Ctrl-C stops.")
     console.print("\nsealpost is ready")
 
 
