@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.gateway.http.guard import ABORT, ClientGoneError
 
-STUCK_SECONDS = 20.0
+_STUCK_SECONDS = 20.0
 
 
 class Outgoing(Response):
@@ -29,6 +29,7 @@ class Outgoing(Response):
         self.media_type = media_type
         self.background = None
         self.init_headers(headers)
+        self.stuck_seconds = _STUCK_SECONDS
         self._seconds = seconds
         self._deadline = math.inf
         self._gone = False
@@ -62,7 +63,8 @@ class Outgoing(Response):
         if self._gone:
             raise ClientGoneError
         try:
-            async with asyncio.timeout_at(min(self._deadline, asyncio.get_running_loop().time() + STUCK_SECONDS)):
+            latest = asyncio.get_running_loop().time() + self.stuck_seconds
+            async with asyncio.timeout_at(min(self._deadline, latest)):
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
         except TimeoutError:
             abort = self._scope.get("extensions", {}).get(ABORT)

@@ -36,7 +36,9 @@ class FakeAccounts:
     signed_out: list[str] = field(default_factory=list)
     sign_up_error: Exception | None = None
     resolve_error: Exception | None = None
+    list_error: Exception | None = None
     earlier_id: str = ""
+    authenticated: int = 0
 
     async def Resolve(self, request: accounts_pb2.ResolveRequest, timeout: float) -> accounts_pb2.ResolveResponse:
         if self.resolve_error is not None:
@@ -85,6 +87,8 @@ class FakeAccounts:
     async def ListSessions(
         self, request: accounts_pb2.ListSessionsRequest, timeout: float
     ) -> accounts_pb2.ListSessionsResponse:
+        if self.list_error is not None:
+            raise self.list_error
         session = accounts_pb2.Session(session_id="s1", created_hour=1_800_000_000, last_used_hour=1_800_003_600)
         return accounts_pb2.ListSessionsResponse(sessions=[session])
 
@@ -94,6 +98,7 @@ class FakeAccounts:
         return accounts_pb2.SignInResponse(session_token=TOKEN, account=_account("c" * 32, request.address))
 
     async def Authenticate(self, request: accounts_pb2.AuthenticateRequest, timeout: float) -> accounts_pb2.Principal:
+        self.authenticated += 1
         if request.session_token == TOKEN:
             return accounts_pb2.Principal(account_id="c" * 32, mailbox_id="a" * 32, proof_id="s1")
         if request.api_key == "sp_read":
