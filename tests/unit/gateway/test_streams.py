@@ -112,8 +112,7 @@ async def test_a_stream_ends_when_its_client_has_gone(site: Gateway) -> None:
     assert nothing_is_held(site)
 
 
-async def test_a_client_that_takes_nothing_loses_the_connection(site: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outgoing, "STUCK_SECONDS", 0.05)
+async def test_a_client_that_takes_nothing_loses_the_connection(site: Gateway) -> None:
     aborted: list[str] = []
     taken = Taken()
 
