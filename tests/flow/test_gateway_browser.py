@@ -89,7 +89,7 @@ def test_a_mail_shows_by_itself_and_no_policy_is_broken(site: RunningPlatform, b
         text = f"From: Ada <ada@example.org>\r\nTo: {address}\r\nSubject: Good morning\r\n\r\nHello from outside.\r\n"
         smtp.sendmail("ada@example.org", [address], text)
     page.get_by_text("Good morning").first.click()
-    expect(page.get_by_text("Hello from outside.")).to_be_visible()
+    expect(page.get_by_role("region", name="Reading").get_by_text("Hello from outside.")).to_be_visible()
     assert watch.errors == []
     refused = [line for line in watch.console if "Content Security Policy" in line or "Trusted" in line]
     assert refused == []
