@@ -24,6 +24,9 @@ _KEYS = {"accounts": ("kek", "lookup_key"), "crypto": ("kek", "lookup_key")}
 _ORDER = ("crypto", "storage", "accounts", "ingest", "gateway")
 _STORES = ("crypto", "storage", "accounts")
 _EVENTS = ("storage", "gateway")
+# Below the ports that the kernel gives to clients (from 32768 up on Linux): while a process comes back, a peer that
+# tries to reach it could otherwise be given that very port, connect to itself and keep it from listening again.
+_PORTS = range(20_000, 32_000)
 # As in services/Dockerfile, which says why.
 _NATIVE = {
     "GRPC_VERBOSITY": "NONE",
@@ -70,11 +73,21 @@ def require_free(port: int, host: str, variable: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` loopback ports that were free just now."""
-    probes = [socket.socket() for _ in range(count)]
+    """Return `count` different loopback ports that were free just now; LocalError if there are not so many."""
+    probes: list[socket.socket] = []
     try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
+        for port in secrets.SystemRandom().sample(_PORTS, len(_PORTS)):
+            if len(probes) == count:
+                break
+            probe = socket.socket()
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                probe.close()
+            else:
+                probes.append(probe)
+        if len(probes) < count:
+            raise LocalError(f"{count} free ports are needed between {_PORTS[0]} and {_PORTS[-1]}.")
         return [int(probe.getsockname()[1]) for probe in probes]
     finally:
         for probe in probes:

@@ -75,3 +75,11 @@ def test_services_here_and_in_containers_have_the_same_native_settings(tmp_path:
     native = dict(re.findall(r"^ {4}((?:GRPC|RUST|MALLOC)_\w+)=(\w+)", image, re.MULTILINE))
     assert native.keys() >= {"GRPC_VERBOSITY", "RUST_BACKTRACE", "MALLOC_MMAP_THRESHOLD_"}
     assert {name: told.get(name) for name in native} == native
+
+
+def test_ports_of_processes_that_come_back_are_none_that_clients_are_given() -> None:
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(given.read_text().split()[0]) if given.exists() else 32_768
+    ports = plan.free_ports(20)
+    assert len(set(ports)) == 20
+    assert max(ports) < lowest
