@@ -35,9 +35,11 @@ _LINGER_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Bounds:
-    """What connections are held to: how many in all, how many of one client, seconds for the header of a request."""
+    """What connections are held to: how many in all, how many of one client; of a request, the bytes after its header
+    and the seconds until its header has arrived."""
 
     most: int
+    body_bytes: int
     per_client: KeyedGauge
     head_seconds: float
     clients: Clients
@@ -62,7 +64,7 @@ class Connection(HttpToolsProtocol):
         self._place = ExitStack()
         self._timer: asyncio.TimerHandle | None = None
         self._refusal = (400, "request_malformed")
-        self._head_bytes = 0
+        self._head_bytes = self._body_bytes = 0
         self._in_head = True
         self._whole = True
         self._lingering: asyncio.TimerHandle | None = None
@@ -96,6 +98,12 @@ class Connection(HttpToolsProtocol):
                 return
         if self._in_head:
             self._head_bytes += len(data)
+        else:
+            self._body_bytes += len(data)
+            if self._body_bytes > self._bounds.body_bytes:
+                # More than any framing of a body can need: extensions of chunks, trailers.
+                self.transport.abort()
+                return
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -110,9 +118,14 @@ class Connection(HttpToolsProtocol):
         self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
         self._in_head, self._whole = True, False
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the header; trailers, which come after the body, are dropped (RFC 9110, 6.5.1)."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Check the header; what is raised here ends the connection in `send_400_response`."""
-        self._in_head, self._head_bytes = False, 0
+        self._in_head, self._head_bytes, self._body_bytes = False, 0, 0
         self._head_arrived()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > MAX_HEAD_BYTES or len(self.headers) > MAX_FIELDS:
@@ -128,6 +141,9 @@ class Connection(HttpToolsProtocol):
             self._refusal = (429, "too_many_at_once")
             raise ValueError("pipeline")
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            # What follows is, for all that the other side knows, of another protocol.
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -138,7 +154,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request; what is left of this one is dropped."""
         super().on_response_complete()
-        if not self._whole and not self.pipeline and not self.transport.is_closing() and self._lingering is None:
+        unread = not self._whole and not self._in_head and self._is_idle()
+        if unread and self._lingering is None and not self.transport.is_closing():
             self._lingering = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:

@@ -77,6 +77,8 @@ def _config(app: Guard, settings: Settings) -> connection.Config:
     )
     config.bounds = connection.Bounds(
         most=settings.max_connections,
+        # A body in the smallest of chunks is six times its length.
+        body_bytes=8 * settings.max_body_bytes,
         per_client=KeyedGauge(settings.connections_per_client, settings.max_connections),
         head_seconds=settings.head_timeout.total_seconds(),
         clients=app.clients,
