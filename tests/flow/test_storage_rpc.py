@@ -20,6 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 from libs.docstore.store import Event
 from libs.events.jetstream import EventBus
 from libs.events.server_config import Rights
+from libs.local.plan import free_ports
 from libs.rpc.channel import connect
 from libs.rpc.tls import TlsFiles
 from libs.runtime.clock import SystemClock, unix_minutes, unix_seconds
@@ -29,7 +30,7 @@ from protos.events.v1.events_pb2 import MailStored
 from protos.storage.v1 import storage_pb2 as pb
 from protos.storage.v1.storage_pb2_grpc import StorageStub
 from services.storage.rpc import CALLERS
-from tests.support.nats import RIGHTS, NatsProcess, free_port, run_nats
+from tests.support.nats import RIGHTS, NatsProcess, run_nats
 
 if TYPE_CHECKING:
     from protos.storage.v1.storage_pb2_grpc import StorageAsyncStub
@@ -45,7 +46,7 @@ class StorageProcess:
 
     directory: Path
     nats: NatsProcess
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lambda: free_ports(1)[0])
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -23,7 +23,7 @@ import pytest
 from libs.docstore.mongo import MongoStore
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Collection, Store
-from tests.support.nats import free_port
+from libs.local.plan import free_ports
 from tests.support.tools import require_tool
 
 ENGINES = ("sqlite", "mongodb")
@@ -59,7 +59,7 @@ def mongodb_server(directory: Path) -> Iterator[tuple[str, bool]]:
         return
     beside = Path(sys.executable).parent / "nx-27017"
     program = str(beside) if beside.exists() else require_tool("nx-27017")
-    port = free_port()
+    port = free_ports(1)[0]
     directory.mkdir(parents=True, exist_ok=True)
     command = [program, "--data-dir", str(directory / "data"), "--port", str(port)]
     command += ["--log-file", str(directory / "log"), "--pid-file", str(directory / "pid")]

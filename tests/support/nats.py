@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from libs.events.server_config import NatsServer, Rights, server_config
+from libs.local.plan import free_ports
 from libs.rpc.devca import ensure_dev_ca
 from libs.runtime.secret import Secret
 from tests.support.tools import require_tool
@@ -74,20 +75,13 @@ def nats_server() -> str:
     return str(beside) if os.access(beside, os.X_OK) else require_tool("nats-server")
 
 
-def free_port() -> int:
-    """Return a loopback port that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def run_nats(directory: Path, rights: Mapping[str, Rights] = RIGHTS) -> AsyncIterator[NatsProcess]:
     """Run a server with its files in `directory` for the time of the block."""
     directory.mkdir(parents=True, exist_ok=True)
     tls = ensure_dev_ca(directory / "tls", ["nats", *rights])
     passwords = {name: Secret(f"password-of-{name}-0123456789") for name in rights}
-    server = NatsProcess(directory, free_port(), tls, passwords, rights)
+    server = NatsProcess(directory, free_ports(1)[0], tls, passwords, rights)
     await server.start()
     try:
         yield server
