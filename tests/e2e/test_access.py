@@ -180,6 +180,7 @@ def test_the_keyboard_alone_reads_and_files(browser: Browser, gateway: FakeGatew
     press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Keyboard")
     press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     press("g")
     press("a")
     expect(page.get_by_role("link", name="Plans and a picture")).to_be_visible()

@@ -1,5 +1,5 @@
 /** The keyboard of the mailbox: one table, read by the handler and by the help. */
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 export interface KeyActions {
   next(): void;
@@ -44,18 +44,17 @@ export function actionFor(key: string, before: string): keyof KeyActions | null 
 }
 
 export function useKeys(actions: KeyActions): void {
+  // Outlives the effect, which is made anew with each rendering: one may come between the two keys of a sequence.
+  const last = useRef({ key: "", at: 0 });
   useEffect(() => {
-    let before = "";
-    let since = 0;
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || takesText(event.target)) return;
       if (document.querySelector("dialog[open]")) return;
       if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.matches("a, button, summary"))
         return;
-      const recent = event.timeStamp - since < SEQUENCE_MS ? before : "";
+      const recent = event.timeStamp - last.current.at < SEQUENCE_MS ? last.current.key : "";
       const action = actionFor(event.key, recent);
-      before = event.key;
-      since = event.timeStamp;
+      last.current = { key: event.key, at: event.timeStamp };
       if (!action) return;
       event.preventDefault();
       actions[action]();
