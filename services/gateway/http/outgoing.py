@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
@@ -20,7 +21,7 @@ from services.gateway.http.guard import ABORT, ClientGoneError
 _STUCK_SECONDS = 20.0
 
 
-class Outgoing(Response):
+class Outgoing(Response, ABC):
     """An answer in pieces; a subclass says in `run` what they are."""
 
     def __init__(self, media_type: str, headers: dict[str, str], seconds: float = math.inf) -> None:
@@ -43,9 +44,9 @@ class Outgoing(Response):
         finally:
             listener.cancel()
 
+    @abstractmethod
     async def run(self, scope: Scope) -> None:
         """Send the head with `begin`, each piece with `piece`, and `end`; errors of the tree only before `begin`."""
-        raise NotImplementedError
 
     def gone(self) -> None:
         """Hear that the client has gone."""
