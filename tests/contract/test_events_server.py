@@ -14,12 +14,16 @@ import nats
 import nats.errors
 import pytest
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Event
 from libs.events.dedupe import SEEN_EVENTS, DedupeStore
 from libs.events.jetstream import EventBus
+from libs.events.link import Address, Link
 from libs.rpc.tls import TlsFiles
+from libs.runtime import cancelling
+from libs.runtime.backoff import Backoff
 from libs.runtime.clock import SystemClock
 from libs.runtime.errors import InvalidError, UnavailableError
 from tests.support.nats import NatsProcess, run_nats
@@ -263,3 +267,30 @@ async def test_a_bus_starts_before_its_server(server: NatsProcess) -> None:
     finally:
         await bus.close()
         await bus.close()
+
+
+async def test_a_connection_whose_end_fails_is_made_anew(server: NatsProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client closes but never says so where data that waits to be sent cannot be sent any more."""
+
+    async def lost(self: TcpTransport) -> None:
+        raise ConnectionResetError
+
+    link = Link(
+        Address(server.url, "storage", server.passwords["storage"], TlsFiles(server.tls["storage"]), "storage"),
+        Backoff(first=0.02, ceiling=0.1, attempts=None),
+    )
+    running = asyncio.create_task(link.run())
+    try:
+        await until(lambda: link.is_up)
+        first = link.session
+        with monkeypatch.context() as broken:
+            broken.setattr(TcpTransport, "drain", lost)
+            await first.client.publish(STORED, b"not sent any more")
+            with suppress(ConnectionResetError):
+                await first.client.close()
+        assert not link.is_up
+        await until(lambda: link.is_up)
+        assert link.session is not first
+        assert first.ended.is_set()
+    finally:
+        await cancelling.end({running})

@@ -108,7 +108,13 @@ def failing_calls(pid: int, calls: str, error: str) -> Iterator[None]:
         yield
     finally:
         tracer.send_signal(signal.SIGINT)
-        tracer.communicate(timeout=20)
+        try:
+            tracer.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            # Where `pid` was killed meanwhile, strace can wait for ever for a thread to stop. The kernel lets go of
+            # what a killed tracer holds.
+            tracer.kill()
+            tracer.communicate()
 
 
 def _wait_attached(tracer: subprocess.Popen[str], pid: int) -> None:
