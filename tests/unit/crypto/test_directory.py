@@ -173,5 +173,6 @@ async def test_the_files_name_nobody(tmp_path: Path) -> None:
     content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert content
     fingerprint = bytes.fromhex(KEY.fingerprint)
-    for mark in (b"ada", b"sealpost.test", ADA.encode(), KEY.fingerprint.encode(), fingerprint, KEY.certificate[10:60]):
+    # Marks that hexadecimal ids cannot spell by chance.
+    for mark in (b"ada@", b"sealpost.test", ADA.encode(), KEY.fingerprint.encode(), fingerprint, KEY.certificate[10:60]):
         assert mark not in content
