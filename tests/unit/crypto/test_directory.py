@@ -174,5 +174,12 @@ async def test_the_files_name_nobody(tmp_path: Path) -> None:
     assert content
     fingerprint = bytes.fromhex(KEY.fingerprint)
     # Marks that hexadecimal ids cannot spell by chance.
-    for mark in (b"ada@", b"sealpost.test", ADA.encode(), KEY.fingerprint.encode(), fingerprint, KEY.certificate[10:60]):
+    for mark in (
+        b"ada@",
+        b"sealpost.test",
+        ADA.encode(),
+        KEY.fingerprint.encode(),
+        fingerprint,
+        KEY.certificate[10:60],
+    ):
         assert mark not in content
