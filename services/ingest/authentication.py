@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from libs.mail.letter import Letter
+from libs.mail.verdict import Verdict
 from libs.runtime.clock import Clock
 from services.ingest import dmarc, meters, signatures, spf_check
-from services.ingest.domain import Authentication, Client, Verdict
-from services.ingest.letter import Letter
+from services.ingest.domain import Authentication, Client
 from services.ingest.resolver import Records, Resolver, UnknownYetError
 from services.ingest.signatures import DOMAIN, Ask, Signature
 

@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 
 from aiosmtpd.smtp import Envelope
 
+from libs.mailbox.model import Recipient
 from libs.runtime.errors import SealpostError
 from libs.telemetry import logs
 from services.ingest import meters, replies
 from services.ingest.admission import Reservation
-from services.ingest.domain import Authentication, Client, NoAuthentication, Recipient
+from services.ingest.domain import Authentication, Client, NoAuthentication
 from services.ingest.site import Site, client_address
 from services.ingest.wire import EndlessLineError, Expired, Gone, Wire
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from libs.mail.verdict import Verdict
+from libs.mailbox.model import Standing
 from libs.runtime.errors import ExhaustedError, InvalidError, SealpostError
 from libs.telemetry import metrics
-from services.ingest.domain import Standing, Verdict
 
 _REASONS = ("ahead", "bytes", "errors", "failure", "foreign", "line", "room", "time", "unknown")
 _OUTCOMES = ("accepted", "failed", "full", "no_room", "refused", "too_large")

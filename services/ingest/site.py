@@ -13,12 +13,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+from libs.mailbox.model import Accounts
 from libs.runtime.clock import Clock
 from libs.runtime.errors import ExhaustedError
 from libs.runtime.limits import KeyedGauge, KeyedLimiter
 from services.ingest import replies
 from services.ingest.admission import Admission
-from services.ingest.domain import Accounts, Authenticator
+from services.ingest.domain import Authenticator
 from services.ingest.receive import Inbound
 from services.ingest.settings import Settings
 from services.ingest.tls import CertificateFiles

@@ -8,13 +8,14 @@ A mail is this process's only once 250 has been said; until then the client keep
 
 from __future__ import annotations
 
+from libs.mail.addresses import Path, PathError, read_hello, read_path
+from libs.mailbox.model import Recipient, Standing
 from libs.runtime.errors import SealpostError
 from libs.telemetry import traces
 from services.ingest import meters, replies
-from services.ingest.addresses import Path, PathError, read_hello, read_path
 from services.ingest.connection import Connection
 from services.ingest.data import DataReader, Outcome
-from services.ingest.domain import Client, Mail, Recipient, Standing
+from services.ingest.domain import Client, Mail
 from services.ingest.wire import Expired
 
 _HANDSHAKE_SECONDS = 30.0

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from email.utils import format_datetime
 
+from libs.mail.letter import Letter
+from libs.mail.verdict import Verdict
 from libs.runtime.errors import InvalidError
-from services.ingest.domain import Mail, Verdict
-from services.ingest.letter import Letter
+from services.ingest.domain import Mail
 
 MAX_RECEIVED = 100
 MAX_RESULTS = 100

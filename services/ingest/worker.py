@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from libs.mailbox.peers import AccountsClient, CryptoClient, StorageClient
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
 from libs.runtime.settings import SettingsError, setting
@@ -23,7 +24,6 @@ from services.ingest.authentication import Checks, SenderAuthenticator
 from services.ingest.dmarc import Organisations
 from services.ingest.domain import Authenticator, NoAuthentication
 from services.ingest.memory import Trim, trimmer
-from services.ingest.peers import AccountsClient, CryptoClient, StorageClient
 from services.ingest.receive import Inbound
 from services.ingest.resolver import DnsResolver
 from services.ingest.settings import Settings

@@ -10,23 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from libs.mail.letter import Letter
+from libs.mail.verdict import Verdict
+from libs.mailbox.model import Copy, Delivery, Route, Sealed, SealTask, Standing
 from libs.runtime.clock import Clock, SystemClock
 from libs.runtime.errors import SealpostError
 from libs.telemetry.logs import get_logger
-from services.ingest.domain import (
-    Authentication,
-    Authenticator,
-    Client,
-    Copy,
-    Delivery,
-    NoAuthentication,
-    Route,
-    Sealed,
-    SealTask,
-    Standing,
-    Verdict,
-)
-from services.ingest.letter import Letter
+from services.ingest.domain import Authentication, Authenticator, Client, NoAuthentication
 from services.ingest.receive import Inbound
 from services.ingest.settings import Settings
 from services.ingest.site import Parts, Site

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from libs.mailbox import copies
+from libs.mailbox.model import PublicDay, Route, Standing
 from protos.events.v1 import events_pb2
 from protos.storage.v1 import storage_pb2
 from services.gateway import readers
-from services.ingest import receive
-from services.ingest.domain import PublicDay, Route, Standing
 from services.storage import repository
 from services.storage.domain import NewMessage
 from tests.unit.gateway.fakes import MESSAGE, Gateway, stored_message
@@ -68,7 +68,7 @@ def test_the_announcement_holds_what_is_said_of_it() -> None:
 def test_the_key_ends_when_ingest_asks_for_it(at: str, retention: int) -> None:
     now = datetime.fromisoformat(at).replace(tzinfo=UTC)
     route = Route(Standing.OK, mailbox_id="b" * 32, domain="public.test", retention_seconds=retention)
-    day = receive.owner(route, now)
+    day = copies.owner(route, now)
     assert isinstance(day, PublicDay)
     minute = int(now.timestamp()) // 60
     message = stored_message(received_minute=minute, expires_at=minute * 60 + retention)

@@ -12,7 +12,7 @@ import dkim
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from services.ingest.letter import Letter
+from libs.mail.letter import Letter
 from services.ingest.resolver import Records, TemporaryDnsError
 from tests.support.dns import Zone, txt
 

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
+from libs.mail.verdict import Verdict
 from libs.runtime.clock import SystemClock
 from services.ingest.authentication import Checks, SenderAuthenticator
 from services.ingest.dmarc import Organisations
-from services.ingest.domain import Client, Verdict
+from services.ingest.domain import Client
 from services.ingest.resolver import DnsResolver
 from tests.support.dns import DnsServer, serve_dns
 from tests.support.ingest import serve_edge

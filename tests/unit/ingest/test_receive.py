@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from libs.mailbox.copies import INLINE_BYTES, LARGE_BYTES, owner
+from libs.mailbox.model import PublicDay, Recipient, Route, Standing
 from libs.runtime.errors import ExhaustedError, InvalidError, UnavailableError
-from services.ingest.domain import Client, Mail, NoAuthentication, PublicDay, Recipient, Route, Standing
-from services.ingest.receive import INLINE_BYTES, LARGE_BYTES, Inbound, owner
+from services.ingest.domain import Client, Mail, NoAuthentication
+from services.ingest.receive import Inbound
 from tests.support.clock import ManualClock
 from tests.support.ingest import HOSTNAME, MAIL, FakeAccounts, FakeCrypto, FakeStorage, until
 

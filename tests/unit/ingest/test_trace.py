@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.mail.letter import Letter
+from libs.mail.verdict import Verdict
 from libs.runtime.errors import InvalidError
-from services.ingest.domain import Client, Mail, Verdict
-from services.ingest.letter import Letter
+from services.ingest.domain import Client, Mail
 from services.ingest.trace import assemble, compose, forged_results
 from tests.support.ingest import HOSTNAME, without_trace
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from libs.mail.verdict import Verdict
 from libs.runtime.errors import ExhaustedError, InternalError, InvalidError, UnavailableError
-from services.ingest.domain import Verdict
 from tests.support.ingest import HOSTNAME, MAIL, FixedAuthentication, serve_edge
 
 

@@ -16,8 +16,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.ingest.fields import Fields, block_end, count_fields, read_parameters
-from services.ingest.text import clean, decode, decode_base64, decode_quoted, decode_words
+from libs.mail.fields import Fields, block_end, count_fields, read_parameters
+from libs.mail.text import clean, decode, decode_base64, decode_quoted, decode_words
 
 MAX_DEPTH = 50
 MAX_PARTS = 1000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.text import clean, decode, decode_base64, decode_words, unfold
+from libs.mail.text import clean, decode, decode_base64, decode_words, unfold
 
 
 @pytest.mark.parametrize(

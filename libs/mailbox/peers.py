@@ -12,6 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 
+from libs.mailbox.model import Copy, Delivery, Route, Sealed, SealTask, Standing
 from libs.runtime.backoff import Backoff
 from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock
@@ -20,7 +21,6 @@ from protos.accounts.v1 import accounts_pb2, accounts_pb2_grpc
 from protos.common.v1 import common_pb2
 from protos.crypto.v1 import crypto_pb2, crypto_pb2_grpc
 from protos.storage.v1 import storage_pb2, storage_pb2_grpc
-from services.ingest.domain import Copy, Delivery, Route, Sealed, SealTask, Standing
 
 _MIB = 1024 * 1024
 _RESOLVE_SECONDS = 5.0

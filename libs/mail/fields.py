@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from services.ingest.text import clean, decode, decode_words, unfold
+from libs.mail.text import clean, decode, decode_words, unfold
 
 MAX_FIELDS = 1000
 MAX_BLOCK_BYTES = 1024 * 1024

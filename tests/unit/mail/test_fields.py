@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.fields import MAX_ADDRESSES, Fields, count_fields, read_addresses, read_parameters
+from libs.mail.fields import MAX_ADDRESSES, Fields, count_fields, read_addresses, read_parameters
 
 
 def test_fields_are_found_whatever_their_case_and_folding() -> None:

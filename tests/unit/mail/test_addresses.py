@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.addresses import Path, PathError, read_hello, read_path
+from libs.mail.addresses import Path, PathError, read_hello, read_path
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ what works on raw bytes (trace) still sees it.
 
 from __future__ import annotations
 
-from services.ingest.fields import MAX_BLOCK_BYTES, MAX_FIELDS, Fields, begins_with_field, block_end, count_fields
+from libs.mail.fields import MAX_BLOCK_BYTES, MAX_FIELDS, Fields, begins_with_field, block_end, count_fields
 
 
 class Letter:

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_tz
 from typing import Any, TypeAlias
 
-from services.ingest.domain import Verdict
-from services.ingest.fields import MAX_TEXT, Address
-from services.ingest.letter import Letter
-from services.ingest.mime import Structure, walk
-from services.ingest.text import clean
+from libs.mail.fields import MAX_TEXT, Address
+from libs.mail.letter import Letter
+from libs.mail.mime import Structure, walk
+from libs.mail.text import clean
+from libs.mail.verdict import Verdict
 
 MAX_BYTES = 16 * 1024
 _LISTS = ("to", "cc", "attachments")

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from libs.mailbox.model import Copy, Delivery, PublicDay, Route, Sealed, SealTask, Standing
+from libs.mailbox.peers import AccountsClient, CryptoClient, StorageClient
 from libs.runtime.errors import ConflictError, ExhaustedError, SealpostError, UnavailableError
 from protos.accounts.v1 import accounts_pb2, accounts_pb2_grpc
 from protos.common.v1 import common_pb2
 from protos.crypto.v1 import crypto_pb2, crypto_pb2_grpc
 from protos.storage.v1 import storage_pb2, storage_pb2_grpc
-from services.ingest.domain import Copy, Delivery, PublicDay, Route, Sealed, SealTask, Standing
-from services.ingest.peers import AccountsClient, CryptoClient, StorageClient
 from tests.support.clock import ManualClock
 from tests.support.rpc import Registration, serve
 
@@ -165,7 +165,7 @@ async def test_recipients_of_many_sessions_are_asked_for_together() -> None:
 
 
 async def test_the_memory_of_routes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.ingest.peers._MAX_ROUTES", 5)
+    monkeypatch.setattr("libs.mailbox.peers._MAX_ROUTES", 5)
     async with accounts(Accounts(), ManualClock()) as client:
         await asyncio.gather(*(client.resolve(f"user{number}") for number in range(20)))
         assert len(client._routes) == 5

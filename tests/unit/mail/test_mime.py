@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.letter import Letter
-from services.ingest.mime import MAX_DEPTH, MAX_PARTS, Structure, walk
+from libs.mail.letter import Letter
+from libs.mail.mime import MAX_DEPTH, MAX_PARTS, Structure, walk
 
 
 def structure(mail: bytes) -> Structure:

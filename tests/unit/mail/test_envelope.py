@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain import Verdict
-from services.ingest.envelope import MAX_BYTES, draft, finish, read_date
-from services.ingest.letter import Letter
+from libs.mail.envelope import MAX_BYTES, draft, finish, read_date
+from libs.mail.letter import Letter
+from libs.mail.verdict import Verdict
 
 
 def envelope(mail: bytes, recipient: str = "bob@sealpost.test") -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""How a mail gets into mailboxes: routes, sealed copies, storing all of them or none."""
