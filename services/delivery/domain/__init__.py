@@ -1,0 +1,1 @@
+"""What sending is about; knows no wire."""
