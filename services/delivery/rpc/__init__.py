@@ -1,0 +1,40 @@
+"""The gRPC edge: decode, call the domain, encode. One mixin for each part of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from libs.rpc.server import RpcServer
+from protos.delivery.v1 import delivery_pb2 as pb
+from protos.delivery.v1.delivery_pb2_grpc import add_DeliveryServicer_to_server
+from services.delivery.rpc.customers import CustomerParts, CustomersRpc
+from services.delivery.rpc.reports import ReportParts, ReportsRpc
+from services.delivery.rpc.submission import SubmissionParts, SubmissionRpc
+
+SERVICE = "sealpost.delivery.v1.Delivery"
+
+# ingest takes mail from its senders and reports from the world; all else is the gateway's.
+_INGEST = frozenset(("AuthorizeSenders", "Submit", "ResolveReturnPath", "TakeReport"))
+_ONLY_INGEST = frozenset(("ResolveReturnPath", "TakeReport"))
+
+
+class DeliveryRpc(SubmissionRpc, ReportsRpc, CustomersRpc):
+    """Implements sealpost.delivery.v1.Delivery."""
+
+    def __init__(self, submission: SubmissionParts, reports: ReportParts, customers: CustomerParts) -> None:
+        """Take what each part works with."""
+        self._submission = submission
+        self._reports = reports
+        self._customers = customers
+
+
+def serve_delivery(server: RpcServer, servicer: DeliveryRpc, callers: Collection[str]) -> None:
+    """Add the servicer to `server`, whose list of callers is `callers`, and restrict its methods."""
+    server.add(add_DeliveryServicer_to_server, servicer, SERVICE)
+    for method in pb.DESCRIPTOR.services_by_name["Delivery"].methods:
+        server.restrict(f"/{SERVICE}/{method.name}", _callers(method.name) & set(callers))
+
+
+def _callers(method: str) -> set[str]:
+    callers = set() if method in _ONLY_INGEST else {"gateway"}
+    return callers | ({"ingest"} if method in _INGEST else set())
