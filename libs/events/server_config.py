@@ -37,6 +37,7 @@ class Rights:
 
 RIGHTS: Mapping[str, Rights] = {
     "storage": Rights(publishes=("mail.stored.v1",)),
+    "delivery": Rights(publishes=("delivery.queued.v1",), listens=("delivery.queued.v1",)),
     "gateway": Rights(listens=("mail.stored.v1",)),
 }
 

@@ -53,7 +53,16 @@ MAIL = Stream(
     duplicate_window=10 * 60,
 )
 
-STREAMS = (MAIL,)
+# Only wakes others: what is due is found in documents.
+DELIVERY = Stream(
+    name="DELIVERY",
+    subject="delivery.>",
+    max_age=_HOUR,
+    max_bytes=64 * 1024 * 1024,
+    duplicate_window=10 * 60,
+)
+
+STREAMS = (MAIL, DELIVERY)
 
 
 def stream_of(subject: str) -> Stream:
