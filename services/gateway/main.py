@@ -16,9 +16,7 @@ from services.gateway.settings import Settings
 async def build(ctx: ServiceContext[Settings]) -> None:
     """Build the object graph of one gateway process."""
     settings = ctx.settings
-    services = peers.connect(
-        ctx.peer("accounts"), ctx.peer("crypto"), ctx.peer("storage"), settings.call_timeout.total_seconds()
-    )
+    services = peers.connect(ctx.peer, settings.call_timeout.total_seconds())
     hub = Hub()
     app = create_app(settings, services, hub, ctx.clock)
     bus = await ctx.connect_events()

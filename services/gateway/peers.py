@@ -5,6 +5,7 @@ The gateway is a translation from HTTP to RPC and back, so the stubs are its voc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,24 +13,33 @@ import grpc.aio
 
 from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
 from protos.crypto.v1.crypto_pb2_grpc import CryptoStub
+from protos.delivery.v1.delivery_pb2_grpc import DeliveryStub
 from protos.storage.v1.storage_pb2_grpc import StorageStub
 
 if TYPE_CHECKING:
     from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
     from protos.crypto.v1.crypto_pb2_grpc import CryptoAsyncStub
+    from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
     from protos.storage.v1.storage_pb2_grpc import StorageAsyncStub
 
 
 @dataclass(frozen=True)
 class Peers:
-    """The three stubs, and the deadline in seconds that every call takes."""
+    """The four stubs, and the deadline in seconds that every call takes."""
 
     accounts: AccountsAsyncStub
     crypto: CryptoAsyncStub
     storage: StorageAsyncStub
+    delivery: DeliveryAsyncStub
     timeout: float
 
 
-def connect(accounts: grpc.aio.Channel, crypto: grpc.aio.Channel, storage: grpc.aio.Channel, timeout: float) -> Peers:
-    """Return the stubs on these channels."""
-    return Peers(AccountsStub(accounts), CryptoStub(crypto), StorageStub(storage), timeout)
+def connect(channel: Callable[[str], grpc.aio.Channel], timeout: float) -> Peers:
+    """Return the stubs; `channel` gives the way to a service of this name."""
+    return Peers(
+        AccountsStub(channel("accounts")),
+        CryptoStub(channel("crypto")),
+        StorageStub(channel("storage")),
+        DeliveryStub(channel("delivery")),
+        timeout,
+    )

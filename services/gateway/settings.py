@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from libs.net.addresses import parse_networks
+from libs.net.dns import make_resolver
 from libs.runtime.settings import CommonSettings, SettingsError, setting
 
 _MIB = 1024 * 1024
@@ -49,6 +51,18 @@ class Settings(CommonSettings):
         default=224 * _MIB, low=_MIB, help="memory for bodies of mails being handed out, in bytes; more has to wait"
     )
 
+    resolvers: tuple[str, ...] = setting(
+        default=(),
+        help="DNS servers for key directories of other domains, address or address:port; empty: the system's",
+    )
+    allowed_networks: tuple[str, ...] = setting(
+        default=(), help="networks that key directories may be in although they are not public"
+    )
+    fetch_ports: tuple[int, ...] = setting(
+        default=(443,), low=1, high=65535, help="ports that key directories may be asked at"
+    )
+    ca_file: str = setting(default="", help="certificates of authorities trusted by key look-ups, besides the system's")
+
     call_timeout: timedelta = setting(
         default=timedelta(seconds=10), low=0.1, high=60, help="deadline of a call to another service, in seconds"
     )
@@ -74,3 +88,10 @@ class Settings(CommonSettings):
         scheme, _, host = url.partition("://")
         if url and (scheme not in ("http", "https") or not host or set(host) & set("/?#@ ")):
             raise SettingsError(["SEALPOST_PUBLIC_URL: expected http://host or https://host, without a path"])
+        try:
+            parse_networks(self.allowed_networks)
+            make_resolver(self.resolvers)
+        except ValueError:
+            raise SettingsError(
+                ["SEALPOST_ALLOWED_NETWORKS, SEALPOST_RESOLVERS: expected networks, and addresses of servers"]
+            ) from None

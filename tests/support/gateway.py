@@ -1,4 +1,6 @@
-"""The gateway on a real socket, before the real accounts, crypto and storage behind real mutual TLS; one process."""
+"""The gateway on a real socket, before the real accounts, crypto and storage behind real mutual TLS; one process.
+
+Only delivery is a fake, at its RPC interface."""
 
 from __future__ import annotations
 
@@ -50,6 +52,7 @@ from services.gateway.settings import Settings
 from services.storage import rpc as storage_rpc
 from services.storage.main import compose
 from services.storage.repository import COLLECTIONS as STORAGE
+from tests.support.fake_delivery import FakeDelivery
 from tests.support.rpc import certificates
 
 MEMBERS, PUBLIC = "sealpost.test", "public.sealpost.test"
@@ -86,6 +89,7 @@ class Site:
     app: Guard
     hub: Hub
     peers: Peers
+    delivery: FakeDelivery
     stack: AsyncExitStack
 
     async def sign_up(self, name: str, **changes: Any) -> Member:
@@ -183,12 +187,14 @@ async def running_site(
 ) -> AsyncIterator[Site]:
     """Give a site with its data in `directory`; `settings` are those of the gateway, `accounts` those of accounts."""
     async with AsyncExitStack() as stack:
+        delivery = FakeDelivery()
         channels = {
             "accounts": await _serve(stack, "accounts", await _accounts(stack, directory, accounts or {})),
             "crypto": await _serve(stack, "crypto", await _crypto(stack, directory)),
             "storage": await _serve(stack, "storage", await _storage(stack, directory)),
+            "delivery": await _serve(stack, "delivery", delivery.add_to),
         }
-        peers = gateway_peers.connect(channels["accounts"], channels["crypto"], channels["storage"], 10.0)
+        peers = gateway_peers.connect(channels.__getitem__, 10.0)
         clock, hub = SystemClock(), Hub()
         known: dict[str, Any] = {"http_address": "127.0.0.1:0", "drain_seconds": 3.0}
         chosen = Settings(web_dir=web or directory / "no-page", **(known | settings))
@@ -199,7 +205,7 @@ async def running_site(
         url = f"http://{host}:{port}"
         client = httpx.AsyncClient(base_url=url, headers={"origin": url}, timeout=30)
         await stack.enter_async_context(client)
-        yield Site(url, port, client, app, hub, peers, stack)
+        yield Site(url, port, client, app, hub, peers, delivery, stack)
 
 
 async def _serve(stack: AsyncExitStack, name: str, add: Any) -> Any:

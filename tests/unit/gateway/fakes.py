@@ -21,6 +21,7 @@ from services.gateway.peers import Peers
 from services.gateway.push import Hub
 from services.gateway.settings import Settings
 from tests.support.clock import ManualClock
+from tests.support.fake_delivery import FakeDelivery
 
 ORIGIN = "http://mail.test"
 TOKEN = "t" * 43
@@ -226,6 +227,7 @@ class Gateway:
     accounts: FakeAccounts
     crypto: FakeCrypto
     storage: FakeStorage
+    delivery: FakeDelivery
     hub: Hub
     clock: ManualClock
     client: httpx.AsyncClient
@@ -241,8 +243,9 @@ async def gateway(web: Path, **settings: Any) -> AsyncIterator[Gateway]:
     """Give a gateway that serves the page in `web`."""
     accounts, crypto, storage, hub, clock = FakeAccounts(), FakeCrypto(), FakeStorage(), Hub(), ManualClock()
     # The stubs' methods without a channel.
-    peers = Peers(cast(Any, accounts), cast(Any, crypto), cast(Any, storage), 5.0)
+    delivery = FakeDelivery()
+    peers = Peers(cast(Any, accounts), cast(Any, crypto), cast(Any, storage), cast(Any, delivery), 5.0)
     app = create_app(Settings(web_dir=web, **settings), peers, hub, clock)
     transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 5000), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}) as client:
-        yield Gateway(accounts, crypto, storage, hub, clock, client, app)
+        yield Gateway(accounts, crypto, storage, delivery, hub, clock, client, app)
