@@ -10,10 +10,12 @@ from libs.runtime.settings import SettingsError
 from protos.crypto.v1.crypto_pb2_grpc import add_CryptoServicer_to_server
 from services.crypto import repository, rpc
 from services.crypto.domain.directory import Directory
+from services.crypto.domain.dkim import DkimKeys, Roots
 from services.crypto.domain.keys import DataKeys
+from services.crypto.domain.mail_keys import MailKeys
 from services.crypto.domain.sealing import Sealer
 from services.crypto.settings import Settings
-from services.crypto.sweeper import Sweeper
+from services.crypto.sweeper import KeyFamilies, Sweeper
 
 
 async def build(ctx: ServiceContext[Settings]) -> None:
@@ -21,13 +23,10 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     settings = ctx.settings
     kek, lookup = _keys(settings)
     store = await ctx.open_store(repository.COLLECTIONS)
-    keys = DataKeys(
-        repository.KeyRepository(store),
-        kek,
-        lookup,
-        ctx.clock,
-        (settings.key_cache, settings.key_cache_time.total_seconds()),
-    )
+    cache = (settings.key_cache, settings.key_cache_time.total_seconds())
+    keys = DataKeys(repository.KeyRepository(store), kek, lookup, ctx.clock, cache)
+    mail_keys = MailKeys(repository.MailKeyRepository(store), kek, ctx.clock, keys.compaction)
+    dkim = DkimKeys(repository.DkimRepository(store), Roots(kek, lookup), ctx.clock, keys.compaction, cache)
     directory = Directory(
         repository.CertificateRepository(store),
         keys,
@@ -36,10 +35,12 @@ async def build(ctx: ServiceContext[Settings]) -> None:
         (settings.certificate_cache, settings.certificate_cache_time.total_seconds()),
     )
     sealer = Sealer(directory, keys, ctx.clock, settings.max_in_flight_bytes)
-    ctx.server.add(add_CryptoServicer_to_server, rpc.CryptoRpc(directory, keys, sealer), rpc.SERVICE)
+    servicer = rpc.CryptoRpc(directory, keys, sealer, rpc.OutboundKeys(mail_keys, dkim))
+    ctx.server.add(add_CryptoServicer_to_server, servicer, rpc.SERVICE)
     for method, callers in rpc.CALLERS.items():
         ctx.server.restrict(f"/{rpc.SERVICE}/{method}", set(callers) & set(settings.callers))
-    ctx.spawn("sweeper", Sweeper(keys, settings.sweep_interval.total_seconds(), settings.sweep_batch).run())
+    sweeper = Sweeper(KeyFamilies(keys, mail_keys, dkim), settings.sweep_interval.total_seconds(), settings.sweep_batch)
+    ctx.spawn("sweeper", sweeper.run())
 
 
 def _keys(settings: Settings) -> tuple[KeyEncryptionKeys, KeyedHash]:

@@ -1,4 +1,5 @@
-"""Destroys the keys of public days whose time has come, and wraps keys anew after the key-encryption key has changed.
+"""Destroys keys whose time has come (of public days, of mails on their way out), wraps keys anew after the
+key-encryption key has changed, and pays the compaction that every destruction owes.
 
 In bounded batches with a breath between them, so that sealing never waits for it. Every process sweeps; two that meet
 at one key do no harm, for destroying is idempotent and wrapping anew is conditional on the version.
@@ -7,14 +8,23 @@ at one key do no harm, for destroying is idempotent and wrapping anew is conditi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from libs.runtime.errors import SealpostError
 from libs.telemetry import metrics
 from libs.telemetry.logs import get_logger
+from libs.telemetry.metrics import Counter
+from services.crypto.domain.dkim import DkimKeys
 from services.crypto.domain.keys import DataKeys
+from services.crypto.domain.mail_keys import MailKeys
 
 _DESTROYED = metrics.counter(
     "sealpost_crypto_day_keys_destroyed_total", "Keys of public days destroyed by the sweeper."
+)
+_MAIL_KEYS_DESTROYED = metrics.counter(
+    "sealpost_crypto_mail_keys_expired_total", "Keys of mails on their way out that nobody destroyed in time."
 )
 _REWRAPPED = metrics.counter("sealpost_crypto_keys_rewrapped_total", "Data keys wrapped under a newer key.")
 _FAILED = metrics.counter("sealpost_crypto_sweeps_failed_total", "Sweeps that failed and are tried again.")
@@ -24,10 +34,26 @@ _BREATH_SECONDS = 0.05
 _log = get_logger("sweeper")
 
 
+class KeyFamily(Protocol):
+    """Keys of one kind, wrapped under the key-encryption key."""
+
+    async def rewrap(self, limit: int) -> tuple[int, int]:
+        """Wrap at most `limit` keys under the newest key-encryption key; return how many were, and how many failed."""
+
+
+@dataclass(frozen=True)
+class KeyFamilies:
+    """All keys that are kept here."""
+
+    data: DataKeys
+    mail: MailKeys
+    dkim: DkimKeys
+
+
 class Sweeper:
     """The task that ends keys in time."""
 
-    def __init__(self, keys: DataKeys, interval: float, batch: int) -> None:
+    def __init__(self, keys: KeyFamilies, interval: float, batch: int) -> None:
         """Look every `interval` seconds, handle at most `batch` keys at a time."""
         self._keys = keys
         self._interval = interval
@@ -45,17 +71,33 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Do all that is due now."""
-        destroyed = rewrapped = failed = 0
-        while (count := await self._keys.sweep(self._batch)) > 0:
-            destroyed += count
-            _DESTROYED.inc(count)
-            await asyncio.sleep(_BREATH_SECONDS)
-        while True:
-            done, failed = await self._keys.rewrap(self._batch)
-            rewrapped += done
-            _REWRAPPED.inc(done)
-            if not done:
-                break
-            await asyncio.sleep(_BREATH_SECONDS)
+        destroyed = await self._destroy(self._keys.data.sweep, _DESTROYED)
+        destroyed += await self._destroy(self._keys.mail.sweep, _MAIL_KEYS_DESTROYED)
+        rewrapped = failed = 0
+        for family in (self._keys.data, self._keys.mail, self._keys.dkim):
+            counts = await self._rewrap(family)
+            rewrapped, failed = rewrapped + counts[0], failed + counts[1]
+        if rewrapped:
+            # The old wrappings go from the files, too.
+            self._keys.data.compaction.owe()
+        await self._keys.data.compaction.pay()
         if destroyed or rewrapped or failed:
             _log.info("swept", deleted=destroyed, count=rewrapped, failed=failed)
+
+    async def _destroy(self, sweep: Callable[[int], Awaitable[int]], counter: Counter) -> int:
+        destroyed = 0
+        while (count := await sweep(self._batch)) > 0:
+            destroyed += count
+            counter.inc(count)
+            await asyncio.sleep(_BREATH_SECONDS)
+        return destroyed
+
+    async def _rewrap(self, family: KeyFamily) -> tuple[int, int]:
+        rewrapped = 0
+        while True:
+            done, failed = await family.rewrap(self._batch)
+            if not done:
+                return rewrapped, failed
+            rewrapped += done
+            _REWRAPPED.inc(done)
+            await asyncio.sleep(_BREATH_SECONDS)

@@ -38,10 +38,12 @@ from services.accounts.rpc import serve_accounts
 from services.accounts.settings import Settings as AccountsSettings
 from services.crypto import rpc as crypto_rpc
 from services.crypto.domain.directory import Directory
+from services.crypto.domain.dkim import DkimKeys, Roots
 from services.crypto.domain.keys import DataKeys
+from services.crypto.domain.mail_keys import MailKeys
 from services.crypto.domain.sealing import Sealer
 from services.crypto.repository import COLLECTIONS as CRYPTO
-from services.crypto.repository import CertificateRepository, KeyRepository
+from services.crypto.repository import CertificateRepository, DkimRepository, KeyRepository, MailKeyRepository
 from services.gateway import peers as gateway_peers
 from services.gateway.http.app import create_app
 from services.gateway.http.guard import Guard
@@ -230,7 +232,10 @@ async def _crypto(stack: AsyncExitStack, directory: Path) -> Any:
     kek = KeyEncryptionKeys({1: Secret(b"k" * 32)})
     keys = DataKeys(KeyRepository(store), kek, lookup, clock, (100, 60.0))
     certificates_kept = Directory(CertificateRepository(store), keys, lookup, clock, (100, 300.0))
-    servicer = crypto_rpc.CryptoRpc(certificates_kept, keys, Sealer(certificates_kept, keys, clock, 256 * 1024 * 1024))
+    mail_keys = MailKeys(MailKeyRepository(store), kek, clock, keys.compaction)
+    dkim = DkimKeys(DkimRepository(store), Roots(kek, lookup), clock, keys.compaction, (100, 60.0))
+    sealer = Sealer(certificates_kept, keys, clock, 256 * 1024 * 1024)
+    servicer = crypto_rpc.CryptoRpc(certificates_kept, keys, sealer, crypto_rpc.OutboundKeys(mail_keys, dkim))
     return lambda server: server.add(add_CryptoServicer_to_server, servicer, crypto_rpc.SERVICE)
 
 

@@ -21,7 +21,9 @@ from libs.runtime.errors import ConflictError, DeniedError, InvalidError, NotFou
 from libs.runtime.ids import is_id
 from libs.runtime.secret import Secret
 from services.crypto.domain.cache import TimedLru
+from services.crypto.domain.compaction import Compaction
 from services.crypto.domain.model import KeyRecord, KeyRecords, PublicDay
+from services.crypto.domain.wrapping import rewrap, unwrap
 
 _ATTEMPTS = 5
 _DAY = timedelta(days=1)
@@ -46,8 +48,7 @@ class DataKeys:
         self._clock = clock
         self._accounts: TimedLru[Secret[bytes]] = TimedLru(*cache, clock)
         self._days: TimedLru[_DayKey] = TimedLru(*cache, clock)
-        # What an earlier process removed but could not compact is compacted at the first sweep.
-        self._owes_compaction = True
+        self.compaction = Compaction(records)
 
     async def of_accounts(self, account_ids: Sequence[str]) -> dict[str, Secret[bytes] | SealpostError]:
         """Return the keys of those accounts that have one; one that cannot be unwrapped stands as its error."""
@@ -77,11 +78,11 @@ class DataKeys:
     async def destroy_account(self, account_id: str) -> None:
         """Destroy the key of an account, and with it everything sealed under it. Idempotent."""
         self._accounts.drop(account_id)
-        self._owes_compaction = True
+        self.compaction.owe()
         await self._records.delete(_account_key(account_id))
         # Somebody may have read it while it was being removed.
         self._accounts.drop(account_id)
-        await self.compact()
+        await self._compact()
 
     async def of_day(self, day: PublicDay) -> tuple[str, Secret[bytes]]:
         """Return id and key of a public day, made now if there is none; its destruction is put off, never moved up.
@@ -123,40 +124,25 @@ class DataKeys:
             record = (await self._records.get_many([key_id])).get(key_id)
             if await self._bury(record or KeyRecord(key_id, None, closes=closes)):
                 self._days.drop(key_id)
-                await self.compact()
+                await self._compact()
                 return
         raise UnavailableError("key_contended")
 
     async def sweep(self, limit: int) -> int:
-        """Destroy at most `limit` keys whose time has come and forget as many tombstones; return how many keys."""
+        """Destroy at most `limit` keys whose time has come and forget as many tombstones; return how many keys.
+
+        The compaction is owed then, see `compaction`.
+        """
         now, destroyed = unix_seconds(self._clock), 0
         for record in await self._records.due(now, limit):
             destroyed += await self._bury(record)
             self._days.drop(record.key)
         await self._records.forget_tombstones(now, limit)
-        if self._owes_compaction:
-            await self.compact()
         return destroyed
 
     async def rewrap(self, limit: int) -> tuple[int, int]:
         """Wrap at most `limit` keys under the newest key-encryption key; return how many were, and how many failed."""
-        done = failed = 0
-        for record in await self._records.wrapped_before(self._kek.newest, limit):
-            try:
-                wrapped = self._kek.wrap(self._unwrap(record), _place(record.key))
-                await self._records.replace(replace(record, wrapped=wrapped, kek=self._kek.newest))
-                done += 1
-            except (ConflictError, NotFoundError):
-                # Changed or destroyed meanwhile: the next round looks again.
-                continue
-            except SealpostError:
-                failed += 1
-        return done, failed
-
-    async def compact(self) -> None:
-        """Leave nothing of destroyed keys behind on disk."""
-        await self._records.compact()
-        self._owes_compaction = False
+        return await rewrap(self._records, self._kek, _place, _renewed, limit)
 
     def id_of_day(self, domain: str, day: str) -> str:
         """Return the id of a public day's key: 32 hexadecimal digits."""
@@ -190,7 +176,7 @@ class DataKeys:
 
     async def _bury(self, record: KeyRecord) -> bool:
         """Put a tombstone in place of a key, or nothing where nobody can seal for its day; tell whether it is done."""
-        self._owes_compaction = True
+        self.compaction.owe()
         tombstone = replace(record, wrapped=None, kek=None, due=record.closes)
         try:
             if record.closes <= unix_seconds(self._clock):
@@ -217,11 +203,16 @@ class DataKeys:
         return secret
 
     def _unwrap(self, record: KeyRecord) -> Secret[bytes]:
-        try:
-            return self._kek.unwrap(record.wrapped or b"", _place(record.key))
-        except InvalidError as error:
-            # Damage on our side, which must not turn mail away for good.
-            raise UnavailableError("key_damaged") from error
+        return unwrap(self._kek, record, _place(record.key))
+
+    async def _compact(self) -> None:
+        """Leave nothing of what was just destroyed behind on disk, before its destruction is reported."""
+        self.compaction.owe()
+        await self.compaction.pay()
+
+
+def _renewed(record: KeyRecord, wrapped: bytes, kek: int) -> KeyRecord:
+    return replace(record, wrapped=wrapped, kek=kek)
 
 
 def _account_key(account_id: str) -> str:

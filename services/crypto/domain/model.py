@@ -113,6 +113,37 @@ class KeyRecord:
     version: int = 0
 
 
+@dataclass(frozen=True)
+class DkimRecord:
+    """How the DKIM keys of a domain are kept: found by the keyed hash of the domain, sealed under a data key of their
+    own, which is wrapped under version `kek` of the key-encryption key.
+    """
+
+    key: str
+    sealed: bytes
+    wrapped: bytes
+    kek: int
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class DkimKey:
+    """A public DKIM key: `record` is the TXT record at `selector`._domainkey of the domain."""
+
+    selector: str
+    algorithm: str
+    record: str
+
+
+@dataclass(frozen=True)
+class SignItem:
+    """A digest to sign: SHA-256 of the canonical header (RFC 6376 3.7)."""
+
+    domain: str
+    selector: str
+    digest: bytes
+
+
 class CertificateRecords(Protocol):
     """Where certificates are kept."""
 
@@ -144,6 +175,9 @@ class KeyRecords(Protocol):
     async def replace(self, record: KeyRecord) -> None:
         """Put `record` in place of its version. Raises ConflictError, NotFoundError."""
 
+    async def replace_many(self, records: Sequence[KeyRecord]) -> int:
+        """Put each in place of its version, unless it has changed or is gone; return how many were."""
+
     async def delete(self, key: str, version: int | None = None) -> None:
         """Remove it; absent is fine. Raises ConflictError if it is not of `version`."""
 
@@ -158,3 +192,44 @@ class KeyRecords(Protocol):
 
     async def compact(self) -> None:
         """Leave nothing of removed keys behind in the engine's files."""
+
+
+class MailKeyRecords(Protocol):
+    """Where the data keys of mails on their way out are kept."""
+
+    async def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyRecord]:
+        """Return the records that exist."""
+
+    async def insert_many(self, records: Sequence[KeyRecord]) -> None:
+        """Keep new ones, durably; some may be kept where it raises."""
+
+    async def replace_many(self, records: Sequence[KeyRecord]) -> int:
+        """Put each in place of its version, unless it has changed or is gone; return how many were."""
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove them, durably; absent ones are fine."""
+
+    async def delete_due(self, now: int, limit: int) -> int:
+        """Remove at most `limit` records whose time has come, the most overdue first; return how many."""
+
+    async def wrapped_before(self, kek: int, limit: int) -> Sequence[KeyRecord]:
+        """Return at most `limit` keys wrapped under an older key-encryption key than version `kek`."""
+
+
+class DkimRecords(Protocol):
+    """Where DKIM keys are kept."""
+
+    async def get_many(self, keys: Sequence[str]) -> Mapping[str, DkimRecord]:
+        """Return the records that exist."""
+
+    async def insert(self, record: DkimRecord) -> None:
+        """Keep a new one. Raises ConflictError("exists")."""
+
+    async def replace_many(self, records: Sequence[DkimRecord]) -> int:
+        """Put each in place of its version, unless it has changed or is gone; return how many were."""
+
+    async def delete(self, key: str) -> None:
+        """Remove it; absent is fine."""
+
+    async def wrapped_before(self, kek: int, limit: int) -> Sequence[DkimRecord]:
+        """Return at most `limit` records wrapped under an older key-encryption key than version `kek`."""

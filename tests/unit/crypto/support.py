@@ -18,10 +18,19 @@ from libs.runtime.ids import new_id
 from libs.runtime.secret import Secret
 from services.crypto.domain.certificates import wkd_hash_of
 from services.crypto.domain.directory import Directory, Entry
+from services.crypto.domain.dkim import DkimKeys, Roots
 from services.crypto.domain.keys import DataKeys
+from services.crypto.domain.mail_keys import MailKeys
 from services.crypto.domain.model import PublicDay
 from services.crypto.domain.sealing import Sealer
-from services.crypto.repository import COLLECTIONS, CertificateRepository, KeyRepository
+from services.crypto.repository import (
+    COLLECTIONS,
+    CertificateRepository,
+    DkimRepository,
+    KeyRepository,
+    MailKeyRepository,
+)
+from services.crypto.sweeper import KeyFamilies
 from tests.support.clock import ManualClock
 
 # Long past: the OpenPGP library looks at the machine's clock, not at ours.
@@ -60,8 +69,13 @@ class World:
 
     def __post_init__(self) -> None:
         """Put them together."""
-        lookup = KeyedHash(Secret(b"l" * 32))
+        self.lookup = lookup = KeyedHash(Secret(b"l" * 32))
         self.keys = DataKeys(KeyRepository(self.store), self.kek, lookup, self.clock, (100, 60.0))
+        compaction = self.keys.compaction
+        self.mail_keys = MailKeys(MailKeyRepository(self.store), self.kek, self.clock, compaction)
+        roots = Roots(self.kek, lookup)
+        self.dkim = DkimKeys(DkimRepository(self.store), roots, self.clock, compaction, (100, 60.0))
+        self.families = KeyFamilies(self.keys, self.mail_keys, self.dkim)
         certificates = CertificateRepository(self.store)
         self.directory = Directory(certificates, self.keys, lookup, self.clock, (100, 300.0))
         self.sealer = Sealer(self.directory, self.keys, self.clock, self.max_in_flight)

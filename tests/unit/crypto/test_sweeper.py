@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,10 +13,12 @@ from libs.envelope import KeyedHash, KeyEncryptionKeys
 from libs.runtime.errors import UnavailableError
 from libs.runtime.ids import new_id
 from libs.runtime.secret import Secret
+from services.crypto.domain.compaction import Compaction
 from services.crypto.domain.keys import DataKeys
+from services.crypto.domain.mail_keys import MailKeys
 from services.crypto.domain.model import KeyRecord
-from services.crypto.repository import KeyRepository
-from services.crypto.sweeper import Sweeper
+from services.crypto.repository import KeyRepository, MailKeyRepository
+from services.crypto.sweeper import KeyFamilies, Sweeper
 from tests.unit.crypto.support import KEK, TODAY, World
 
 
@@ -27,6 +29,7 @@ class Unsteady(KeyRepository):
         super().__init__(store)
         self.failing = False
         self.compactions = 0
+        self.at_compaction: Callable[[], None] | None = None
         self.failed = asyncio.Event()
         self.compacted = asyncio.Event()
 
@@ -41,11 +44,15 @@ class Unsteady(KeyRepository):
             raise UnavailableError("store")
         self.compactions += 1
         self.compacted.set()
+        if self.at_compaction is not None:
+            self.at_compaction()
         await super().compact()
 
 
-def keys_on(records: KeyRepository, here: World) -> DataKeys:
-    return DataKeys(records, KEK, KeyedHash(Secret(b"l" * 32)), here.clock, (10, 60.0))
+def families_on(records: KeyRepository, here: World) -> KeyFamilies:
+    keys = DataKeys(records, KEK, KeyedHash(Secret(b"l" * 32)), here.clock, (10, 60.0))
+    mail = MailKeys(MailKeyRepository(here.store), KEK, here.clock, keys.compaction)
+    return KeyFamilies(keys, mail, here.dkim)
 
 
 async def test_everything_due_is_destroyed_and_wrapped_anew(here: World) -> None:
@@ -53,19 +60,26 @@ async def test_everything_due_is_destroyed_and_wrapped_anew(here: World) -> None
     for number, account in enumerate(accounts):
         await here.keys.of_day(replace(TODAY, domain=f"d{number}.test"))
         await here.keys.of_account(account)
+    now = int(here.clock.now().timestamp())
+    await here.mail_keys.new(5, now + 10 * 86_400)
+    (kept,) = await here.mail_keys.new(1, now + 50 * 86_400)
+    (public, _) = await here.dkim.ensure("relay.sealpost.test")
     here.clock.advance(days=30)
     new = Secret(b"n" * 32)
     both = here.another_process(KeyEncryptionKeys({1: Secret(b"k" * 32), 2: new}))
-    await Sweeper(both.keys, 60, 2).sweep()
+    await Sweeper(both.families, 60, 2).sweep()
     only_new = here.another_process(KeyEncryptionKeys({2: new}))
     assert len(await only_new.keys.of_accounts(accounts)) == 5
-    assert await both.keys.sweep(10) == 0
+    assert await both.keys.sweep(10) == await both.mail_keys.sweep(10) == 0
+    (secret,) = await only_new.mail_keys.get([kept[0]])
+    assert isinstance(secret, Secret) and secret.reveal() == kept[1].reveal()
+    assert public in await only_new.dkim.ensure("relay.sealpost.test")
 
 
 async def test_a_failed_sweep_is_tried_again(here: World) -> None:
     records = Unsteady(here.store)
     records.failing = True
-    task = asyncio.create_task(Sweeper(keys_on(records, here), 0.01, 10).run())
+    task = asyncio.create_task(Sweeper(families_on(records, here), 0.01, 10).run())
     async with asyncio.timeout(10):
         await records.failed.wait()
         records.failing = False
@@ -77,13 +91,41 @@ async def test_a_failed_sweep_is_tried_again(here: World) -> None:
 
 async def test_a_compaction_that_failed_is_made_up_for(here: World) -> None:
     records = Unsteady(here.store)
-    keys = keys_on(records, here)
-    await keys.of_day(TODAY)
+    families = families_on(records, here)
+    sweeper = Sweeper(families, 60, 10)
+    await families.data.of_day(TODAY)
     records.failing = True
     with pytest.raises(UnavailableError):
-        await keys.destroy_day(TODAY.domain, TODAY.day)
+        await families.data.destroy_day(TODAY.domain, TODAY.day)
     records.failing = False
-    await keys.sweep(10)
+    await sweeper.sweep()
     assert records.compactions == 1
-    await keys.sweep(10)
+    await sweeper.sweep()
     assert records.compactions == 1
+
+
+async def test_many_destructions_owe_one_compaction(here: World) -> None:
+    records = Unsteady(here.store)
+    families = families_on(records, here)
+    sweeper = Sweeper(families, 60, 10)
+    await sweeper.sweep()
+    assert records.compactions == 1
+    keys = await families.mail.new(20, int(here.clock.now().timestamp()) + 60)
+    for key_id, _ in keys:
+        await families.mail.destroy([key_id])
+    assert records.compactions == 1
+    await sweeper.sweep()
+    assert records.compactions == 2
+    await sweeper.sweep()
+    assert records.compactions == 2
+
+
+async def test_what_goes_while_the_files_are_compacted_owes_the_next(here: World) -> None:
+    records = Unsteady(here.store)
+    compaction = Compaction(records)
+    records.at_compaction = compaction.owe
+    await compaction.pay()
+    records.at_compaction = None
+    await compaction.pay()
+    await compaction.pay()
+    assert records.compactions == 2

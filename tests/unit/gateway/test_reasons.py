@@ -25,6 +25,8 @@ ELSEWHERE = {
     "slot_taken", "exists", "version", "duplicate", "batch_results",
     # Sealing and destroying days: ingest, and nobody.
     "public_day", "day_not_open", "destroy_after", "envelope_too_large",
+    # Keys of mails on their way out, and DKIM: delivery.
+    "key_count", "dkim_domain", "dkim_key_unknown", "digest",
     # Appending and staging: ingest.
     "body", "body_not_staged", "deliveries", "delivery_id", "delivery_aborted",
     "delivery_changed", "duplicate_copy", "message_changed", "quota_bytes", "recipients",
