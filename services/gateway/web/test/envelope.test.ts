@@ -33,6 +33,7 @@ describe("envelope", () => {
       auth: whole.auth,
       encrypted: false,
       unparsed: false,
+      bySender: false,
     });
   });
 

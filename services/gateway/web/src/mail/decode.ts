@@ -35,10 +35,14 @@ export interface MailView {
   from: Person[];
   to: Person[];
   cc: Person[];
+  /** Only in the writer's own copy. */
+  bcc: Person[];
   replyTo: Person[];
   subject: string;
   date: string;
   messageId: string;
+  inReplyTo: string;
+  references: string[];
   fields: { name: string; value: string }[];
   blocks: Block[];
   parts: Part[];
@@ -56,10 +60,13 @@ export async function decodeMail(mail: Bytes): Promise<{ view: MailView; leaves:
     from: people([head.from]),
     to: people(head.to),
     cc: people(head.cc),
+    bcc: people(head.bcc),
     replyTo: people(head.replyTo),
     subject: plainLine((head.subject ?? "").slice(0, 500)),
     date: head.date ?? "",
     messageId: plainLine((head.messageId ?? "").slice(0, 500)),
+    inReplyTo: messageIds(head.inReplyTo)[0] ?? "",
+    references: messageIds(head.references),
     fields: head.headers.slice(0, 1000).map(({ originalKey, value }) => ({ name: originalKey, value })),
     blocks,
     parts,
@@ -155,6 +162,11 @@ async function headerEmail(headers: Bytes): Promise<Email> {
   } catch {
     return { headers: [], headerLines: [], attachments: [] };
   }
+}
+
+/** What looks like message ids, and no more of them than anybody needs. */
+function messageIds(text: string | undefined): string[] {
+  return (text?.match(/<[^<>\s]{3,250}>/g) ?? []).slice(-30);
 }
 
 function people(addresses: (Address | undefined)[] | undefined): Person[] {

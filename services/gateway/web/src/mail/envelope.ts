@@ -2,6 +2,8 @@
  * The envelope: what a list shows of a mail (docs/architecture.md, "Envelope"). It was written by the server but tells what a
  * stranger sent, so every field is checked for type and cut to its limit; a field of another type becomes empty.
  */
+import { utf8, type Bytes } from "../lib/encoding";
+import type { Letter } from "./letter";
 
 export interface Person {
   name: string;
@@ -33,6 +35,8 @@ export interface Envelope {
   auth: Authentication;
   encrypted: boolean;
   unparsed: boolean;
+  /** Made and signed by its sender: nobody but the signature says who that is. */
+  bySender: boolean;
 }
 
 export class BadEnvelope extends Error {
@@ -74,7 +78,43 @@ export function readEnvelope(value: unknown): Envelope {
     auth: { spf: word(auth["spf"]), dkim: word(auth["dkim"]), dmarc: word(auth["dmarc"]) },
     encrypted: value["encrypted"] === true,
     unparsed: value["unparsed"] === true,
+    bySender: value["sealed_by_sender"] === true,
   };
+}
+
+const MOST_WRITTEN = 12 * 1024;
+const PREVIEW = 200;
+
+/** The envelope of a mail that is sealed here: what its reader's list shows. Long lists are cut until it fits. */
+export function writeEnvelope(letter: Letter, rcpt: string): Bytes {
+  const none = { spf: "none", dkim: "none", dmarc: "none" };
+  for (let entries = MOST_ENTRIES; ; entries = Math.floor(entries / 2)) {
+    const value = {
+      v: 1,
+      from: letter.from,
+      to: letter.to.slice(0, entries),
+      cc: letter.cc.slice(0, entries),
+      rcpt,
+      subject: plainLine(letter.subject.slice(0, MOST_CHARACTERS)),
+      date: letter.date,
+      preview: previewOf(letter.text),
+      attachments: letter.enclosures
+        .slice(0, entries)
+        .map(({ name, type, content }) => ({ name: name.slice(0, 200), type: type.slice(0, 100), size: content.size })),
+      message_id: letter.messageId,
+      auth: none,
+      encrypted: false,
+      sealed_by_sender: true,
+    };
+    const bytes = utf8(JSON.stringify(value));
+    if (bytes.length <= MOST_WRITTEN || entries === 0) return bytes;
+  }
+}
+
+/** The beginning of what the writer said, without what is quoted. */
+function previewOf(text: string): string {
+  const said = text.split("\n").filter((line) => !line.startsWith(">"));
+  return plainLine(said.join(" ").replace(/\s+/g, " ").slice(0, PREVIEW));
 }
 
 /** Text fit for one line of the page: no control characters, nothing that reorders what stands around it. */

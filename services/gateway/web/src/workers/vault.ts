@@ -10,6 +10,7 @@ import { unwrapPrivateKey, wrapPrivateKey } from "../crypto/wrap";
 import { copyOf, fromUtf8, utf8, type Bytes } from "../lib/encoding";
 import { Handover, serve } from "../lib/rpc";
 import { decodeEnvelope, type Envelope } from "../mail/envelope";
+import { letterHandlers } from "./letters";
 
 export interface Created {
   certificate: Bytes;
@@ -37,6 +38,8 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
 }
 
 const handlers = {
+  ...letterHandlers(() => mine().key),
+
   /** Makes a new key, keeps it, and returns it wrapped. */
   async create({ address, wrapKey }: { address: string; wrapKey: Bytes }): Promise<Created> {
     const made = await generate(address);
