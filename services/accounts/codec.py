@@ -134,6 +134,12 @@ def account_message(account: Account, identity: Identity, limits: Limits) -> pb.
     )
 
 
+def take_keys_out(message: pb.Account) -> None:
+    """Leave what a service may know that has nothing to do with the owner's signing in."""
+    for name in ("wrapped_private_key", "kdf", "has_recovery"):
+        message.ClearField(name)
+
+
 def principal_message(principal: Principal) -> pb.Principal:
     """Encode who is behind a proof."""
     return pb.Principal(

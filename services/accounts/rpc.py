@@ -1,7 +1,8 @@
 """The gRPC edge: decode, call the domain, encode.
 
 Who may call what: gateway everything; ingest only Resolve, and Authenticate with an app password, since a mail server
-never holds anybody's session or API key.
+never holds anybody's session or API key; delivery looks up recipients, domains and accounts, of these without the
+wrapped private key and what unwraps it, which are the owner's browser's alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ from services.accounts.graph import Graph
 
 SERVICE = "sealpost.accounts.v1.Accounts"
 _GATEWAY = "gateway"
-_SHARED = frozenset(("Resolve", "Authenticate"))
+# Who may call besides the gateway (RpcServer.restrict).
+ALSO = {
+    "Resolve": ("ingest", "delivery"),
+    "Authenticate": ("ingest",),
+    "ListDomains": ("delivery",),
+    "GetAccount": ("delivery",),
+}
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -31,10 +38,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 def serve_accounts(server: RpcServer, graph: Graph, clock: Clock, callers: Collection[str]) -> None:
     """Add the servicer to `server`, whose list of callers is `callers`, and restrict its methods."""
     server.add(add_AccountsServicer_to_server, AccountsRpc(graph, clock), SERVICE)
-    only_gateway = {_GATEWAY} & set(callers)
     for method in pb.DESCRIPTOR.services_by_name["Accounts"].methods:
-        if method.name not in _SHARED:
-            server.restrict(f"/{SERVICE}/{method.name}", only_gateway)
+        allowed = {_GATEWAY, *ALSO.get(method.name, ())}
+        server.restrict(f"/{SERVICE}/{method.name}", allowed & set(callers))
 
 
 class AccountsRpc(AccountsServicer):
@@ -104,7 +110,10 @@ class AccountsRpc(AccountsServicer):
         account = await self._graph.accounts.get(codec.account_id(request.account_id))
         if account is None:
             raise NotFoundError("account_not_found")
-        return self._message(account)
+        message = self._message(account)
+        if caller_of(context) != _GATEWAY:
+            codec.take_keys_out(message)
+        return message
 
     async def ChangePassword(self, request: pb.ChangePasswordRequest, context: Context) -> pb.ChangePasswordResponse:
         """Replace the password; all sessions but one end."""

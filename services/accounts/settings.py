@@ -26,14 +26,17 @@ class Settings(CommonSettings):
     lookup_key: Secret[bytes] = setting(help="key of look-up hashes and verifiers, 32 bytes; cannot be changed later")
 
     member_domains: tuple[str, ...] = setting(("sealpost.test",), help="domains of members; the first is the main one")
+    relay_domains: tuple[str, ...] = setting((), help="domains of accounts that send by program (profile relay)")
     public_domains: tuple[str, ...] = setting(("public.sealpost.test",), help="domains of public inboxes")
-    sign_up_open: bool = setting(True, help="whether anybody may sign up at the member domains")
+    sign_up_open: bool = setting(True, help="whether anybody may sign up at the member and relay domains")
     operator_mailbox: str = setting(
         "", help="member address that gets mail to postmaster, abuse and the like; empty: the first operator's"
     )
 
-    member_quota_bytes: int = setting(_GIB, low=0, help="size of a member's mailbox in bytes; 0: no limit")
-    member_quota_messages: int = setting(100_000, low=0, help="mails in a member's mailbox; 0: no limit")
+    member_quota_bytes: int = setting(
+        _GIB, low=0, help="size of a member's or relay account's mailbox in bytes; 0: no limit"
+    )
+    member_quota_messages: int = setting(100_000, low=0, help="mails in such a mailbox; 0: no limit")
     public_quota_bytes: int = setting(
         0, low=0, help="size of a public inbox in bytes; 0: no limit but public_keep_newest, and no counter to keep"
     )
@@ -66,7 +69,8 @@ class Settings(CommonSettings):
         try:
             domains = self.domains()
         except InvalidError as error:
-            raise SettingsError([f"SEALPOST_MEMBER_DOMAINS, SEALPOST_PUBLIC_DOMAINS: {error.reason}"]) from error
+            names = "SEALPOST_MEMBER_DOMAINS, SEALPOST_RELAY_DOMAINS, SEALPOST_PUBLIC_DOMAINS"
+            raise SettingsError([f"{names}: {error.reason}"]) from error
         operator = self.operator_address()
         found = domains.find(operator.domain) if operator else None
         if operator and (found is None or found.profile is not Profile.SEALED):
@@ -76,7 +80,7 @@ class Settings(CommonSettings):
 
     def domains(self) -> Domains:
         """Return the domains served here. Raises: InvalidError, never once the settings are made."""
-        return Domains(self.member_domains, self.public_domains, sign_up_open=self.sign_up_open)
+        return Domains(self.member_domains, self.public_domains, self.relay_domains, sign_up_open=self.sign_up_open)
 
     def operator_address(self) -> Address | None:
         """Return the canonical address of the operator's mailbox, None if the first operator's counts."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
 
 ADA = "ada@sealpost.test"
-CALLERS = ("ingest", "gateway")
+CALLERS = ("ingest", "gateway", "delivery")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,6 +54,7 @@ class Wire:
 
     gateway: AccountsAsyncStub
     ingest: AccountsAsyncStub
+    delivery: AccountsAsyncStub
     clock: ManualClock
     directory: Path
 
@@ -61,7 +62,7 @@ class Wire:
 @pytest.fixture
 async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
     clock = ManualClock()
-    settings = Settings(kek=Secret("11" * 32), lookup_key=Secret(b"\x22" * 32))
+    settings = Settings(kek=Secret("11" * 32), lookup_key=Secret(b"\x22" * 32), relay_domains=("relay.sealpost.test",))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteStore.open(tmp_path / "accounts.db", COLLECTIONS))
         server = RpcServer("127.0.0.1:0", TlsFiles(certificates("accounts")), CALLERS)
@@ -73,7 +74,7 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
             tls = TlsFiles(certificates(caller))
             channel = await stack.enter_async_context(connect("accounts", f"127.0.0.1:{server.port}", tls))
             stubs[caller] = AccountsStub(channel)
-        yield Wire(stubs["gateway"], stubs["ingest"], clock, tmp_path)
+        yield Wire(stubs["gateway"], stubs["ingest"], stubs["delivery"], clock, tmp_path)
 
 
 def kdf() -> pb.Kdf:
@@ -225,24 +226,47 @@ async def test_the_domains_are_listed(wire: Wire) -> None:
     domains = (await wire.gateway.ListDomains(pb.ListDomainsRequest(), timeout=5)).domains
     assert [(domain.name, domain.profile, domain.open_for_sign_up) for domain in domains] == [
         ("sealpost.test", common_pb2.PROFILE_SEALED, True),
+        ("relay.sealpost.test", common_pb2.PROFILE_RELAY, True),
         ("public.sealpost.test", common_pb2.PROFILE_PUBLIC, False),
     ]
 
 
-async def test_ingest_may_resolve_and_check_app_passwords_and_nothing_else(wire: Wire) -> None:
+@pytest.mark.parametrize("caller", ["ingest", "delivery"])
+async def test_each_caller_has_its_methods_and_no_others(wire: Wire, caller: str) -> None:
+    allowed = {"ingest": {"Resolve", "Authenticate"}, "delivery": {"Resolve", "ListDomains", "GetAccount"}}[caller]
     methods = pb.DESCRIPTOR.services_by_name["Accounts"].methods
     assert len(methods) == 17
     for method in methods:
-        if method.name in {"Resolve", "Authenticate"}:
+        call = getattr(getattr(wire, caller), method.name)
+        if method.name in allowed:
             continue
         with pytest.raises(DeniedError) as refused:
-            await getattr(wire.ingest, method.name)(getattr(pb, method.input_type.name)(), timeout=5)
+            await call(getattr(pb, method.input_type.name)(), timeout=5)
         assert refused.value.reason == "caller"
+
+
+async def test_ingest_checks_app_passwords_and_no_other_proof(wire: Wire) -> None:
     proofs = (pb.AuthenticateRequest(session_token="x"), pb.AuthenticateRequest(api_key="x"), pb.AuthenticateRequest())
     for proof in proofs:
         with pytest.raises(DeniedError) as refused:
             await wire.ingest.Authenticate(proof, timeout=5)
         assert refused.value.reason == "proof_kind"
+
+
+async def test_delivery_learns_of_accounts_and_recipients_and_of_no_key(wire: Wire) -> None:
+    asked, answer = await sign_up(wire, address="shop@relay.sealpost.test")
+    assert answer.account.profile == common_pb2.PROFILE_RELAY
+    got = await wire.delivery.GetAccount(pb.GetAccountRequest(account_id=asked.account_id), timeout=5)
+    assert (got.address, got.profile) == ("shop@relay.sealpost.test", common_pb2.PROFILE_RELAY)
+    assert got.created_day == int(wire.clock.now().timestamp()) // 86400
+    assert got.mailbox_id == answer.account.mailbox_id
+    assert not got.wrapped_private_key and not got.HasField("kdf") and not got.has_recovery
+    assert (await wire.gateway.GetAccount(pb.GetAccountRequest(account_id=asked.account_id), timeout=5)).HasField("kdf")
+    (route,) = (await wire.delivery.Resolve(pb.ResolveRequest(addresses=[got.address]), timeout=5)).routes
+    assert (route.status, route.profile) == (pb.Route.STATUS_OK, common_pb2.PROFILE_RELAY)
+    assert len((await wire.delivery.ListDomains(pb.ListDomainsRequest(), timeout=5)).domains) == 3
+    with pytest.raises(NotFoundError):
+        await wire.delivery.GetAccount(pb.GetAccountRequest(account_id=new_id()), timeout=5)
 
 
 async def test_a_request_that_says_nothing_is_refused_by_every_method(wire: Wire) -> None:

@@ -21,7 +21,7 @@ MAX_CREDENTIALS = 50
 MAX_LABEL = 64
 
 SCOPES: dict[CredentialKind, frozenset[str]] = {
-    CredentialKind.API_KEY: frozenset(("mail:read", "mail:write")),
+    CredentialKind.API_KEY: frozenset(("mail:read", "mail:write", "mail:send")),
     CredentialKind.APP_PASSWORD: frozenset(("smtp:send",)),
 }
 

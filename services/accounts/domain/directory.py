@@ -1,7 +1,8 @@
 """Where mail for an address goes. The hot path: one batched look-up by key for up to 100 addresses, no state.
 
-Members' addresses are claims, found by keyed hash; a sub-address (`user+tag`) is delivered to `user`. A public inbox is
-kept nowhere: its mailbox id is a keyed hash of the canonical address, so any address is its own inbox, `+tag` included.
+Addresses of members and of relay accounts are claims, found by keyed hash; a sub-address (`user+tag`) is delivered to
+`user`. A public inbox is kept nowhere: its mailbox id is a keyed hash of the canonical address, so any address is its
+own inbox, `+tag` included.
 
 RFC 5321 4.5.1 wants `postmaster` accepted at every domain, RFC 2142 `abuse` and others. They lead to the operator's
 mailbox, which is the one that the settings name or else that of the first holder of the role `operator`. As long as
@@ -53,7 +54,7 @@ class Route:
 
 @dataclass(frozen=True)
 class RouteRules:
-    """The rules of both kinds of mailboxes, and the canonical address that gets the mail for the operator, if set."""
+    """The rules of owned mailboxes and of public ones, and the canonical address of the operator's mail, if set."""
 
     member: Limits
     public: Limits

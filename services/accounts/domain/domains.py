@@ -40,23 +40,26 @@ class ServedDomain:
 class Domains:
     """What is served here."""
 
-    def __init__(self, member: Iterable[str], public: Iterable[str], *, sign_up_open: bool) -> None:
-        """Take the names of member domains and of public ones, in any spelling.
+    def __init__(
+        self, member: Iterable[str], public: Iterable[str], relay: Iterable[str] = (), *, sign_up_open: bool
+    ) -> None:
+        """Take the names of the domains of members, of public inboxes and of relay accounts, in any spelling.
 
         Raises: InvalidError("domain_invalid") for a name that is none, InvalidError("domain_repeated") for one that
-        is given twice or is both, InvalidError("domains_missing") without any member domain.
+        is given twice, in one list or in two, InvalidError("domains_missing") without any member domain.
         """
         served = [ServedDomain(canonical_domain(name), Profile.SEALED, sign_up_open) for name in member]
         if not served:
             raise InvalidError("domains_missing")
         self.primary = served[0].name
+        served += [ServedDomain(canonical_domain(name), Profile.RELAY, sign_up_open) for name in relay]
         served += [ServedDomain(canonical_domain(name), Profile.PUBLIC, False) for name in public]
         self._by_name = {domain.name: domain for domain in served}
         if len(self._by_name) != len(served):
             raise InvalidError("domain_repeated")
 
     def all(self) -> list[ServedDomain]:
-        """Return every domain, member domains first."""
+        """Return every domain: those of members, of relay accounts, public ones."""
         return list(self._by_name.values())
 
     def find(self, name: str) -> ServedDomain | None:

@@ -103,13 +103,13 @@ class Registration:
         Raises: InvalidError naming the field, DeniedError("domain_closed" | "address_reserved"),
         ConflictError("address_taken" | "account_exists"), ExhaustedError("sign_up_limit" | "too_many_attempts").
         """
-        address = self._checked(wish)
+        address, profile = self._checked(wish)
         key = address_key(self._keys.hashes, address)
         with self._counted():
             claim = await self._living_claim(key)
             if claim is not None:
                 return await self._repeated(wish, claim)
-            account = await self._place(wish, address, clock)
+            account = await self._place(wish, address, profile, clock)
             try:
                 await self._kept.claims.insert(_claim_of(account))
             except ConflictError:
@@ -127,7 +127,7 @@ class Registration:
                 await self._kept.accounts.delete(account.account_id, account.version)
         return len(waiting)
 
-    def _checked(self, wish: SignUp) -> Address:
+    def _checked(self, wish: SignUp) -> tuple[Address, Profile]:
         if not is_id(wish.account_id):
             raise InvalidError("account_id")
         address = parse_address(wish.address)
@@ -144,7 +144,7 @@ class Registration:
             raise DeniedError("address_reserved")
         if not may_be_signed_up(address):
             raise InvalidError("address_invalid")
-        return address
+        return address, domain.profile
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -181,8 +181,8 @@ class Registration:
             raise ConflictError("address_taken") from error
         return await self._settle(account)
 
-    async def _place(self, wish: SignUp, address: Address, clock: Clock) -> Account:
-        account = self._new_account(wish, address, unix_seconds(clock))
+    async def _place(self, wish: SignUp, address: Address, profile: Profile, clock: Clock) -> Account:
+        account = self._new_account(wish, address, profile, unix_seconds(clock))
         try:
             await self._kept.accounts.insert(account, unix_seconds(clock) + CLAIM_SECONDS)
         except ConflictError:
@@ -215,13 +215,13 @@ class Registration:
         same_key = hmac.compare_digest(account.wrapped_private_key, wish.wrapped_private_key)
         return proven and same_key and self._keys.vault.identity(account).fingerprint == wish.fingerprint
 
-    def _new_account(self, wish: SignUp, address: Address, now: int) -> Account:
+    def _new_account(self, wish: SignUp, address: Address, profile: Profile, now: int) -> Account:
         make = self._keys.verifiers.make
         data_key, identity = self._keys.vault.new_identity(wish.account_id, Identity(address.text, wish.fingerprint))
         return Account(
             account_id=wish.account_id,
             mailbox_id=new_id(),
-            profile=Profile.SEALED,
+            profile=profile,
             address_key=address_key(self._keys.hashes, address),
             data_key=data_key,
             identity=identity,

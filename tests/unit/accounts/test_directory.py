@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from libs.runtime.errors import InvalidError, UnavailableError
+from libs.runtime.errors import DeniedError, InvalidError, UnavailableError
 from services.accounts.domain.directory import Route, Status
 from services.accounts.domain.domains import ROLE_NAMES, Domains
 from services.accounts.domain.model import Limits, Profile, Role
@@ -152,6 +152,47 @@ def test_domains_are_canonical_and_named_once() -> None:
     assert domains.primary == "xn--bcher-kva.example"
     assert [domain.open_for_sign_up for domain in domains.all()] == [True, True, False]
     assert domains.find("elsewhere.example") is None
+
+
+def test_domains_of_relay_accounts_stand_behind_those_of_members() -> None:
+    domains = Domains(["sealpost.test"], ["public.sealpost.test"], ["Relay.sealpost.test"], sign_up_open=True)
+    assert [(domain.name, domain.profile, domain.open_for_sign_up) for domain in domains.all()] == [
+        ("sealpost.test", Profile.SEALED, True),
+        ("relay.sealpost.test", Profile.RELAY, True),
+        ("public.sealpost.test", Profile.PUBLIC, False),
+    ]
+    closed = Domains(["sealpost.test"], [], ["relay.sealpost.test"], sign_up_open=False)
+    assert not any(domain.open_for_sign_up for domain in closed.all())
+    for member, public in (["relay.test"], []), (["a.test"], ["relay.test"]):
+        with pytest.raises(InvalidError, match="domain_repeated"):
+            Domains(member, public, ["RELAY.test"], sign_up_open=True)
+
+
+async def test_a_relay_account_has_a_mailbox_like_a_members(platform: Platform) -> None:
+    relay = platform.again(relay_domains=("relay.sealpost.test",))
+    account = await relay.sign_up(make_wish("shop@relay.sealpost.test"))
+    member = await relay.sign_up(make_wish("shop@sealpost.test"))
+    assert (account.profile, member.profile) == (Profile.RELAY, Profile.SEALED)
+    first, second, unknown = await resolve(
+        relay, "Shop+bounces@Relay.sealpost.test", "shop@sealpost.test", "x@relay.sealpost.test"
+    )
+    assert (first.status, first.profile, first.account_id) == (Status.OK, Profile.RELAY, account.account_id)
+    assert first.limits == second.limits and first.limits.quota_messages == 100_000
+    assert unknown.status is Status.UNKNOWN
+    (restarted,) = await resolve(relay.again(), "shop@relay.sealpost.test")
+    assert restarted.profile is Profile.RELAY
+    await relay.graph.staff.close_account("shop@relay.sealpost.test")
+    assert (await resolve(relay, "shop@relay.sealpost.test"))[0].status is Status.SUSPENDED
+
+
+async def test_the_operators_names_at_a_relay_domain_are_the_operators(platform: Platform) -> None:
+    relay = platform.again(relay_domains=("relay.sealpost.test",))
+    ada = await relay.sign_up(make_wish())
+    await relay.graph.staff.grant("ada@sealpost.test", Role.OPERATOR)
+    (route,) = await resolve(relay, "abuse@relay.sealpost.test")
+    assert (route.status, route.account_id) == (Status.OK, ada.account_id)
+    with refused(DeniedError, "address_reserved"):
+        await relay.sign_up(make_wish("abuse@relay.sealpost.test"))
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,12 @@ async def ada(platform: Platform) -> Account:
 
 async def test_an_api_key_opens_what_its_scopes_say_and_no_role(platform: Platform, ada: Account) -> None:
     await platform.graph.staff.grant(ADA, Role.OPERATOR)
-    made = await platform.graph.programs.create(ada.account_id, KEY, "backup", ["mail:write", "mail:read"])
+    made = await platform.graph.programs.create(ada.account_id, KEY, "backup", ["mail:write", "mail:send", "mail:read"])
     assert re.fullmatch(r"sp_[0-9a-hjkmnp-tv-z]{8}_[0-9a-hjkmnp-tv-z]{52}", made.secret)
     assert made.credential.prefix == made.secret[:11]
     principal = await platform.again().graph.programs.by_api_key(made.secret)
     assert (principal.account_id, principal.mailbox_id) == (ada.account_id, ada.mailbox_id)
-    assert (principal.scopes, principal.roles) == (("mail:read", "mail:write"), ())
+    assert (principal.scopes, principal.roles) == (("mail:read", "mail:send", "mail:write"), ())
     assert principal.proof_id == made.credential.credential_id
 
 
@@ -88,6 +88,7 @@ async def test_one_kind_does_not_pass_for_the_other(platform: Platform, ada: Acc
     [
         (KEY, []),
         (KEY, ["smtp:send"]),
+        (PASSWORD, ["mail:send"]),
         (KEY, ["mail:read", "mail:read"]),
         (KEY, ["mail:read", "admin"]),
         (PASSWORD, ["mail:read"]),

@@ -36,9 +36,14 @@ def test_defaults_are_those_of_the_policy(environ: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"MEMBER_DOMAINS": ""}, "SEALPOST_MEMBER_DOMAINS, SEALPOST_PUBLIC_DOMAINS: domains_missing"),
+        ({"MEMBER_DOMAINS": ""}, "SEALPOST_PUBLIC_DOMAINS: domains_missing"),
         ({"MEMBER_DOMAINS": "a.test,a..test"}, "domain_invalid"),
         ({"PUBLIC_DOMAINS": "sealpost.test"}, "domain_repeated"),
+        ({"RELAY_DOMAINS": "sealpost.test"}, "domain_repeated"),
+        ({"RELAY_DOMAINS": "Public.Sealpost.test"}, "domain_repeated"),
+        ({"RELAY_DOMAINS": "relay.test,relay.test"}, "SEALPOST_RELAY_DOMAINS"),
+        ({"RELAY_DOMAINS": "relay..test"}, "domain_invalid"),
+        ({"OPERATOR_MAILBOX": "a@relay.test", "RELAY_DOMAINS": "relay.test"}, "SEALPOST_OPERATOR_MAILBOX"),
         ({"OPERATOR_MAILBOX": "nobody"}, "SEALPOST_OPERATOR_MAILBOX"),
         ({"OPERATOR_MAILBOX": "ada@elsewhere.example"}, "SEALPOST_OPERATOR_MAILBOX"),
         ({"OPERATOR_MAILBOX": "ada@public.sealpost.test"}, "SEALPOST_OPERATOR_MAILBOX"),

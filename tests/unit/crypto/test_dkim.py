@@ -164,7 +164,7 @@ async def test_many_makers_at_once_agree(here: World) -> None:
         "x" * 64 + ".test",
         ".".join(["abcdefg"] * 32),
         "a_b.test",
-    ],  # fmt: skip
+    ],
 )
 async def test_what_is_no_domain_gets_no_keys(here: World, domain: str) -> None:
     with pytest.raises(InvalidError, match="dkim_domain"):
