@@ -1,0 +1,66 @@
+"""Campaigns that were stopped: what is submitted for one later is refused, what waits is cancelled.
+
+The mark of a stop comes first and the queue is cleaned after it, so that no mail slips in between: what was taken
+before the mark is in the queue by then or is refused, and workers ask once more before each attempt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+from libs.docstore.store import Collection, Index, Insert, Store
+from libs.runtime.clock import Clock, unix_seconds
+from libs.runtime.errors import InvalidError
+from services.delivery.customers.fields import insert_new
+from services.delivery.customers.marks import Marks
+from services.delivery.domain.limits import DAY
+from services.delivery.domain.ports import Stopper
+
+STOPPED = Collection("stopped_campaign", (Index("expires", ("expires",)),))
+
+_NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
+_KEPT = 400 * DAY
+_KNOWN_SECONDS = 2.0
+_MAX_KNOWN = 10_000
+
+
+class StoppedCampaigns:
+    """Implements domain.ports.Campaigns."""
+
+    def __init__(self, store: Store, marks: Marks, clock: Clock) -> None:
+        """Keep stops in `store`."""
+        self._store = store
+        self._marks = marks
+        self._clock = clock
+        # Until when it is taken for running; a stop made by this process counts at once.
+        self._running: OrderedDict[str, float] = OrderedDict()
+
+    async def stopped(self, account_id: str, campaign: str) -> bool:
+        """See domain.ports.Campaigns. Another process's stop is seen within two seconds."""
+        key, now = self._marks.campaign(account_id, campaign), self._clock.monotonic()
+        if self._running.get(key, 0.0) > now:
+            return False
+        if await self._store.get(STOPPED, key) is not None:
+            return True
+        self._running[key] = now + _KNOWN_SECONDS
+        self._running.move_to_end(key)
+        if len(self._running) > _MAX_KNOWN:
+            self._running.popitem(last=False)
+        return False
+
+    async def stop(self, account_id: str, campaign: str, queue: Stopper) -> int:
+        """Stop a campaign and cancel what waits; return how many recipients. Repeated it cancels what has come since.
+
+        Raises: InvalidError("campaign_invalid"), UnavailableError.
+        """
+        if not _NAME.match(campaign):
+            raise InvalidError("campaign_invalid")
+        key, now = self._marks.campaign(account_id, campaign), unix_seconds(self._clock)
+        await insert_new(self._store, [Insert(STOPPED, key, {"stopped": now, "expires": now + _KEPT})])
+        self._running.pop(key, None)
+        return await queue.stop_campaign(account_id, campaign)
+
+    async def sweep(self) -> int:
+        """Forget at most 1,000 stops of long ago; return how many."""
+        return await self._store.delete_range(STOPPED, "expires", (), unix_seconds(self._clock), 1000)

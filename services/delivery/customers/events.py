@@ -1,0 +1,117 @@
+"""What happened to recipients, kept for 30 days: told again, a happening is the same document.
+
+Who it happened to, in which campaign, and with what status is sealed; in clear stand a mark of the account, the kind,
+and when.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Store
+from libs.envelope import place_of
+from libs.runtime.clock import Clock, unix_seconds
+from libs.runtime.errors import InternalError
+from services.delivery.customers.fields import blob, cursor_after, find_all, number, page_size, read_cursor, text
+from services.delivery.customers.marks import Marks
+from services.delivery.domain.limits import DAY
+from services.delivery.domain.ports import Happening, Kind
+from services.delivery.domain.vault import Vault
+
+EVENTS = Collection("event", (Index("account", ("account", "at")), Index("expires", ("expires",))))
+
+KEPT_SECONDS = 30 * DAY
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as its account sees it; see sealpost.delivery.v1.Event."""
+
+    event_id: str
+    kind: Kind
+    at: int
+    submission_id: str
+    campaign: str
+    recipient: str
+    status: str
+
+
+class Events:
+    """The events of all accounts."""
+
+    def __init__(self, store: Store, marks: Marks, vault: Vault, clock: Clock) -> None:
+        """Keep them in `store`."""
+        self._store = store
+        self._marks = marks
+        self._vault = vault
+        self._clock = clock
+
+    def insert(self, happening: Happening) -> Insert:
+        """Return the write that keeps a happening; ConflictError("exists") where it is kept already."""
+        content = {"recipient": happening.recipient, "campaign": happening.campaign, "status": happening.status}
+        key = happening.event_id
+        body: Body = {
+            "account": self._marks.account(happening.account_id),
+            "at": happening.at,
+            "kind": happening.kind.value,
+            "submission": happening.submission_id,
+            "sealed": self._vault.seal(place_of(EVENTS.name, key, "sealed"), json.dumps(content).encode()),
+            "expires": happening.at + KEPT_SECONDS,
+        }
+        return Insert(EVENTS, key, body)
+
+    async def page(self, account_id: str, limit: int, cursor: str) -> tuple[list[Event], str]:
+        """Return a page of the events, newest first, and the cursor of the next. Raises: InvalidError."""
+        query = Query(
+            EVENTS,
+            "account",
+            (self._marks.account(account_id),),
+            # What has expired is not told, whether it is swept yet or not.
+            lower=self._oldest(),
+            after=read_cursor(cursor),
+            descending=True,
+            limit=page_size(limit),
+        )
+        found = await self._store.find(query)
+        return [self._decode(document) for document in found], cursor_after("at", found, query.limit)
+
+    async def since(self, account_id: str, since: int, most: int) -> list[tuple[str, Kind]]:
+        """Return the ids and kinds of at most `most` events from `since` (Unix seconds) on, oldest first."""
+        lower = max(since, self._oldest())
+        query = Query(EVENTS, "account", (self._marks.account(account_id),), lower=lower, limit=_PAGE)
+        return [(document.key, _kind(document)) for document in await find_all(self._store, query, most)]
+
+    async def get_many(self, event_ids: Sequence[str]) -> dict[str, Event]:
+        """Return those of at most 1,000 events that exist, by id."""
+        found = await self._store.get_many(EVENTS, event_ids)
+        return {key: self._decode(document) for key, document in found.items()}
+
+    async def sweep(self) -> int:
+        """Delete at most 1,000 events that have expired; return how many."""
+        return await self._store.delete_range(EVENTS, "expires", (), unix_seconds(self._clock), 1000)
+
+    def _oldest(self) -> int:
+        return max(0, unix_seconds(self._clock) - KEPT_SECONDS + 1)
+
+    def _decode(self, document: Document) -> Event:
+        body = document.body
+        content = json.loads(self._vault.open(place_of(EVENTS.name, document.key, "sealed"), blob(body, "sealed")))
+        return Event(
+            document.key,
+            _kind(document),
+            number(body, "at"),
+            text(body, "submission"),
+            content["campaign"],
+            content["recipient"],
+            content["status"],
+        )
+
+
+def _kind(document: Document) -> Kind:
+    try:
+        return Kind(text(document.body, "kind"))
+    except ValueError as error:
+        raise InternalError("document_damaged") from error

@@ -1,0 +1,198 @@
+"""How an account's sending stands: the ring of what became of its mail, and whether it has to stop.
+
+Tallies of all accounts gather while a write is under way, and go as one batch; a ring is read, changed and put back
+under its version, so that several processes share it. An account that must stop is stopped in that same write, which
+also says that a notice is due: if the process dies before the notice is in the mailbox, another one brings it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Replace, Store, Value
+from libs.envelope import place_of
+from libs.runtime.backoff import Backoff
+from libs.runtime.batch import Batcher
+from libs.runtime.clock import Clock, unix_seconds
+from libs.runtime.errors import ConflictError, InternalError, UnavailableError
+from libs.runtime.ids import new_message_id
+from services.delivery.customers.fields import blob, number, text
+from services.delivery.customers.marks import Marks
+from services.delivery.domain.limits import Tally, add_to_ring, reason_to_pause
+from services.delivery.domain.vault import Vault
+
+STANDING = Collection("standing", (Index("notice", ("notice_due",)),))
+
+# For how long another process's pause may go unnoticed here.
+_KNOWN_SECONDS = 5.0
+_MAX_KNOWN = 20_000
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of one account. `paused` is "" or the reason; `notice_due` 0 where none has to be sent."""
+
+    account_id: str
+    ring: tuple[Tally, ...] = ()
+    paused: str = ""
+    notice_due: int = 0
+    notice_id: str = ""
+    version: int = field(default=0, compare=False)
+
+
+class Standings:
+    """The standings of all accounts."""
+
+    def __init__(self, store: Store, marks: Marks, vault: Vault, clock: Clock) -> None:
+        """Keep them in `store`."""
+        self._store = store
+        self._marks = marks
+        self._vault = vault
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._batcher: Batcher[tuple[str, Tally], None] = Batcher(
+            self._note, max_items=5000, max_weight=5000, weigh=lambda _: 1, max_delay=0.0, concurrency=1,
+            max_queued=100_000,
+        )  # fmt: skip
+
+    async def note(self, account_id: str, tally: Tally) -> None:
+        """Count what became of recipients; durable when it returns. Raises: UnavailableError, ExhaustedError."""
+        await self._batcher.submit((account_id, tally))
+
+    async def paused(self, account_id: str) -> str:
+        """Return why the account must not send, "" if it may, as it was at most five seconds ago."""
+        known = self._known.get(account_id)
+        if known is not None and known[0] > self._clock.monotonic():
+            return known[1]
+        return (await self.get(account_id)).paused
+
+    async def get(self, account_id: str) -> Standing:
+        """Return the standing of an account; of one that nothing is known of, an empty one."""
+        found = await self._store.get(STANDING, self._marks.account(account_id))
+        standing = self._decode(found) if found is not None else Standing(account_id)
+        self._remember(standing)
+        return standing
+
+    async def resume(self, account_id: str) -> Standing:
+        """Let the account send again. It begins with an empty ring, or its past would stop it at once."""
+        return await self._change(account_id, lambda old: replace(old, ring=(), paused="", notice_due=0))
+
+    async def due_notices(self, limit: int) -> Sequence[Standing]:
+        """Return at most `limit` standings whose account has to be told now."""
+        query = Query(STANDING, "notice", (), upper=unix_seconds(self._clock), limit=limit)
+        return [self._decode(document) for document in await self._store.find(query)]
+
+    async def told(self, standing: Standing, next_due: int = 0) -> None:
+        """Note that the notice is in the mailbox, or that it has to be tried again at `next_due`."""
+
+        def change(old: Standing) -> Standing:
+            # Somebody may have resumed and paused again meanwhile: that is another notice.
+            return replace(old, notice_due=next_due) if old.notice_id == standing.notice_id else old
+
+        await self._change(standing.account_id, change)
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        await self._batcher.close()
+
+    async def _note(self, items: Sequence[tuple[str, Tally]]) -> Sequence[Exception | None]:
+        wanted: dict[str, Tally] = defaultdict(Tally)
+        for account_id, tally in items:
+            wanted[account_id] = wanted[account_id].plus(tally)
+        failed = await self._add(wanted)
+        return [failed.get(account_id) for account_id, _ in items]
+
+    async def _add(self, wanted: Mapping[str, Tally]) -> dict[str, Exception]:
+        failed: dict[str, Exception] = {}
+        left = dict(wanted)
+        async for _ in Backoff(first=0.01, ceiling=0.2, attempts=_ATTEMPTS):
+            keys = {self._marks.account(account_id): account_id for account_id in left}
+            found = await self._get_many(list(keys))
+            news = [self._counted(account_id, found.get(key), left[account_id]) for key, account_id in keys.items()]
+            results = await self._store.write_many([self._write(new) for new in news])
+            for new, result in zip(news, results, strict=True):
+                if isinstance(result, ConflictError):
+                    continue
+                del left[new.account_id]
+                if isinstance(result, Exception):
+                    failed[new.account_id] = result
+                else:
+                    self._remember(new)
+            if not left:
+                return failed
+        return failed | dict.fromkeys(left, UnavailableError("contention"))
+
+    async def _get_many(self, keys: Sequence[str]) -> dict[str, Document]:
+        found: dict[str, Document] = {}
+        for start in range(0, len(keys), 1000):
+            found |= await self._store.get_many(STANDING, keys[start : start + 1000])
+        return found
+
+    def _counted(self, account_id: str, found: Document | None, tally: Tally) -> Standing:
+        old = self._decode(found) if found is not None else Standing(account_id)
+        new = replace(old, ring=add_to_ring(old.ring, tally))
+        reason = reason_to_pause(new.ring)
+        if not reason or old.paused:
+            return new
+        now = unix_seconds(self._clock)
+        return replace(new, paused=reason, notice_due=now, notice_id=new_message_id(self._clock))
+
+    async def _change(self, account_id: str, change: Callable[[Standing], Standing]) -> Standing:
+        async for _ in Backoff(first=0.01, ceiling=0.2, attempts=_ATTEMPTS):
+            old = await self.get(account_id)
+            new = change(old)
+            if new == old:
+                return old
+            try:
+                await self._store.write(self._write(new))
+            except ConflictError:
+                continue
+            self._remember(new)
+            return new
+        raise UnavailableError("contention")
+
+    def _write(self, standing: Standing) -> Insert | Replace:
+        key = self._marks.account(standing.account_id)
+        ring: list[Value] = [[*bucket] for bucket in standing.ring]
+        body: Body = {
+            "account": self._vault.seal(place_of(STANDING.name, key, "account"), standing.account_id.encode()),
+            "ring": ring,
+            "paused": standing.paused,
+            "notice_due": standing.notice_due or None,
+            "notice_id": standing.notice_id,
+        }
+        if standing.version:
+            return Replace(STANDING, key, body, standing.version)
+        return Insert(STANDING, key, body)
+
+    def _decode(self, document: Document) -> Standing:
+        body = document.body
+        return Standing(
+            self._vault.open(place_of(STANDING.name, document.key, "account"), blob(body, "account")).decode(),
+            _ring(body.get("ring")),
+            text(body, "paused"),
+            number(body, "notice_due", 0),
+            text(body, "notice_id"),
+            document.version,
+        )
+
+    def _remember(self, standing: Standing) -> None:
+        self._known[standing.account_id] = (self._clock.monotonic() + _KNOWN_SECONDS, standing.paused)
+        self._known.move_to_end(standing.account_id)
+        if len(self._known) > _MAX_KNOWN:
+            self._known.popitem(last=False)
+
+
+def _ring(value: Value) -> tuple[Tally, ...]:
+    if not isinstance(value, list):
+        raise InternalError("document_damaged")
+    ring = []
+    for bucket in value:
+        numbers = [count for count in bucket if isinstance(count, int)] if isinstance(bucket, list) else []
+        if len(numbers) != len(Tally._fields):
+            raise InternalError("document_damaged")
+        ring.append(Tally(*numbers))
+    return tuple(ring)
