@@ -16,7 +16,7 @@ from libs.runtime.errors import InvalidError
 from libs.runtime.ids import is_id
 
 INBOX = "inbox"
-SYSTEM_FOLDERS = (INBOX, "archive", "junk", "trash")
+SYSTEM_FOLDERS = (INBOX, "sent", "drafts", "archive", "junk", "trash")
 FLAGS: Mapping[str, int] = {"seen": 1, "flagged": 2, "answered": 4}
 SEEN = FLAGS["seen"]
 
@@ -28,6 +28,8 @@ MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_FOLDERS = 200
 MAX_FOLDER_NAME_BYTES = 1024
+OBJECTS = ("contacts", "settings")
+MAX_OBJECT_BYTES = 256 * 1024
 
 OPERATION_SECONDS = 30
 """No change takes longer than this from its first write to its last: what is older was cut off (see recount.py)."""
@@ -42,7 +44,7 @@ _LARGEST = 2**53
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """One copy to be stored; fields and units as in protos/storage/v1."""
+    """One copy to be stored; fields and units as in protos/storage/v1, `flags` as bits of FLAGS."""
 
     mailbox_id: str
     message_id: str
@@ -58,6 +60,7 @@ class NewMessage:
     quota_bytes: int = 0
     quota_messages: int = 0
     keep_newest: int = 0
+    flags: int = 0
 
     @property
     def counted(self) -> bool:
@@ -123,6 +126,14 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
+class Object:
+    """What an owner keeps beside mail, sealed by his client; empty and of version 0 where there is none yet."""
+
+    sealed: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What to do to messages: bits of FLAGS to set and to clear, and a folder to move to ("": stay)."""
 
@@ -157,6 +168,7 @@ def _check_message(message: NewMessage) -> None:
         ("message_id", is_id(message.message_id)),
         ("folder", is_folder_id(message.folder)),
         ("amount", all(0 <= amount < _LARGEST for amount in amounts)),
+        ("flag", 0 <= message.flags <= sum(FLAGS.values())),
         ("scheme", _SCHEME.match(message.scheme) is not None),
         ("key_id", _KEY_ID.match(message.key_id) is not None),
         ("envelope", 0 < len(message.envelope) <= MAX_ENVELOPE_BYTES),
@@ -178,6 +190,13 @@ def check_folder_name(sealed_name: bytes) -> None:
     """Raise InvalidError unless a folder may be called that."""
     if not 1 <= len(sealed_name) <= MAX_FOLDER_NAME_BYTES:
         raise InvalidError("sealed_name")
+
+
+def check_object(mailbox_id: str, name: str) -> None:
+    """Raise InvalidError unless the two may name an object."""
+    check_mailbox(mailbox_id)
+    if name not in OBJECTS:
+        raise InvalidError("object")
 
 
 def check_mailbox(mailbox_id: str) -> None:

@@ -18,6 +18,7 @@ from services.storage.domain import NewMessage
 from services.storage.expiry import Expiry, Trimmer
 from services.storage.folders import Folders
 from services.storage.mailboxes import Mailboxes
+from services.storage.objects import Objects
 from services.storage.recount import Recount
 from services.storage.recovery import Recovery
 from services.storage.removal import Remover
@@ -53,6 +54,7 @@ def compose(store: Store, clock: Clock, max_body_bytes: int) -> Graph:
             bodies=bodies,
             mailboxes=Mailboxes(store, remover, folders, clock),
             folders=folders,
+            objects=Objects(store),
         ),
         usage=usage,
         recovery=Recovery(store, remover, clock),

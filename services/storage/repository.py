@@ -39,8 +39,9 @@ USAGE = Collection("usage", (Index("check_at", ("check_at",)),))
 FOLDERS = Collection("folder", (Index("work_at", ("work_at",)),))
 BODIES = Collection("body", (Index("due", ("due",)), Index("message", ("message",))))
 CHUNKS = Collection("chunk", (Index("body", ("body", "number")),))
+OBJECTS = Collection("object")
 
-COLLECTIONS = (MESSAGES, DELIVERIES, USAGE, FOLDERS, BODIES, CHUNKS)
+COLLECTIONS = (MESSAGES, DELIVERIES, USAGE, FOLDERS, BODIES, CHUNKS, OBJECTS)
 
 _READ = 1000
 
@@ -65,7 +66,7 @@ def new_fields(message: NewMessage, folder: str, body_id: str, body_size: int) -
         "message": message.message_id,
         "minute": message.received_minute,
         "size": message.size,
-        "flags": 0,
+        "flags": message.flags,
         "counted": message.counted,
         "scheme": message.scheme,
         "key_id": message.key_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 import grpc
@@ -20,13 +20,15 @@ from services.storage.domain import INBOX, Change, Delivery, NewMessage
 from services.storage.folders import Folders
 from services.storage.limits import limited
 from services.storage.mailboxes import Mailboxes
+from services.storage.objects import Objects
 from services.storage.repository import message_key
 
 SERVICE = "sealpost.storage.v1.Storage"
-# Who may call what (RpcServer.restrict): ingest only adds, the gateway does everything else.
+# Who may call what (RpcServer.restrict): ingest and delivery only add; the gateway adds what members seal themselves,
+# and does everything else.
 CALLERS = {
-    "Append": ("ingest",),
-    "Stage": ("ingest",),
+    "Append": ("ingest", "delivery", "gateway"),
+    "Stage": ("ingest", "delivery", "gateway"),
     "List": ("gateway",),
     "GetMessage": ("gateway",),
     "GetBody": ("gateway",),
@@ -35,6 +37,8 @@ CALLERS = {
     "GetMailbox": ("gateway",),
     "PutFolder": ("gateway",),
     "DeleteFolder": ("gateway",),
+    "GetObject": ("gateway",),
+    "PutObject": ("gateway",),
 }
 MAX_DELIVERIES = 1000
 STAGE_SECONDS = 900
@@ -57,6 +61,7 @@ class Parts:
     bodies: Bodies
     mailboxes: Mailboxes
     folders: Folders
+    objects: Objects
 
 
 class StorageRpc(StorageServicer):
@@ -68,6 +73,7 @@ class StorageRpc(StorageServicer):
         self._bodies = parts.bodies
         self._mailboxes = parts.mailboxes
         self._folders = parts.folders
+        self._objects = parts.objects
         self._staging = asyncio.Semaphore(staging_streams)
 
     async def Append(self, request: pb.AppendRequest, context: _Context) -> pb.AppendResponse:
@@ -136,6 +142,15 @@ class StorageRpc(StorageServicer):
         """Delete a folder; its messages move to the inbox."""
         return pb.DeleteFolderResponse(moved=await self._folders.delete(request.mailbox_id, request.folder_id))
 
+    async def GetObject(self, request: pb.GetObjectRequest, context: _Context) -> pb.Object:
+        """Return an object of a mailbox's owner."""
+        return _object(await self._objects.get(request.mailbox_id, request.name))
+
+    async def PutObject(self, request: pb.PutObjectRequest, context: _Context) -> pb.Object:
+        """Replace it; the answer has the new version, and not the content once more."""
+        put = await self._objects.put(request.mailbox_id, request.name, request.sealed, request.version)
+        return pb.Object(version=put.version)
+
 
 async def _data(first: pb.StageBlock, blocks: AsyncIterator[pb.StageBlock]) -> AsyncIterator[bytes]:
     yield first.data
@@ -163,7 +178,16 @@ def _new_message(message: pb.NewMessage) -> NewMessage:
         quota_bytes=message.quota_bytes,
         quota_messages=message.quota_messages,
         keep_newest=message.keep_newest,
+        flags=_flags(message.flags),
     )
+
+
+def _flags(names: Iterable[str]) -> int:
+    """Return the bits, or what the check of the delivery refuses: one that is wrong must not fail the others."""
+    try:
+        return domain.flag_bits(names)
+    except InvalidError:
+        return -1
 
 
 def _append_result(error: SealpostError | None) -> pb.AppendResult:
@@ -192,3 +216,7 @@ def _folder(folder: domain.Folder) -> pb.Folder:
     return pb.Folder(
         folder_id=folder.folder_id, sealed_name=folder.sealed_name, messages=folder.messages, unseen=folder.unseen
     )
+
+
+def _object(found: domain.Object) -> pb.Object:
+    return pb.Object(sealed=found.sealed, version=found.version)

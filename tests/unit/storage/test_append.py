@@ -11,7 +11,7 @@ from libs.docstore.store import Query
 from libs.runtime.ids import new_id
 from protos.events.v1.events_pb2 import MailStored, SizeClass
 from services.storage.bodies import CHUNK_BYTES, INLINE_BYTES
-from services.storage.domain import Delivery
+from services.storage.domain import SEEN, Delivery
 from services.storage.repository import BODIES
 from tests.unit.storage.support import BODY, Storage, some_bytes
 
@@ -28,6 +28,21 @@ async def test_a_mail_is_there_with_everything_it_came_with(storage: Storage) ->
     assert (message.scheme, message.key_id, message.envelope) == ("openpgp", "f" * 40, b"sealed envelope")
     assert message.body_size == len(BODY)
     assert await storage.body(ALICE, message.message_id) == BODY
+
+
+async def test_a_mail_may_be_seen_and_filed_from_the_beginning(storage: Storage) -> None:
+    assert await storage.append(storage.mail(ALICE, folder="sent", flags=SEEN), storage.mail(ALICE)) == ["ok", "ok"]
+    (message,) = await storage.listed(ALICE, "sent")
+    assert message.flags == ("seen",)
+    counts = {one.folder_id: (one.messages, one.unseen) for one in (await storage.mailbox(ALICE)).folders}
+    assert (counts["sent"], counts["inbox"], counts["drafts"]) == ((1, 0), (1, 1), (0, 0))
+    told = [MailStored.FromString(pending.event.payload).folder for pending in await storage.events()]
+    assert sorted(told) == ["inbox", "sent"]
+
+
+@pytest.mark.parametrize("flags", [-1, 8])
+async def test_flags_that_do_not_exist_are_refused(storage: Storage, flags: int) -> None:
+    assert await storage.append(storage.mail(ALICE, flags=flags), storage.mail(BOB)) == ["flag", "ok"]
 
 
 async def test_each_copy_is_announced_in_the_same_commit(storage: Storage) -> None:

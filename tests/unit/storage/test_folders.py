@@ -17,13 +17,13 @@ ALICE = "alice"
 SYSTEM = list(domain.SYSTEM_FOLDERS)
 
 
-async def test_a_mailbox_has_four_folders_and_its_own(storage: Storage) -> None:
+async def test_a_mailbox_has_six_folders_and_its_own(storage: Storage) -> None:
     put = storage.graph.parts.folders.put
     first, second = await put(ALICE, "", b"one"), await put(ALICE, "", b"two")
     await put(ALICE, first, b"renamed")
     mailbox = await storage.mailbox(ALICE)
     assert [folder.folder_id for folder in mailbox.folders] == [*SYSTEM, first, second]
-    assert [folder.sealed_name for folder in mailbox.folders] == [b"", b"", b"", b"", b"renamed", b"two"]
+    assert [folder.sealed_name for folder in mailbox.folders] == [*[b""] * 6, b"renamed", b"two"]
     assert [folder.folder_id for folder in (await storage.mailbox("bob")).folders] == SYSTEM
 
 
@@ -50,7 +50,7 @@ async def test_there_are_200_at_most_also_at_the_same_time(storage: Storage) -> 
     outcomes = await asyncio.gather(*[put(ALICE, "", b"x") for _ in range(4)], return_exceptions=True)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 2
     assert sum(isinstance(outcome, ExhaustedError) for outcome in outcomes) == 2
-    assert len((await storage.mailbox(ALICE)).folders) == 204
+    assert len((await storage.mailbox(ALICE)).folders) == 206
 
 
 async def test_a_deleted_folder_gives_its_mail_to_the_inbox(storage: Storage) -> None:
@@ -69,7 +69,7 @@ async def test_a_deleted_folder_gives_its_mail_to_the_inbox(storage: Storage) ->
             await action
 
 
-async def test_the_four_cannot_be_deleted(storage: Storage) -> None:
+async def test_the_six_cannot_be_deleted(storage: Storage) -> None:
     with pytest.raises(InvalidError, match=r"^folder_reserved$"):
         await storage.graph.parts.folders.delete(ALICE, "trash")
     with pytest.raises(NotFoundError, match=r"^folder$"):

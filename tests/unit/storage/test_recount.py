@@ -148,8 +148,8 @@ async def test_flags_and_folders_are_recounted_too(storage: Storage) -> None:
     await leak(storage)
     await storage.recount()
     mailbox = await storage.mailbox(ALICE)
-    folders = [(folder.messages, folder.unseen) for folder in mailbox.folders]
-    assert folders == [(1, 1), (1, 0), (0, 0), (0, 0)]
+    folders = {folder.folder_id: (folder.messages, folder.unseen) for folder in mailbox.folders if folder.messages}
+    assert folders == {"inbox": (1, 1), "archive": (1, 0)}
 
 
 async def test_a_change_of_counters_that_fails_makes_a_suspect(storage: Storage) -> None:
