@@ -54,7 +54,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Digested:
-    """A mail as far as signatures need it: its fields, those to be signed, and the hash of its body."""
+    """A mail as far as signatures need it: its canonical fields, the names to be signed, the hash of its body."""
 
     fields: list[Field]
     signed: list[bytes]
@@ -68,7 +68,8 @@ def digest(content: bytes) -> Digested:
     for line in _BETWEEN_FIELDS.split(content[:end].removesuffix(_END)):
         name, _, value = line.partition(b":")
         fields.append((name, value + _END))
-    return Digested(fields, _signed_names(fields), body_hash(content, min(end + 2, len(content))))
+    canonical = Relaxed.canonicalize_headers(fields)
+    return Digested(canonical, _signed_names(canonical), body_hash(content, min(end + 2, len(content))))
 
 
 def unsigned_field(digested: Digested, domain: str, key: Key, now: int) -> bytes:
@@ -85,8 +86,7 @@ def unsigned_field(digested: Digested, domain: str, key: Key, now: int) -> bytes
 def header_digest(digested: Digested, unsigned: bytes) -> bytes:
     """Return the SHA-256 of the canonical header (RFC 6376 3.7) that the key signs; `unsigned` is unsigned_field's."""
     hasher = hashlib.sha256()
-    fields = Relaxed.canonicalize_headers(digested.fields)
-    dkim.hash_headers(hasher, Relaxed, fields, digested.signed, (b"DKIM-Signature", unsigned), {})
+    dkim.hash_headers(hasher, Relaxed, digested.fields, digested.signed, (b"DKIM-Signature", unsigned), {})
     return hasher.digest()
 
 
@@ -130,9 +130,8 @@ def _line_blocks(content: bytes, start: int) -> Iterator[bytes]:
 def _signed_names(fields: list[Field]) -> list[bytes]:
     count = dict.fromkeys((*_CLOSED, *_OPEN), 0)
     for name, _ in fields:
-        lower = name.lower()
-        if lower in count:
-            count[lower] += 1
+        if name in count:
+            count[name] += 1
     names: list[bytes] = []
     for name, times in count.items():
         names += [name] * (min(times, _MOST_REPEATED) + (name in _CLOSED))
