@@ -46,8 +46,6 @@ class Happening:
     recipient: str
     # RFC 3463, "" where there is none.
     status: str = ""
-    # Whether the recipient is at a domain of ours.
-    local: bool = False
 
 
 class Happenings(Protocol):
@@ -141,8 +139,8 @@ class Notices(Protocol):
         """
 
 
-class Accounts(Protocol):
-    """Of the service accounts, what customers need to know."""
+class Unsubscribes(Protocol):
+    """One click out of a list (RFC 8058)."""
 
-    async def created_day(self, account_id: str) -> int:
-        """Return the day on which the account was made, in days since 1970-01-01 UTC. Raises SealpostError."""
+    def fields(self, mail_id: str, index: int) -> bytes:
+        """Return List-Unsubscribe and List-Unsubscribe-Post for one recipient of a mail, CRLF at the end of each."""
