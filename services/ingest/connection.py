@@ -25,8 +25,10 @@ from services.ingest.site import Site, client_address
 from services.ingest.wire import EndlessLineError, Expired, Gone, Wire
 
 # RFC 5321 4.5.3.1.4, and the additions of RFC 1870, 6152 and 6531 for MAIL; addresses in UTF-8 take more.
-_MAX_COMMAND = {"MAIL": 1024, "RCPT": 1024}
+# AUTH may carry the longest response of its mechanisms (RFC 4954 4): 767 octets (RFC 4616 2) in base64.
+_MAX_COMMAND = {"MAIL": 1024, "RCPT": 1024, "AUTH": 2048}
 _MAX_COMMAND_DEFAULT = 512
+_TOO_LONG = {"AUTH": replies.PROOF_TOO_LONG}
 _MAIL_COMMANDS = frozenset({"MAIL", "RCPT", "DATA"})
 # A browser that was talked into posting to this port, and an extension whose content would come next as commands.
 _FOREIGN = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE", "CONNECT", "TRACE", "BDAT"})
@@ -44,6 +46,7 @@ class Transaction(Envelope):
         """Begin with nothing but a claim to room."""
         super().__init__()
         self.reservation = reservation
+        # Where copies go; for mail that others bring on its way `rcpt_tos` is all there is.
         self.recipients: list[Recipient] = []
         self.authentication: Authentication = _NO_CHECKS
 
@@ -53,15 +56,29 @@ class Transaction(Envelope):
         self.authentication.cancel()
 
 
+class UnusableError(Exception):
+    """A line after which nothing that the client sends has a meaning."""
+
+    def __init__(self, reason: str, reply: str) -> None:
+        """Take what to count and what to answer."""
+        super().__init__(reason)
+        self.reason = reason
+        self.reply = reply
+
+
 class Connection(Wire):
     """Serves the verbs of a subclass, its methods smtp_<VERB>: they take the argument and return whether it is over."""
 
     verbs: ClassVar[Mapping[str, Callable[[Any, str], Awaitable[bool]]]] = {}
 
-    def __init__(self, site: Site, loop: asyncio.AbstractEventLoop) -> None:
-        """Serve for `site`."""
+    def __init__(self, site: Site, loop: asyncio.AbstractEventLoop, admitted: ExitStack | None = None) -> None:
+        """Serve for `site`. `admitted` is what `site` counts a connection by that has come over TLS already."""
         super().__init__(loop)
         self.site = site
+        self.over_tls = admitted is not None
+        # What is entered here is given back when the connection ends.
+        self.lifetime = admitted or ExitStack()
+        self._admitted = admitted is not None
         self.settings = site.settings
         self.key = ""
         self.client = Client("")
@@ -72,9 +89,8 @@ class Connection(Wire):
 
     def __init_subclass__(cls) -> None:
         """Collect the verbs."""
-        cls.verbs = {
-            name.removeprefix("smtp_"): method for name, method in vars(cls).items() if name.startswith("smtp_")
-        }
+        own = {name.removeprefix("smtp_"): method for name, method in vars(cls).items() if name.startswith("smtp_")}
+        cls.verbs = {**cls.verbs, **own}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session."""
@@ -82,6 +98,11 @@ class Connection(Wire):
         self.client.address = client_address(transport.get_extra_info("peername"))
         self.key = self.site.client_key(self.client.address)
         self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    @property
+    def made(self) -> bool:
+        """Whether the session has begun."""
+        return self._handler_coroutine is not None
 
     def new_transaction(self) -> Transaction:
         """Return a transaction in which nothing was said yet."""
@@ -116,14 +137,18 @@ class Connection(Wire):
         if not isinstance(error, SealpostError):
             log.error("command_failed", error=error)
         meters.REFUSALS.inc(reason="failure")
+        return self.reply_for(error)
+
+    def reply_for(self, error: BaseException) -> str:
+        """Return the reply for an error, by the table of this kind of service."""
         return replies.for_error(error)
 
     async def _handle_client(self) -> None:
         """Serve the connection to its end, and give back whatever it holds on every way out."""
         self._end = self.loop.time() + self.settings.session_seconds
         self.transaction = self.new_transaction()
-        with ExitStack() as lifetime:
-            refusal = self.site.admit(self.key, lifetime)
+        with self.lifetime as lifetime:
+            refusal = "" if self._admitted else self.site.admit(self.key, lifetime)
             self.site.connections.add(self)
             lifetime.callback(self._leave)
             meters.SESSIONS.inc(outcome="refused" if refusal else "served")
@@ -159,20 +184,29 @@ class Connection(Wire):
             if self.site.closing:
                 raise Expired
             try:
-                line = await self.read_line(min(self._end, self.loop.time() + self.settings.idle_seconds))
-            except EndlessLineError:
-                await self.break_off("line", replies.LINE_TOO_LONG)
-                return
-            if line[-2:] != b"\r\n" or b"\r" in line[:-2] or b"\0" in line:
-                await self.break_off("bytes", replies.BAD_BYTES)
-                return
-            try:
-                done = await self._command(line[:-2])
+                done = await self._command(await self.next_line())
             except (Gone, Expired, ConnectionError):
                 raise
+            except UnusableError as error:
+                done = await self.break_off(error.reason, error.reply)
             except Exception as error:  # whatever it is, the client may try again, and learns nothing of it
                 self.reset()
                 done = await self.mistake(await self.handle_exception(error))
+
+    async def next_line(self, too_long: str = replies.LINE_TOO_LONG) -> bytes:
+        """Return the next line of the client without its end.
+
+        Raises:
+            Gone, Expired: see Wire.
+            UnusableError: it has no end (the answer is `too_long`), or not CRLF, or holds what no line may.
+        """
+        try:
+            line = await self.read_line(min(self._end, self.loop.time() + self.settings.idle_seconds))
+        except EndlessLineError:
+            raise UnusableError("line", too_long) from None
+        if line[-2:] != b"\r\n" or b"\r" in line[:-2] or b"\0" in line:
+            raise UnusableError("bytes", replies.BAD_BYTES)
+        return line[:-2]
 
     async def _command(self, line: bytes) -> bool:
         """Answer one command; return whether the connection is finished with."""
@@ -181,7 +215,7 @@ class Connection(Wire):
         if name in _FOREIGN:
             return await self.break_off("foreign", replies.NOT_IMPLEMENTED)
         if len(line) + 2 > _MAX_COMMAND.get(name, _MAX_COMMAND_DEFAULT):
-            return await self.mistake(replies.LINE_TOO_LONG)
+            return await self.mistake(_TOO_LONG.get(name, replies.LINE_TOO_LONG))
         verb = self.verbs.get(name)
         if verb is None:
             return await self.mistake(replies.UNKNOWN_COMMAND)

@@ -1,4 +1,4 @@
-"""What mail in is about: the mail, and the checks of its sender. Knows no wire."""
+"""What mail in is about: the mail, the checks of its sender, and mail that its sender submits. Knows no wire."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 from libs.mail.letter import Letter
 from libs.mail.verdict import Verdict
 from libs.mailbox.model import Recipient
+from libs.runtime.secret import Secret
 
 
 @dataclass(slots=True)
@@ -30,6 +31,72 @@ class Mail:
     recipients: Sequence[Recipient]
     content: bytearray
     smtputf8: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a client says to be: an address and an app password."""
+
+    address: str
+    password: Secret[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """Who has signed in. `profile` is a number of sealpost.common.v1.Profile and means nothing here; `relay` tells
+    whether the account is one that sends much."""
+
+    account_id: str
+    profile: int
+    relay: bool
+
+
+@dataclass(slots=True)
+class Submission:
+    """A mail that its sender hands over. `content` is emptied on the way, so that a large mail is not held twice."""
+
+    submission_id: str
+    submitter: Submitter
+    sender: str
+    recipients: Sequence[str]
+    content: bytearray
+    smtputf8: bool = False
+
+
+class Proofs(Protocol):
+    """Of the service accounts."""
+
+    async def sign_in(self, proof: Proof) -> Submitter:
+        """Return who is behind an app password that may send.
+
+        Raises:
+            UnauthenticatedError: nobody is, or it must not send.
+            ExhaustedError: "too_many_attempts" with this address; whether the password is right was not looked at.
+            SealpostError: accounts cannot tell.
+        """
+
+
+class Outbox(Protocol):
+    """Of the service delivery: takes mail that is to be sent."""
+
+    async def may_send(self, account_id: str, sender: str) -> bool:
+        """Tell whether an account may send with an address. Raises SealpostError if delivery cannot tell."""
+
+    async def submit(self, submission: Submission) -> str:
+        """Return the id of the submission once it is durable. Other submissions are not affected by a failure.
+
+        Raises SealpostError: it is not sent, or, for "deadline" and "unreachable" alone, it is not known.
+        """
+
+
+class ReturnPaths(Protocol):
+    """Of the service delivery: takes what comes back for mail that was sent."""
+
+    async def known(self, address: str) -> bool:
+        """Tell whether reports are expected at an address. Raises SealpostError if delivery cannot tell."""
+
+    async def take(self, address: str, content: bytearray) -> None:
+        """Return once a report is durable. Raises SealpostError: it may not be."""
 
 
 class Authentication(Protocol):

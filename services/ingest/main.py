@@ -13,17 +13,23 @@ from services.ingest.workers import Workers, address_of, reserve, worker_environ
 
 
 async def build(ctx: ServiceContext[Settings]) -> None:
-    """Hold the address, start the workers, return when all of them take mail."""
-    held = await _reserve(ctx.settings.smtp_address)
-    ctx.stack.enter_context(held)
-    address = address_of(held)
-    workers = Workers(ctx.settings.workers, worker_environment(address), ctx.log, ctx.clock)
+    """Hold the addresses, start the workers, return when all of them take mail."""
+    settings = ctx.settings
+    asked = {
+        "smtp": settings.smtp_address,
+        "submission": settings.submission_address,
+        "submissions": settings.submissions_address,
+    }
+    held = {name: ctx.stack.enter_context(await _reserve(address)) for name, address in asked.items() if address}
+    addresses = {name: address_of(one) for name, one in held.items()}
+    workers = Workers(settings.workers, worker_environment(addresses), ctx.log, ctx.clock)
     metrics.show(workers.totals.collect)
     ctx.health.add("workers", workers.all_ready)
     ctx.spawn("workers", workers.run())
-    ctx.stack.push_async_callback(workers.stop, ctx.settings.drain_seconds)
+    ctx.stack.push_async_callback(workers.stop, settings.drain_seconds)
     await workers.started()
-    ctx.log.info("listening", listener="smtp", port=held.getsockname()[1])
+    for name, one in held.items():
+        ctx.log.info("listening", listener=name, port=one.getsockname()[1])
 
 
 async def _reserve(address: str) -> socket.socket:

@@ -1,4 +1,7 @@
-"""What all connections of one process share: the limits, the open connections, the clock that watches them.
+"""What all connections of one kind in one process share: the limits, the open ones, the clock that watches them.
+
+The MX and submission have a site each, so that a flood at the one does not fill the places of the other; the room for
+mail is the process's, and one.
 
 Clients are told apart by address, IPv6 ones by /64, because that is what one customer gets. The counters are keyed and
 forget (libs.runtime.limits). Clients in the exempt networks, by default the machine itself, are not counted.
@@ -10,32 +13,17 @@ import asyncio
 import ipaddress
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Protocol
 
-from libs.mailbox.model import Accounts
 from libs.runtime.clock import Clock
 from libs.runtime.errors import ExhaustedError
 from libs.runtime.limits import KeyedGauge, KeyedLimiter
 from services.ingest import replies
 from services.ingest.admission import Admission
-from services.ingest.domain import Authenticator
-from services.ingest.receive import Inbound
 from services.ingest.settings import Settings
 from services.ingest.tls import CertificateFiles
 
 _KEYS = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the edge hands its mail to. `tls` is None where STARTTLS is not offered."""
-
-    accounts: Accounts
-    authenticator: Authenticator
-    inbound: Inbound
-    tls: CertificateFiles | None
-    clock: Clock
 
 
 class Connection(Protocol):
@@ -51,22 +39,28 @@ class Connection(Protocol):
         """End the present wait."""
 
 
-class Site:
-    """The MX of one process."""
+def make_admission(settings: Settings) -> Admission:
+    """Return the room of one process: what is for the whole service is divided by the number of workers."""
+    room = settings.admission_bytes // settings.workers
+    return Admission(room, room * settings.client_share_percent // 100)
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
-        """Divide what is for the whole service by the number of workers."""
-        room = settings.admission_bytes // settings.workers
+
+class Site:
+    """One kind of service, MX or submission, in one process."""
+
+    def __init__(self, settings: Settings, admission: Admission, tls: CertificateFiles | None, clock: Clock) -> None:
+        """Take the room, which is that of the whole process, and the certificate; None where TLS is not offered."""
         self.settings = settings
-        self.parts = parts
-        self.admission = Admission(room, room * settings.client_share_percent // 100)
+        self.admission = admission
+        self.tls = tls
         self.connections: set[Connection] = set()
         self.closing = False
         self._empty = asyncio.Event()
+        self._admitted = 0
         self._exempt = [ipaddress.ip_network(network) for network in settings.exempt_networks]
         self._at_once = KeyedGauge(settings.connections_per_client, _KEYS)
-        self._connects = KeyedLimiter(settings.connects_per_minute, 60.0, _KEYS, parts.clock)
-        self._unknown = KeyedLimiter(settings.unknown_per_hour, 3600.0, _KEYS, parts.clock)
+        self._connects = KeyedLimiter(settings.connects_per_minute, 60.0, _KEYS, clock)
+        self._unknown = KeyedLimiter(settings.unknown_per_hour, 3600.0, _KEYS, clock)
 
     def client_key(self, address: str) -> str:
         """Return what a client is counted under; "" for one that is not."""
@@ -81,17 +75,21 @@ class Site:
         """Count a new connection for as long as `lifetime` lasts; return the reply that refuses it, or ""."""
         if self.closing:
             return replies.CLOSING
-        if len(self.connections) >= self.settings.max_connections:
+        if self._admitted >= self.settings.max_connections:
             return replies.BUSY
-        if not key:
-            return ""
-        if self._connects.allow(key) > 0:
-            return replies.TOO_FAST
-        try:
-            lifetime.enter_context(self._at_once.hold(key))
-        except ExhaustedError:
-            return replies.TOO_MANY_CONNECTIONS
+        if key:
+            if self._connects.allow(key) > 0:
+                return replies.TOO_FAST
+            try:
+                lifetime.enter_context(self._at_once.hold(key))
+            except ExhaustedError:
+                return replies.TOO_MANY_CONNECTIONS
+        self._admitted += 1
+        lifetime.callback(self._release)
         return ""
+
+    def _release(self) -> None:
+        self._admitted -= 1
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
@@ -124,6 +122,11 @@ class Site:
                     await self._empty.wait()
             except TimeoutError:
                 _expire(self.connections)
+
+
+async def drain(sites: Iterable[Site], seconds: float) -> None:
+    """Drain several sites at the same time."""
+    await asyncio.gather(*(site.drain(seconds) for site in sites))
 
 
 def _expire(connections: Iterable[Connection]) -> None:

@@ -1,37 +1,70 @@
-"""The SMTP edge: the commands of RFC 5321 that an MX needs, on aiosmtpd's protocol.
+"""The SMTP edge: the commands of RFC 5321 that the MX and submission have in common, on aiosmtpd's protocol.
 
 Extensions: SIZE (RFC 1870), PIPELINING (2920), 8BITMIME (6152), SMTPUTF8 (6531), STARTTLS (3207), ENHANCEDSTATUSCODES
-(2034). There is no AUTH, no BDAT, no VRFY that tells anything.
+(2034). There is no BDAT, no VRFY that tells anything. Who may send, which recipients are taken and where a mail goes,
+is said by the subclasses: mx.MxEdge, submission.SubmissionEdge.
 
 A mail is this process's only once 250 has been said; until then the client keeps it, so every doubt is a 4xx.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from libs.mail.addresses import Path, PathError, read_hello, read_path
-from libs.mailbox.model import Recipient, Standing
 from libs.runtime.errors import SealpostError
 from libs.telemetry import traces
 from services.ingest import meters, replies
 from services.ingest.connection import Connection
 from services.ingest.data import DataReader, Outcome
-from services.ingest.domain import Client, Mail
+from services.ingest.domain import Client
 from services.ingest.wire import Expired
 
-_HANDSHAKE_SECONDS = 30.0
+HANDSHAKE_SECONDS = 30.0
 _MAX_SIZE_DIGITS = 20
 _BODIES = ("7BIT", "8BITMIME")
 
-_REFUSED = {
-    Standing.NOT_OURS: replies.NOT_OURS,
-    Standing.UNKNOWN: replies.UNKNOWN_RECIPIENT,
-    Standing.SUSPENDED: replies.SUSPENDED,
-    Standing.INVALID: replies.BAD_RECIPIENT,
-}
-
 
 class Edge(Connection):
-    """The verbs."""
+    """The verbs, and what a subclass says to them."""
+
+    # What is counted, and what a trace calls the handing over of a mail.
+    meter: ClassVar[meters.Meter]
+    span: ClassVar[str]
+    # Of MAIL.
+    parameters: ClassVar[frozenset[str]] = frozenset({"SIZE", "BODY", "SMTPUTF8"})
+
+    def extensions(self) -> list[str]:
+        """Return what EHLO offers beside what is offered always."""
+        return ["STARTTLS"] if self.site.tls is not None and not self.over_tls else []
+
+    def most_recipients(self) -> int:
+        """Return how many recipients a mail may have."""
+        return self.settings.max_recipients
+
+    def closed(self) -> str:
+        """Return the reply that refuses any mail of this client as things are, or ""."""
+        return ""
+
+    async def judge_sender(self, path: Path) -> str:
+        """Return the reply that refuses this sender, or "". Raises SealpostError where that is not known."""
+        return ""
+
+    def begin_mail(self) -> None:
+        """Begin what goes on while the client talks: its sender has been accepted."""
+
+    async def take_recipient(self, path: Path) -> bool:
+        """Answer a recipient whose address is well-formed; one that is accepted goes to `rcpt_tos`. Returns whether
+        the connection is over. Raises SealpostError where it is not known if it can be accepted."""
+        raise NotImplementedError
+
+    async def hand_over(self, content: bytearray) -> str:
+        """Return the reply that takes responsibility for the mail.
+
+        The caller holds no reference to `content`, so that a large mail can be let go of on the way.
+        Raises SealpostError: it has not.
+        """
+        raise NotImplementedError
 
     async def smtp_HELO(self, argument: str) -> bool:
         """RFC 5321 4.1.1.1."""
@@ -50,15 +83,14 @@ class Edge(Connection):
         if not extended:
             await self.push(f"250 {self.settings.hostname}")
             return False
-        offer_tls = self.site.parts.tls is not None and not self.over_tls
         lines = [self.settings.hostname, f"SIZE {self.settings.max_message_bytes}", "PIPELINING", "8BITMIME"]
-        lines += ["STARTTLS", "SMTPUTF8"] if offer_tls else ["SMTPUTF8"]
+        lines += [*self.extensions(), "SMTPUTF8"]
         await self.push("".join(f"250-{line}\r\n" for line in lines) + "250 ENHANCEDSTATUSCODES")
         return False
 
     async def smtp_STARTTLS(self, argument: str) -> bool:
         """RFC 3207: afterwards everything said before is forgotten, what was sent ahead too."""
-        tls = self.site.parts.tls
+        tls = self.site.tls
         if tls is None:
             return await self.mistake(replies.NOT_IMPLEMENTED)
         if argument:
@@ -68,7 +100,7 @@ class Edge(Connection):
         context = tls.context()
         self.reset()
         await self.push(replies.START_TLS)
-        await self.start_tls(context, _HANDSHAKE_SECONDS)
+        await self.start_tls(context, HANDSHAKE_SECONDS)
         self.client = Client(self.client.address)
         return False
 
@@ -77,14 +109,15 @@ class Edge(Connection):
         transaction = self.transaction
         if not self.client.hello:
             return await self.mistake(replies.HELLO_FIRST)
+        if refusal := self.closed():
+            return await self.mistake(refusal)
         if transaction.mail_from is not None:
             return await self.mistake(replies.ONE_MAIL_AT_A_TIME)
         try:
             path = read_path(argument, "FROM:")
         except PathError as error:
             return await self.mistake(replies.BAD_SENDER if error.kind == "address" else replies.BAD_ARGUMENT)
-        refusal = self._refusal_of(path)
-        if refusal:
+        if refusal := self._refusal_of(path) or await self.judge_sender(path):
             return await self.mistake(refusal)
         if not await self._find_room(int(path.parameters.get("SIZE", "0"))):
             meters.REFUSALS.inc(reason="room")
@@ -92,7 +125,7 @@ class Edge(Connection):
             return False
         transaction.mail_from = path.address
         transaction.smtp_utf8 = "SMTPUTF8" in path.parameters
-        transaction.authentication = self.site.parts.authenticator.begin(self.client, path.address)
+        self.begin_mail()
         await self.push(replies.SENDER_OK)
         return False
 
@@ -106,7 +139,7 @@ class Edge(Connection):
     def _refusal_of(self, path: Path) -> str:
         """Return the reply that refuses a sender or the parameters of MAIL, or ""."""
         parameters = path.parameters
-        if parameters.keys() - {"SIZE", "BODY", "SMTPUTF8"} or (parameters and not self.client.extended):
+        if parameters.keys() - self.parameters or (parameters and not self.client.extended):
             return replies.UNKNOWN_PARAMETER
         size = parameters.get("SIZE", "0")
         if not (size.isascii() and size.isdigit() and len(size) <= _MAX_SIZE_DIGITS):
@@ -120,7 +153,7 @@ class Edge(Connection):
         return replies.TOO_LARGE if int(size) > self.settings.max_message_bytes else ""
 
     async def smtp_RCPT(self, argument: str) -> bool:
-        """RFC 5321 4.1.1.3: who is not here is refused here, for after the 250 nothing bounces."""
+        """RFC 5321 4.1.1.3."""
         transaction = self.transaction
         if transaction.mail_from is None:
             return await self.mistake(replies.MAIL_FIRST)
@@ -134,25 +167,14 @@ class Edge(Connection):
             return await self.mistake(replies.BAD_RECIPIENT)
         if not path.ascii and not transaction.smtp_utf8:
             return await self.mistake(replies.NEEDS_SMTPUTF8)
-        if len(transaction.recipients) >= self.settings.max_recipients:
+        if len(transaction.rcpt_tos) >= self.most_recipients():
             await self.push(replies.TOO_MANY_RECIPIENTS)
             return False
-        return await self._resolve(path.address)
-
-    async def _resolve(self, address: str) -> bool:
         try:
-            route = await self.site.parts.accounts.resolve(address)
+            return await self.take_recipient(path)
         except SealpostError as error:
             # The recipients so far stand; whether to go on without this one is the client's choice.
             return await self.mistake(await self.handle_exception(error))
-        meters.RECIPIENTS.inc(outcome=route.standing.value)
-        if route.standing is Standing.OK:
-            self.transaction.recipients.append(Recipient(address, route))
-            await self.push(replies.RECIPIENT_OK)
-            return False
-        if route.standing is Standing.UNKNOWN and self.site.count_unknown(self.key):
-            return await self.break_off("unknown", replies.TOO_MANY_UNKNOWN)
-        return await self.mistake(_REFUSED[route.standing])
 
     async def smtp_DATA(self, argument: str) -> bool:
         """RFC 5321 4.1.1.4; what was sent ahead of 354 is neither data nor a command (RFC 2920 3.1)."""
@@ -161,7 +183,7 @@ class Edge(Connection):
             return await self.break_off("ahead", replies.BEFORE_GO_AHEAD)
         if argument:
             return await self.mistake(replies.NO_ARGUMENT)
-        if not transaction.recipients:
+        if not transaction.rcpt_tos:
             return await self.mistake(replies.MAIL_FIRST if transaction.mail_from is None else replies.RECIPIENT_FIRST)
         limit = self.settings.max_message_bytes
         reader = DataReader(limit, limit, transaction.reservation)
@@ -173,14 +195,14 @@ class Edge(Connection):
         if reader.outcome is not Outcome.COMPLETE:
             return await self._refuse_data(reader)
         self.well_done()
-        await self.push(await self._receive(reader))
+        await self.push(await self._hand_over(reader))
         return False
 
     async def _refuse_data(self, reader: DataReader) -> bool:
         if reader.outcome is Outcome.MALFORMED:
             return await self.break_off("bytes", replies.MALFORMED)
         no_room = reader.refused is Outcome.NO_ROOM
-        meters.MAILS.inc(outcome="no_room" if no_room else "too_large")
+        self.meter.mails.inc(outcome="no_room" if no_room else "too_large")
         reply = replies.NO_ROOM if no_room else replies.TOO_LARGE
         if reader.outcome is Outcome.ENDLESS:
             await self.refuse(reply)
@@ -189,24 +211,20 @@ class Edge(Connection):
         await self.push(reply)
         return False
 
-    async def _receive(self, reader: DataReader) -> str:
+    async def _hand_over(self, reader: DataReader) -> str:
         """Hand the mail over and return the reply; the transaction is over, whatever that is."""
-        transaction = self.transaction
-        sender, recipients = transaction.mail_from or "", transaction.recipients
-        size = len(reader.content)
-        # The mail has one holder at a time, so that the inbound path can let go of it.
-        mail = Mail(self.client, sender, recipients, reader.take(), transaction.smtp_utf8)
+        size, recipients = len(reader.content), len(self.transaction.rcpt_tos)
         began = self.loop.time()
         try:
-            with traces.span("receive", bytes=size, recipients=len(recipients)):
-                delivery_id = await self.site.parts.inbound.receive(mail, transaction.authentication)
+            with traces.span(self.span, bytes=size, recipients=recipients):
+                reply = await self.hand_over(reader.take())
         except SealpostError as error:
-            meters.MAILS.inc(outcome=meters.outcome_of(error))
-            return replies.for_error(error)
+            self.meter.mails.inc(outcome=meters.outcome_of(error))
+            return self.reply_for(error)
         finally:
             self.reset()
-        meters.accepted(size, self.loop.time() - began)
-        return replies.accepted(delivery_id)
+        self.meter.accepted(size, self.loop.time() - began)
+        return reply
 
     async def smtp_RSET(self, argument: str) -> bool:
         """RFC 5321 4.1.1.5."""

@@ -1,4 +1,4 @@
-"""One worker of the MX, put together. Started by main, on a port that it shares with its like."""
+"""One worker of the MX and submission, put together. Started by main, on ports that it shares with its like."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +19,24 @@ from libs.runtime.settings import SettingsError, setting
 from libs.telemetry import metrics
 from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
 from protos.crypto.v1.crypto_pb2_grpc import CryptoStub
+from protos.delivery.v1.delivery_pb2_grpc import DeliveryStub
 from protos.storage.v1.storage_pb2_grpc import StorageStub
 from services.ingest import meters
+from services.ingest.admission import Admission
 from services.ingest.authentication import Checks, SenderAuthenticator
+from services.ingest.connection import Connection
+from services.ingest.desk import Desk
 from services.ingest.dmarc import Organisations
 from services.ingest.domain import Authenticator, NoAuthentication
+from services.ingest.listener import TlsListener
 from services.ingest.memory import Trim, trimmer
+from services.ingest.mx import MxEdge, Parts
+from services.ingest.peers import DeliveryClient, ProofsClient, SenderMemory
 from services.ingest.receive import Inbound
 from services.ingest.resolver import DnsResolver
 from services.ingest.settings import Settings
-from services.ingest.site import Parts, Site
-from services.ingest.smtp import Edge
+from services.ingest.site import Site, drain, make_admission
+from services.ingest.submission import SubmissionEdge
 from services.ingest.tls import CertificateFiles
 from services.ingest.totals import report
 from services.ingest.workers import bind
@@ -40,13 +48,62 @@ _DNS_THREADS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings(Settings):
-    """The settings of the MX, and the worker's tie to its parent."""
+    """The settings of the service, and the worker's tie to its parent."""
 
     worker_channel: int = setting(help="file descriptor of the channel to the parent; set by it")
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What the MX and submission have in common in this process."""
+
+    admission: Admission
+    tls: CertificateFiles | None
+    trim: Trim
+    # None where nothing that needs it is offered.
+    delivery: DeliveryClient | None
+
+
 async def build(ctx: ServiceContext[WorkerSettings]) -> None:
     """Build the object graph of one worker and listen."""
+    settings = ctx.settings
+    frame = Frame(make_admission(settings), _certificate(ctx), trim := Trim(trimmer()), _delivery(ctx, trim))
+    mx = Site(settings, frame.admission, frame.tls, ctx.clock)
+    submission = Site(settings, frame.admission, frame.tls, ctx.clock)
+    meters.CONNECTIONS.watch(lambda: len(mx.connections) + len(submission.connections))
+    meters.HELD.watch(lambda: frame.admission.held)
+    parts = _mx_parts(ctx, frame)
+    desk = _desk(ctx, frame)
+    for site in (mx, submission):
+        ctx.spawn("deadlines", site.watch())
+
+    channel = socket.socket(fileno=settings.worker_channel)
+    reader, writer = await asyncio.open_connection(sock=channel)
+    ctx.spawn("parent", _follow(reader))
+    ctx.stack.callback(writer.close)
+
+    loop = asyncio.get_running_loop()
+    ctx.stack.push_async_callback(drain, (mx, submission), settings.drain_seconds)
+    await _listen(ctx, settings.smtp_address, lambda: MxEdge(mx, parts, loop))
+    if desk is not None and settings.submission_address:
+        await _listen(ctx, settings.submission_address, lambda: SubmissionEdge(submission, desk, loop))
+    if desk is not None and settings.submissions_address and frame.tls is not None:
+        listener = TlsListener(
+            submission, frame.tls, lambda admitted: SubmissionEdge(submission, desk, loop, admitted), ctx.log
+        )
+        listening = bind(settings.submissions_address)
+        listening.listen(_BACKLOG)
+        ctx.spawn("submissions", listener.run(listening))
+    # The first report says that mail is taken.
+    ctx.spawn("reports", _report(writer))
+
+
+async def _listen(ctx: ServiceContext[WorkerSettings], address: str, make: Callable[[], Connection]) -> None:
+    server = await asyncio.get_running_loop().create_server(make, sock=bind(address), backlog=_BACKLOG)
+    ctx.stack.callback(server.close)
+
+
+def _mx_parts(ctx: ServiceContext[WorkerSettings], frame: Frame) -> Parts:
     settings, clock = ctx.settings, ctx.clock
     accounts = AccountsClient(
         AccountsStub(ctx.peer("accounts")), clock, settings.route_cache_seconds, settings.route_unknown_seconds
@@ -55,24 +112,24 @@ async def build(ctx: ServiceContext[WorkerSettings]) -> None:
     storage = StorageClient(StorageStub(ctx.peer("storage")))
     for client in (accounts, crypto, storage):
         ctx.stack.push_async_callback(client.close)
-    inbound = Inbound(settings.hostname, crypto, storage, clock, Trim(trimmer()).soon)
-    parts = Parts(accounts, _authenticator(ctx), inbound, _certificate(ctx), clock)
-    site = Site(settings, parts)
-    meters.CONNECTIONS.watch(lambda: len(site.connections))
-    meters.HELD.watch(lambda: site.admission.held)
-    ctx.spawn("deadlines", site.watch())
+    inbound = Inbound(settings.hostname, crypto, storage, clock, frame.trim.soon)
+    return Parts(accounts, _authenticator(ctx), inbound, frame.delivery if settings.bounce_domain else None)
 
-    channel = socket.socket(fileno=settings.worker_channel)
-    reader, writer = await asyncio.open_connection(sock=channel)
-    ctx.spawn("parent", _follow(reader))
-    ctx.stack.callback(writer.close)
 
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Edge(site, loop), sock=bind(settings.smtp_address), backlog=_BACKLOG)
-    ctx.stack.push_async_callback(site.drain, settings.drain_seconds)
-    ctx.stack.callback(server.close)
-    # The first report says that mail is taken.
-    ctx.spawn("reports", _report(writer))
+def _desk(ctx: ServiceContext[WorkerSettings], frame: Frame) -> Desk | None:
+    if frame.delivery is None:
+        return None
+    return Desk(ctx.settings, ProofsClient(AccountsStub(ctx.peer("accounts"))), frame.delivery, ctx.clock)
+
+
+def _delivery(ctx: ServiceContext[WorkerSettings], trim: Trim) -> DeliveryClient | None:
+    settings = ctx.settings
+    if not (settings.submission_address or settings.submissions_address or settings.bounce_domain):
+        return None
+    senders = SenderMemory(ctx.clock, settings.route_cache_seconds, settings.route_unknown_seconds)
+    client = DeliveryClient(DeliveryStub(ctx.peer("delivery")), senders, trim.soon)
+    ctx.stack.push_async_callback(client.close)
+    return client
 
 
 def _authenticator(ctx: ServiceContext[WorkerSettings]) -> Authenticator:

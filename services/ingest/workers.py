@@ -1,9 +1,9 @@
-"""The parent: keeps a number of worker processes on one port, and speaks for all of them.
+"""The parent: keeps a number of worker processes on the same ports, and speaks for all of them.
 
-Python uses one core per process, so the MX is several; the kernel spreads connections over them (SO_REUSEPORT). The
-parent holds the address with a socket that never listens, starts the workers, starts them again with growing pauses
-when they die, tells them to drain, and shows their metrics as one. Each worker is tied to its parent by a socket pair:
-its reports come over it, and its end tells a worker whose parent was killed that it is time to go.
+Python uses one core per process, so the service is several; the kernel spreads connections over them (SO_REUSEPORT).
+The parent holds each address with a socket that never listens, starts the workers, starts them again with growing
+pauses when they die, tells them to drain, and shows their metrics as one. Each worker is tied to its parent by a socket
+pair: its reports come over it, and its end tells a worker whose parent was killed that it is time to go.
 """
 
 from __future__ import annotations
@@ -204,10 +204,13 @@ def address_of(bound: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def worker_environment(address: str) -> dict[str, str]:
-    """Return the environment of a worker on `address`: the parent's, without what only the parent serves."""
-    own = {"SEALPOST_SMTP_ADDRESS": address, "SEALPOST_METRICS_ADDRESS": "", "SEALPOST_GRPC_ADDRESS": ""}
-    return {**os.environ, **own}
+def worker_environment(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a worker on these addresses, named as in the settings ("smtp" for SMTP_ADDRESS).
+
+    It is the parent's, without what only the parent serves.
+    """
+    listening = {f"SEALPOST_{name.upper()}_ADDRESS": address for name, address in addresses.items()}
+    return {**os.environ, **listening, "SEALPOST_METRICS_ADDRESS": "", "SEALPOST_GRPC_ADDRESS": ""}
 
 
 def _family_of(address: str) -> tuple[socket.AddressFamily, str]:

@@ -5,163 +5,73 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from libs.mail.letter import Letter
-from libs.mail.verdict import Verdict
-from libs.mailbox.model import Copy, Delivery, Route, Sealed, SealTask, Standing
 from libs.runtime.clock import Clock, SystemClock
-from libs.runtime.errors import SealpostError
 from libs.telemetry.logs import get_logger
-from services.ingest.domain import Authentication, Authenticator, Client, NoAuthentication
+from services.ingest.desk import Desk
+from services.ingest.domain import Authenticator, NoAuthentication
+from services.ingest.listener import TlsListener
+from services.ingest.mx import MxEdge, Parts
 from services.ingest.receive import Inbound
 from services.ingest.settings import Settings
-from services.ingest.site import Parts, Site
-from services.ingest.smtp import Edge
+from services.ingest.site import Site, make_admission
+from services.ingest.submission import SubmissionEdge
 from services.ingest.tls import CertificateFiles
+from services.ingest.workers import bind
+from tests.support.ingest_fakes import FakeAccounts, FakeCrypto, FakeDelivery, FakeProofs, FakeStorage
+from tests.support.rpc import certificates
 
 HOSTNAME = "mx.sealpost.test"
 SECONDS = 10.0
 
 
-class FakeAccounts:
-    """Knows bob, carol and dave at sealpost.test, everybody at public.sealpost.test; sam is suspended."""
-
-    def __init__(self) -> None:
-        self.failure: SealpostError | None = None
-        self.asked: list[str] = []
-        self.routes: dict[str, Route] = {
-            f"{name}@sealpost.test": Route(
-                Standing.OK, f"mailbox-{name}", f"account-{name}", "sealpost.test", quota_bytes=1_000_000_000
-            )
-            for name in ("bob", "carol", "dave")
-        }
-        self.routes["sam@sealpost.test"] = Route(Standing.SUSPENDED, domain="sealpost.test")
-
-    async def resolve(self, address: str) -> Route:
-        self.asked.append(address)
-        if self.failure is not None:
-            raise self.failure
-        lowered = address.lower()
-        if lowered == "postmaster":
-            return self.routes["bob@sealpost.test"]
-        if lowered.endswith("@public.sealpost.test"):
-            mailbox = f"public-{lowered.partition('@')[0]}"
-            return Route(Standing.OK, mailbox, "", "public.sealpost.test", keep_newest=6, retention_seconds=4 * 86400)
-        if lowered.endswith("@sealpost.test"):
-            return self.routes.get(lowered, Route(Standing.UNKNOWN, domain="sealpost.test"))
-        return Route(Standing.NOT_OURS)
-
-
-class FakeCrypto:
-    """Seals by putting a word in front, so that tests can read on."""
-
-    def __init__(self) -> None:
-        self.tasks: list[SealTask] = []
-        self.failures: dict[Any, Exception] = {}
-        self.hold: asyncio.Event | None = None
-        self.at_once = 0
-        self.most_at_once = 0
-
-    async def seal(self, task: SealTask) -> Sealed:
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            await asyncio.sleep(0)
-            if self.hold is not None:
-                await self.hold.wait()
-            if task.owner in self.failures:
-                raise self.failures[task.owner]
-            self.tasks.append(task)
-            return Sealed(b"sealed:" + task.envelope, b"sealed:" + task.body, "openpgp", "key")
-        finally:
-            self.at_once -= 1
-
-
-class FakeStorage:
-    """Keeps deliveries in a list, all or none."""
-
-    def __init__(self) -> None:
-        self.deliveries: list[Delivery] = []
-        self.staged: dict[str, bytes] = {}
-        self.failure: Exception | None = None
-        self.hold: asyncio.Event | None = None
-
-    async def stage(self, mailbox_id: str, message_id: str, body: bytes) -> None:
-        self.staged[message_id] = body
-
-    async def append(self, delivery: Delivery) -> None:
-        if self.hold is not None:
-            await self.hold.wait()
-        if self.failure is not None:
-            raise self.failure
-        self.deliveries.append(delivery)
-
-    @property
-    def copies(self) -> list[Copy]:
-        return [copy for delivery in self.deliveries for copy in delivery.copies]
-
-    def body(self, number: int = 0) -> bytes:
-        """Return what a recipient would read: the mail without its seal."""
-        copy = self.copies[number]
-        sealed = self.staged[copy.message_id] if copy.staged else copy.sealed.body
-        return sealed.removeprefix(b"sealed:")
-
-    def content(self, number: int = 0) -> bytes:
-        """Return the mail without its three trace fields."""
-        return without_trace(self.body(number))
-
-
-class FixedAuthentication:
-    """An Authenticator that finds what it was told, and remembers whom it was asked for."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self.verdict = verdict
-        self.begun: list[tuple[str, str]] = []
-        self.cancelled = 0
-
-    def begin(self, client: Client, sender: str) -> Authentication:
-        self.begun.append((client.address, sender))
-        return self
-
-    async def finish(self, letter: Letter) -> Verdict:
-        return self.verdict
-
-    def cancel(self) -> None:
-        self.cancelled += 1
-
-
 @dataclass
-class Server:
-    """A running edge and what stands behind it."""
+class Listening:
+    """A running edge."""
 
     port: int
     site: Site
-    accounts: FakeAccounts
-    crypto: FakeCrypto
-    storage: FakeStorage
-    dialogues: list[Dialogue] = field(default_factory=list)
+    delivery: FakeDelivery
+    dialogues: list[Dialogue] = field(default_factory=list, kw_only=True)
 
-    async def connect(self) -> Dialogue:
-        """Return a new connection."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**20)
+    async def connect(self, tls: bool = False) -> Dialogue:
+        """Return a new connection, over TLS from the start if `tls`."""
+        context: Any = {"ssl": trusting(), "server_hostname": "localhost"} if tls else {}
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**20, **context)
         dialogue = Dialogue(reader, writer)
         self.dialogues.append(dialogue)
         return dialogue
 
-    async def converse(self, transcript: str) -> Dialogue:
+    async def converse(self, transcript: str, tls: bool = False) -> Dialogue:
         """Have the conversation of `transcript` on a new connection, and return it."""
-        dialogue = await self.connect()
+        dialogue = await self.connect(tls)
         await dialogue.run(transcript)
         return dialogue
+
+
+@dataclass
+class Server(Listening):
+    """A running MX and what stands behind it."""
+
+    accounts: FakeAccounts
+    crypto: FakeCrypto
+    storage: FakeStorage
 
     @property
     def mails(self) -> int:
         """How many mails were stored."""
         return len(self.storage.deliveries)
+
+
+@dataclass
+class Counter(Listening):
+    """A running submission and what stands behind it."""
+
+    proofs: FakeProofs
 
 
 class Dialogue:
@@ -207,13 +117,15 @@ class Dialogue:
 
     async def run(self, transcript: str) -> None:
         """Follow a transcript. `C:` sends a line with CRLF, `C raw:` bytes with Python's escapes and nothing added;
-        `S:` expects a reply that begins so, `S closes` the end of the connection."""
+        `S:` expects a reply that begins so, `S closes` the end of the connection; `TLS` is a whole STARTTLS."""
         for line in transcript.strip().splitlines():
             step = line.strip()
             if not step or step.startswith("#"):
                 continue
             if step == "S closes":
                 assert await self.closed(), "the server should have closed"
+            elif step == "TLS":
+                await self.start_tls()
             elif step.startswith("C raw:"):
                 text = step.removeprefix("C raw:").strip()
                 await self.send(text.encode("latin-1").decode("unicode_escape").encode("latin-1"))
@@ -223,6 +135,16 @@ class Dialogue:
                 await self.expect(step.removeprefix("S:").strip())
             else:
                 raise AssertionError(f"not a step: {step}")
+
+    async def start_tls(self) -> None:
+        """Upgrade the connection."""
+        await self.send(b"STARTTLS\r\n")
+        await self.expect("220 2.0.0")
+        await self.upgrade()
+
+    async def upgrade(self, context: ssl.SSLContext | None = None) -> None:
+        """Do what a client does after the 220."""
+        await self.writer.start_tls(context or trusting(), server_hostname="localhost")
 
     async def start_mail(self, *recipients: str, sender: str = "ada@example.org") -> None:
         """Go from the greeting to the 354."""
@@ -249,6 +171,11 @@ class Dialogue:
             return
 
 
+def trusting() -> ssl.SSLContext:
+    """Return a client's context that trusts the certificate of tests."""
+    return ssl.create_default_context(cafile=certificates("smtp") / "ca.crt")
+
+
 @asynccontextmanager
 async def serve_edge(
     *,
@@ -257,34 +184,71 @@ async def serve_edge(
     clock: Clock | None = None,
     **settings: Any,
 ) -> AsyncIterator[Server]:
-    """Run an edge; `settings` are those of services.ingest.settings."""
-    accounts, crypto, storage = FakeAccounts(), FakeCrypto(), FakeStorage()
-    chosen: Mapping[str, Any] = {"hostname": HOSTNAME, "workers": 1} | settings
+    """Run an MX; `settings` are those of services.ingest.settings."""
+    accounts, crypto, storage, delivery = FakeAccounts(), FakeCrypto(), FakeStorage(), FakeDelivery()
     clock = clock or SystemClock()
-    parts = Parts(
-        accounts,
-        authenticator or NoAuthentication(),
-        Inbound(HOSTNAME, crypto, storage, clock),
-        CertificateFiles(tls, get_logger("ingest")) if tls else None,
-        clock,
-    )
-    site = Site(Settings(**{"room_seconds": 0.0, **chosen}), parts)
+    site = _site(clock, tls, settings)
+    inbound = Inbound(HOSTNAME, crypto, storage, clock)
+    paths = delivery if site.settings.bounce_domain else None
+    parts = Parts(accounts, authenticator or NoAuthentication(), inbound, paths)
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(lambda: Edge(site, loop), "127.0.0.1", 0)
-    watch = loop.create_task(site.watch())
-    server = Server(listener.sockets[0].getsockname()[1], site, accounts, crypto, storage)
-    try:
+    listener = await loop.create_server(lambda: MxEdge(site, parts, loop), "127.0.0.1", 0)
+    server = Server(listener.sockets[0].getsockname()[1], site, delivery, accounts, crypto, storage)
+    async with _watched(server), AsyncExitStack() as stack:
+        stack.callback(listener.close)
         yield server
+
+
+@asynccontextmanager
+async def serve_submission(
+    *, implicit: bool = False, tls: Path | None = None, clock: Clock | None = None, **settings: Any
+) -> AsyncIterator[Counter]:
+    """Run submission with STARTTLS, or with TLS from the start if `implicit`; refusals take no time unless told."""
+    proofs, delivery = FakeProofs(), FakeDelivery()
+    clock = clock or SystemClock()
+    site = _site(clock, tls or certificates("smtp"), {"wrong_proof_seconds": 0.0, **settings})
+    desk = Desk(site.settings, proofs, delivery, clock)
+    loop = asyncio.get_running_loop()
+    listening = bind("127.0.0.1:0")
+    server = Counter(listening.getsockname()[1], site, delivery, proofs)
+    async with _watched(server), AsyncExitStack() as stack:
+        if implicit:
+            assert site.tls is not None
+            listener = TlsListener(
+                site, site.tls, lambda admitted: SubmissionEdge(site, desk, loop, admitted), get_logger("ingest")
+            )
+            listening.listen()
+            stack.push_async_callback(_cancel, loop.create_task(listener.run(listening)))
+        else:
+            edges = await loop.create_server(lambda: SubmissionEdge(site, desk, loop), sock=listening)
+            stack.callback(edges.close)
+        yield server
+
+
+def _site(clock: Clock, tls: Path | None, settings: Mapping[str, Any]) -> Site:
+    chosen: Mapping[str, Any] = {"hostname": HOSTNAME, "workers": 1, "room_seconds": 0.0, **settings}
+    made = Settings(**chosen)
+    return Site(made, make_admission(made), CertificateFiles(tls, get_logger("ingest")) if tls else None, clock)
+
+
+@asynccontextmanager
+async def _watched(server: Listening) -> AsyncIterator[None]:
+    """Watch the deadlines; at the end, when nobody listens any more, see that everything was given back."""
+    watch = asyncio.get_running_loop().create_task(server.site.watch())
+    try:
+        yield
     finally:
         for dialogue in server.dialogues:
             await dialogue.close()
-        listener.close()
-        await site.drain(2.0)
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
-        await listener.wait_closed()
-        assert site.admission.held == 0, "room was not given back"
-        assert not site.connections
+        await server.site.drain(2.0)
+        await _cancel(watch)
+        assert server.site.admission.held == 0, "room was not given back"
+        assert not server.site.connections
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -294,18 +258,6 @@ async def until(holds: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("it does not come to hold")
-
-
-def without_trace(body: bytes) -> bytes:
-    """Return a mail without the three fields in front, having checked that they are there."""
-    lines = body.split(b"\r\n")
-    taken = 0
-    for name in (b"Return-Path:", b"Received:", b"Authentication-Results:"):
-        assert lines[taken].startswith(name), lines[: taken + 1]
-        taken += 1
-        while taken < len(lines) and lines[taken][:1] in (b" ", b"\t"):
-            taken += 1
-    return b"\r\n".join(lines[taken:])
 
 
 MAIL = (

@@ -17,7 +17,7 @@ from libs.rpc.tls import TlsFiles
 from protos.accounts.v1 import accounts_pb2, accounts_pb2_grpc
 from protos.crypto.v1 import crypto_pb2, crypto_pb2_grpc
 from protos.storage.v1 import storage_pb2, storage_pb2_grpc
-from tests.support.ingest import without_trace
+from tests.support.ingest_fakes import without_trace
 from tests.support.rpc import certificates
 
 ROOT = Path(__file__).resolve().parents[2]

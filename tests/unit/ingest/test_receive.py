@@ -13,7 +13,8 @@ from libs.runtime.errors import ExhaustedError, InvalidError, UnavailableError
 from services.ingest.domain import Client, Mail, NoAuthentication
 from services.ingest.receive import Inbound
 from tests.support.clock import ManualClock
-from tests.support.ingest import HOSTNAME, MAIL, FakeAccounts, FakeCrypto, FakeStorage, until
+from tests.support.ingest import HOSTNAME, MAIL, until
+from tests.support.ingest_fakes import FakeAccounts, FakeCrypto, FakeStorage
 
 CHECKS = NoAuthentication()
 

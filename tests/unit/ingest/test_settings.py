@@ -64,7 +64,7 @@ def test_every_reply_has_its_codes_and_fits_a_line() -> None:
 def test_every_error_of_the_tree_has_a_reply_and_a_word(code: str) -> None:
     error = BY_CODE[code]("some_reason")
     assert replies.for_error(error).startswith("4"), "temporary, for what nobody thought of"
-    meters.MAILS.inc(outcome=meters.outcome_of(error))
+    meters.RECEIVED.mails.inc(outcome=meters.outcome_of(error))
 
 
 def test_what_a_mail_itself_is_refused_for_is_for_good() -> None:

@@ -13,7 +13,8 @@ from libs.mail.verdict import Verdict
 from libs.runtime.errors import InvalidError
 from services.ingest.domain import Client, Mail
 from services.ingest.trace import assemble, compose, forged_results
-from tests.support.ingest import HOSTNAME, without_trace
+from tests.support.ingest import HOSTNAME
+from tests.support.ingest_fakes import without_trace
 
 NOW = datetime(2026, 11, 22, 17, 0, 0, tzinfo=UTC)
 

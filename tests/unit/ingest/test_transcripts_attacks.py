@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.ingest.smtp import Edge
+from services.ingest.mx import MxEdge
 from tests.support.ingest import MAIL, serve_edge
 
 SMUGGLED = (
@@ -228,7 +228,7 @@ async def test_a_flood_of_pipelined_commands_is_held_back_and_answered() -> None
         flood = asyncio.create_task(dialogue.send(MAIL + b".\r\n" + b"NOOP\r\n" * 100_000))
         await asyncio.sleep(0.2)
         (connection,) = server.site.connections
-        assert isinstance(connection, Edge)
+        assert isinstance(connection, MxEdge)
         assert len(connection._inbox) < 600_000
         server.storage.hold.set()
         await dialogue.expect("250 2.0.0 Accepted")

@@ -8,7 +8,8 @@ import pytest
 
 from libs.mail.verdict import Verdict
 from libs.runtime.errors import ExhaustedError, InternalError, InvalidError, UnavailableError
-from tests.support.ingest import HOSTNAME, MAIL, FixedAuthentication, serve_edge
+from tests.support.ingest import HOSTNAME, MAIL, serve_edge
+from tests.support.ingest_fakes import FixedAuthentication
 
 
 async def test_a_mail_from_greeting_to_quit() -> None:

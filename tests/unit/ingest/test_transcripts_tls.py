@@ -10,17 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ingest import MAIL, Dialogue, serve_edge, without_trace
+from tests.support.ingest import MAIL, Dialogue, serve_edge, trusting
+from tests.support.ingest_fakes import without_trace
 from tests.support.rpc import certificates
-
-
-async def upgrade(dialogue: Dialogue, context: ssl.SSLContext | None = None) -> None:
-    """Do what the client does after 220."""
-    await dialogue.writer.start_tls(context or trusting(), server_hostname="localhost")
-
-
-def trusting() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=certificates("smtp") / "ca.crt")
 
 
 async def offered(dialogue: Dialogue) -> list[str]:
@@ -35,7 +27,7 @@ async def test_a_mail_over_tls_says_so() -> None:
         assert "STARTTLS" in await offered(dialogue)
         await dialogue.send(b"STARTTLS\r\n")
         await dialogue.expect("220 2.0.0")
-        await upgrade(dialogue)
+        await dialogue.upgrade()
         assert "STARTTLS" not in await offered(dialogue)
         await dialogue.send(b"STARTTLS\r\n")
         await dialogue.expect("503 5.5.1")
@@ -53,7 +45,7 @@ async def test_a_large_mail_over_tls_arrives_whole() -> None:
         await dialogue.send(b"EHLO x.example\r\nSTARTTLS\r\n")
         await dialogue.expect("250")
         await dialogue.expect("220")
-        await upgrade(dialogue)
+        await dialogue.upgrade()
         await offered(dialogue)
         await dialogue.begin_data()
         mail = MAIL + b"".join(b"%06d\r\n" % number for number in range(200_000))
@@ -71,7 +63,7 @@ async def test_what_was_said_before_is_forgotten() -> None:
         await dialogue.expect("250")
         await dialogue.expect("220")
         assert server.site.admission.held == 0
-        await upgrade(dialogue)
+        await dialogue.upgrade()
         await dialogue.send(b"RCPT TO:<bob@sealpost.test>\r\nMAIL FROM:<a@b.example>\r\n")
         await dialogue.expect("503 5.5.1")
         await dialogue.expect("503 5.5.1 EHLO")
@@ -92,7 +84,7 @@ async def test_commands_sent_ahead_in_the_clear_are_not_obeyed(ahead: bytes) -> 
         await offered(dialogue)
         await dialogue.send(b"STARTTLS\r\n" + ahead)
         await dialogue.expect("220 2.0.0")
-        await upgrade(dialogue)
+        await dialogue.upgrade()
         # An answer to what was sent ahead would come first now, or be part of the next command.
         await dialogue.send(b"NOOP\r\n")
         await dialogue.expect("250 2.0.0 OK")
@@ -114,7 +106,7 @@ async def test_old_protocols_are_refused() -> None:
             context.maximum_version = ssl.TLSVersion.TLSv1_1
         context.set_ciphers("ALL:@SECLEVEL=0")
         with pytest.raises((ssl.SSLError, ConnectionError)):
-            await upgrade(dialogue, context)
+            await dialogue.upgrade(context)
 
 
 async def test_no_handshake_ends_that_connection_alone() -> None:
@@ -157,7 +149,7 @@ async def shown(port: int) -> bytes:
     await dialogue.send(b"EHLO x.example\r\nSTARTTLS\r\n")
     await dialogue.expect("250")
     await dialogue.expect("220")
-    await upgrade(dialogue)
+    await dialogue.upgrade()
     certificate: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     await dialogue.send(b"QUIT\r\n")
     await dialogue.expect("221")

@@ -1,0 +1,82 @@
+"""What all submissions of one process share: who may sign in, how often, and how much they may hand over.
+
+accounts limits wrong passwords for each address; here they are limited for each client as well, under a key that lives
+ten minutes (libs.runtime.limits). An attempt is counted before it is checked and given back if it was right, so that
+guesses sent at the same moment count too. A refusal takes the same time whatever is wrong, so that it says nothing of
+who exists. What an account may send in a day is for delivery to say; the counters here only keep one account from
+filling this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager
+
+from libs.runtime.clock import Clock
+from libs.runtime.errors import ExhaustedError, InvalidError, UnauthenticatedError
+from libs.runtime.limits import KeyedGauge, KeyedLimiter
+from services.ingest.domain import Outbox, Proof, Proofs, Submission, Submitter
+from services.ingest.settings import Settings
+
+_KEYS = 100_000
+_WRONG_WINDOW = 600.0
+_MINUTE = 60.0
+
+
+class Desk:
+    """Where mail is handed in. For one event loop; not thread-safe."""
+
+    def __init__(self, settings: Settings, proofs: Proofs, outbox: Outbox, clock: Clock) -> None:
+        """Take whom to ask who somebody is, and who takes the mail."""
+        self._settings = settings
+        self._proofs = proofs
+        self._outbox = outbox
+        self._wrong = KeyedLimiter(settings.wrong_proofs_per_client, _WRONG_WINDOW, _KEYS, clock)
+        self._at_once = KeyedGauge(settings.connections_per_account, _KEYS)
+        self._mails = {
+            True: KeyedLimiter(settings.relay_messages_per_minute, _MINUTE, _KEYS, clock),
+            False: KeyedLimiter(settings.messages_per_minute, _MINUTE, _KEYS, clock),
+        }
+
+    async def sign_in(self, client: str, proof: Proof) -> Submitter:
+        """Return who is behind a proof. `client` is what its wrong ones are counted under, "" for no limit.
+
+        Raises:
+            UnauthenticatedError: nobody, after the time that every refusal takes.
+            ExhaustedError: "client_attempts": too many of this client were wrong; nobody was asked.
+            SealpostError: it cannot be told now.
+        """
+        if client and self._wrong.allow(client) > 0:
+            raise ExhaustedError("client_attempts")
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._settings.wrong_proof_seconds
+        try:
+            submitter = await self._proofs.sign_in(proof)
+        except (UnauthenticatedError, InvalidError):
+            await asyncio.sleep(until - loop.time())
+            raise UnauthenticatedError("credential_invalid") from None
+        except Exception:
+            self._give_back(client)
+            raise
+        self._give_back(client)
+        return submitter
+
+    def hold(self, submitter: Submitter) -> AbstractContextManager[None]:
+        """Count a connection of an account while the block lasts. Raises ExhaustedError if it has too many."""
+        return self._at_once.hold(submitter.account_id)
+
+    def count_mail(self, submitter: Submitter) -> bool:
+        """Count a mail that is begun; return whether the account has begun too many of late."""
+        return self._mails[submitter.relay].allow(submitter.account_id) > 0
+
+    async def may_send(self, submitter: Submitter, sender: str) -> bool:
+        """Tell whether an account may send with an address. Raises SealpostError if that cannot be told."""
+        return await self._outbox.may_send(submitter.account_id, sender)
+
+    async def submit(self, submission: Submission) -> str:
+        """Return the id of a submission that is durable; see domain.Outbox."""
+        return await self._outbox.submit(submission)
+
+    def _give_back(self, client: str) -> None:
+        if client:
+            self._wrong.allow(client, -1)
