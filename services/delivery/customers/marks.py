@@ -37,9 +37,9 @@ class Marks:
         """Return the mark of a canonical domain."""
         return self._of("sender_domain", domain)
 
-    def ownership(self, account_id: str, domain: str) -> str:
-        """Return what an account publishes in a domain to show that both are the same people's."""
-        return self._of("ownership", account_id, domain)
+    def ownership(self, account: str, domain: str) -> str:
+        """Return what the account of this mark publishes in a domain to show that it is its own."""
+        return self._of("ownership", account, domain)
 
     def campaign(self, account_id: str, campaign: str) -> str:
         """Return the mark of one account's campaign."""

@@ -14,7 +14,7 @@ from libs.runtime.errors import NotFoundError, UnavailableError
 from libs.runtime.ids import new_id
 from libs.runtime.secret import Secret
 from services.delivery.customers.marks import Marks
-from services.delivery.customers.ports import AccountFacts, ServedDomain
+from services.delivery.customers.ports import AccountFacts, DkimRecord, ServedDomain
 from services.delivery.domain.events import event_id_of
 from services.delivery.domain.limits import DAY
 from services.delivery.domain.model import Profile
@@ -72,3 +72,20 @@ def happening(
         "status": "",
     }
     return Happening(kind=kind, account_id=account_id, recipient=recipient, **(known | more))  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeDkim:
+    """Implements customers.ports.DkimKeys."""
+
+    made: set[str] = field(default_factory=set)
+    failing: bool = False
+
+    async def ensure(self, domain: str) -> Sequence[DkimRecord]:
+        if self.failing:
+            raise UnavailableError("unreachable")
+        self.made.add(domain)
+        return [DkimRecord("r1", f"v=DKIM1; k=rsa; p={'A' * 300}"), DkimRecord("e1", "v=DKIM1; k=ed25519; p=AAAA")]
+
+    async def delete(self, domain: str) -> None:
+        self.made.discard(domain)
