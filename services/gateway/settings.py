@@ -29,9 +29,7 @@ class Settings(CommonSettings):
         default=Path(__file__).resolve().parent / "web" / "dist", help="the built page; absent: only the API is served"
     )
     name: str = setting(default="sealpost", help="what this installation calls itself")
-    max_message_bytes: int = setting(
-        default=50 * _MIB, low=1024, help="largest mail accepted, as ingest is told; shown only"
-    )
+    max_message_bytes: int = setting(default=50 * _MIB, low=1024, help="largest mail accepted, as ingest is told")
 
     requests_per_minute: int = setting(default=1200, low=1, help="requests per client address and minute")
     public_per_minute: int = setting(default=600, low=1, help="looks into public inboxes per client address and minute")
@@ -47,6 +45,11 @@ class Settings(CommonSettings):
     connections_per_client: int = setting(default=200, low=1, help="connections open at once per client address")
     max_connections: int = setting(default=2000, low=1, high=100_000, help="connections open at once in all")
     max_body_bytes: int = setting(default=256 * 1024, low=80 * 1024, help="largest request body, in bytes")
+    upload_memory_bytes: int = setting(
+        default=128 * _MIB, low=_MIB, help="memory for mails that are being brought, in bytes; more has to wait"
+    )
+    uploads_per_client: int = setting(default=8, low=1, help="mails brought at once per client address")
+    recipients_per_minute: int = setting(default=600, low=50, help="addresses looked up per account and minute")
     body_memory_bytes: int = setting(
         default=224 * _MIB, low=_MIB, help="memory for bodies of mails being handed out, in bytes; more has to wait"
     )
@@ -79,8 +82,19 @@ class Settings(CommonSettings):
         default=timedelta(seconds=15), low=0.1, high=120, help="seconds until the header of a request has arrived"
     )
     body_timeout: timedelta = setting(
-        default=timedelta(seconds=30), low=0.1, high=600, help="seconds until the body of a request has arrived"
+        default=timedelta(seconds=30),
+        low=0.1,
+        high=600,
+        help="seconds until the body of a request, or a piece of a mail, has arrived",
     )
+    upload_timeout: timedelta = setting(
+        default=timedelta(seconds=900), low=0.1, high=3600, help="seconds until a whole mail has arrived"
+    )
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """The largest request that carries a mail: armoured, or in base64, with what goes around it."""
+        return self.max_message_bytes * 7 // 5 + _MIB
 
     def __post_init__(self) -> None:
         """Check what a wrong value would only show much later. Raises: SettingsError."""

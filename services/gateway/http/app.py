@@ -18,6 +18,7 @@ from services.gateway.http import (
     problems,
     public,
 )
+from services.gateway.http.admission import Admission
 from services.gateway.http.bodies import Bodies
 from services.gateway.http.clients import Clients
 from services.gateway.http.guard import Bounds, Guard
@@ -49,6 +50,7 @@ def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock) -> Guar
     app.state.hub = hub
     app.state.limits = limits
     app.state.bodies = Bodies(peers, limits, settings.body_memory_bytes)
+    app.state.uploads = Admission(settings.upload_memory_bytes)
     app.state.info = info.Cache(clock)
     app.state.routes = public.Routes(clock)
     problems.install(app)
@@ -58,7 +60,12 @@ def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock) -> Guar
         app.router.routes.extend(module.router.routes)
     app.router.default = Page(settings.web_dir)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
-    bounds = Bounds(settings.max_body_bytes, settings.body_timeout.total_seconds())
+    bounds = Bounds(
+        settings.max_body_bytes,
+        settings.body_timeout.total_seconds(),
+        settings.max_upload_bytes,
+        settings.upload_timeout.total_seconds(),
+    )
     return Guard(app, limits, Clients(settings.trusted_proxies), bounds, settings.public_url)
 
 

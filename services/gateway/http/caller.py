@@ -9,6 +9,7 @@ from fastapi import Request, Response
 
 from libs.runtime.errors import DeniedError, NotFoundError, SealpostError, UnauthenticatedError
 from protos.accounts.v1 import accounts_pb2
+from protos.common.v1 import common_pb2
 from services.gateway.http.limits import Limits
 from services.gateway.peers import Peers
 
@@ -19,13 +20,15 @@ _NOBODY = frozenset({"session_invalid", "credential_invalid"})
 
 @dataclass(frozen=True)
 class Caller:
-    """An authenticated caller. `session_token` is empty for an API key."""
+    """An authenticated caller. `session_token` is empty for an API key; roles are those of the account."""
 
     account_id: str
     mailbox_id: str
     scopes: frozenset[str]
     proof_id: str
     session_token: str
+    profile: common_pb2.Profile.ValueType = common_pb2.PROFILE_UNSPECIFIED
+    roles: frozenset[str] = frozenset()
 
 
 def peers_of(request: Request) -> Peers:
@@ -88,7 +91,15 @@ async def _authenticate(request: Request, proof: accounts_pb2.AuthenticateReques
         if error.reason not in _NOBODY:
             raise
         raise UnauthenticatedError("session_missing") from error
-    return Caller(found.account_id, found.mailbox_id, frozenset(found.scopes), found.proof_id, token)
+    return Caller(
+        found.account_id,
+        found.mailbox_id,
+        frozenset(found.scopes),
+        found.proof_id,
+        token,
+        found.profile,
+        frozenset(found.roles),
+    )
 
 
 async def still_valid(peers: Peers, caller: Caller) -> bool:

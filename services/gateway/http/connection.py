@@ -13,6 +13,7 @@ What a client does not read is the kernel's business: TCP_USER_TIMEOUT (serve.py
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -35,11 +36,11 @@ _LINGER_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Bounds:
-    """What connections are held to: how many in all, how many of one client; of a request, the bytes after its header
-    and the seconds until its header has arrived."""
+    """What connections are held to: how many in all, how many of one client; of a request, by its path, the bytes after
+    its header, and the seconds until its header has arrived."""
 
     most: int
-    body_bytes: int
+    body_bytes: Callable[[str], int]
     per_client: KeyedGauge
     head_seconds: float
     clients: Clients
@@ -64,7 +65,7 @@ class Connection(HttpToolsProtocol):
         self._place = ExitStack()
         self._timer: asyncio.TimerHandle | None = None
         self._refusal = (400, "request_malformed")
-        self._head_bytes = self._body_bytes = 0
+        self._head_bytes = self._body_bytes = self._most_body_bytes = 0
         self._in_head = True
         self._whole = True
         self._lingering: asyncio.TimerHandle | None = None
@@ -100,7 +101,7 @@ class Connection(HttpToolsProtocol):
             self._head_bytes += len(data)
         else:
             self._body_bytes += len(data)
-            if self._body_bytes > self._bounds.body_bytes:
+            if self._body_bytes > self._most_body_bytes:
                 # More than any framing of a body can need: extensions of chunks, trailers.
                 self.transport.abort()
                 return
@@ -141,6 +142,7 @@ class Connection(HttpToolsProtocol):
             self._refusal = (429, "too_many_at_once")
             raise ValueError("pipeline")
         super().on_headers_complete()
+        self._most_body_bytes = self._bounds.body_bytes(self.scope["path"])
         if self.parser.should_upgrade():
             # What follows is, for all that the other side knows, of another protocol.
             self.cycle.keep_alive = False

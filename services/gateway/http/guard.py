@@ -41,8 +41,14 @@ _PROOFS = frozenset(
     }
 )
 _STREAMS = ("/events", "/body", "/raw")
+_OUTBOUND = ("/v1/recipients", "/v1/outbox/", "/v1/send", "/v1/suppressions", "/v1/webhooks", "/v1/campaigns/", "/u/")
+_MAILBOX = ("/v1/messages", "/v1/mailbox", "/v1/folders", "/v1/objects/")
+# Whole mails come here.
+_UPLOADS = ("/v1/outbox/sealed", "/v1/outbox/own", "/v1/send")
+# A sealed object of 256 KiB, in base64.
+_OBJECT_BYTES = 384 * 1024
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
-_AREAS = ("page", "accounts", "mailbox", "public", "events", "directory")
+_AREAS = ("page", "accounts", "mailbox", "public", "events", "directory", "outbound")
 _OUTCOMES = ("ok", "refused", "failed", "unfinished")
 
 _log = get_logger("http")
@@ -58,11 +64,31 @@ class ClientGoneError(Exception):
 
 
 @dataclass(frozen=True)
+class Bound:
+    """Of one request's body: bytes, seconds until all of it has arrived, and until the next piece has."""
+
+    most_bytes: int
+    seconds: float
+    piece_seconds: float
+
+
+@dataclass(frozen=True)
 class Bounds:
-    """Of a request's body: bytes, and seconds until it has arrived."""
+    """Of the bodies of requests: ordinary ones, and those that carry a whole mail."""
 
     max_body_bytes: int
     body_seconds: float
+    max_upload_bytes: int
+    upload_seconds: float
+
+    def of(self, path: str) -> Bound:
+        """Return what a request for `path` may bring."""
+        if path in _UPLOADS:
+            return Bound(self.max_upload_bytes, self.upload_seconds, self.body_seconds)
+        most = self.max_body_bytes
+        if path.startswith("/v1/objects/"):
+            most = max(most, _OBJECT_BYTES)
+        return Bound(most, self.body_seconds, self.body_seconds)
 
 
 class Guard:
@@ -73,7 +99,7 @@ class Guard:
         self.app = app
         self.limits = limits
         self.clients = clients
-        self._bounds = bounds
+        self.bounds = bounds
         self._public_url = public_url.rstrip("/").lower()
         self.headers = SecurityHeaders(https=public_url.startswith("https://"))
 
@@ -86,7 +112,7 @@ class Guard:
         answer = _Answer(self.headers, scope, send)
         try:
             with traces.span("http", kind=area):
-                await self._pass(scope, _Request(receive, self._bounds), answer)
+                await self._pass(scope, _Request(receive, self.bounds.of(scope["path"])), answer)
         except ClientGoneError:
             return
         except Exception as error:  # of the unknown the log is told where it happened, the client only that
@@ -117,8 +143,8 @@ class Guard:
         headers = Headers(scope=scope)
         if not self._is_same_origin(scope["method"], headers):
             return problem(403, "origin")
-        declared = headers.get("content-length", "0")
-        if not (declared.isascii() and declared.isdigit()) or int(declared[:19]) > self._bounds.max_body_bytes:
+        declared, most = headers.get("content-length", "0"), self.bounds.of(scope["path"]).most_bytes
+        if not (declared.isascii() and declared.isdigit()) or int(declared[:19]) > most:
             return problem(413, "body_too_large")
         return None
 
@@ -181,9 +207,9 @@ class _Answer:
 class _Request:
     """The way in: a body that is too large or too slow ends in the framework's own error, which passes through it."""
 
-    def __init__(self, receive: Receive, bounds: Bounds) -> None:
+    def __init__(self, receive: Receive, bound: Bound) -> None:
         self._receive = receive
-        self._bounds = bounds
+        self._bound = bound
         self._received = 0
         self._deadline = 0.0
         self._whole = False
@@ -192,15 +218,15 @@ class _Request:
         if self._whole:
             # What comes now is that the client has gone, whenever that may be.
             return await self._receive()
-        if not self._deadline:
-            self._deadline = asyncio.get_running_loop().time() + self._bounds.body_seconds
+        now = asyncio.get_running_loop().time()
+        self._deadline = self._deadline or now + self._bound.seconds
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(min(self._deadline, now + self._bound.piece_seconds)):
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(408) from None
         self._received += len(message.get("body", b""))
-        if self._received > self._bounds.max_body_bytes:
+        if self._received > self._bound.most_bytes:
             raise HTTPException(413)
         self._whole = not message.get("more_body", False)
         return message
@@ -208,10 +234,12 @@ class _Request:
 
 def area_of(path: str) -> str:
     """Return the word that stands for `path` in metrics and traces."""
-    if not path.startswith("/v1/"):
+    if not path.startswith(("/v1/", "/u/")):
         return "directory" if path.startswith("/.well-known/") else "page"
     if path.endswith("/events"):
         return "events"
     if path.startswith("/v1/public/"):
         return "public"
-    return "mailbox" if path.startswith(("/v1/messages", "/v1/mailbox", "/v1/folders")) else "accounts"
+    if path.startswith(_OUTBOUND):
+        return "outbound"
+    return "mailbox" if path.startswith(_MAILBOX) else "accounts"

@@ -21,15 +21,17 @@ _CAPACITY = 100_000
 @dataclass(frozen=True)
 class Limits:
     """The limits of one process. Rates: requests, proofs, sign-ups, looks into public inboxes; by claimed address:
-    targets. At once: streams and downloads."""
+    targets; by account: addresses looked up. At once: streams, downloads and uploads."""
 
     requests: KeyedLimiter
     proofs: KeyedLimiter
     sign_ups: KeyedLimiter
     public: KeyedLimiter
     targets: KeyedLimiter
+    recipients: KeyedLimiter
     streams: KeyedGauge
     downloads: KeyedGauge
+    uploads: KeyedGauge
 
     def target(self, address: str) -> None:
         """Count a proof claimed for `address`, in whatever spelling; ExhaustedError("too_many_attempts")."""
@@ -45,13 +47,15 @@ def make_limits(settings: Settings, clock: Clock) -> Limits:
         sign_ups=KeyedLimiter(settings.sign_ups_per_hour, 3600.0, _CAPACITY, clock),
         public=KeyedLimiter(settings.public_per_minute, 60.0, _CAPACITY, clock),
         targets=KeyedLimiter(settings.proofs_per_address, 60.0, _CAPACITY, clock),
+        recipients=KeyedLimiter(settings.recipients_per_minute, 60.0, _CAPACITY, clock),
         streams=KeyedGauge(settings.streams_per_client, _CAPACITY),
         downloads=KeyedGauge(settings.downloads_per_client, _CAPACITY),
+        uploads=KeyedGauge(settings.uploads_per_client, _CAPACITY),
     )
 
 
-def spend(limiter: KeyedLimiter, key: str, reason: str = "rate") -> None:
-    """Count one; ExhaustedError(`reason`) with the seconds to wait where that is over the limit."""
-    wait = limiter.allow(key)
+def spend(limiter: KeyedLimiter, key: str, reason: str = "rate", weight: int = 1) -> None:
+    """Count one, or `weight`; ExhaustedError(`reason`) with the seconds to wait where that is over the limit."""
+    wait = limiter.allow(key, weight)
     if wait > 0:
         raise ExhaustedError(reason, retry_after=wait)

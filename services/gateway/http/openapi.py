@@ -117,7 +117,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     if any(scopes):
         statuses |= {403}
         operation["description"] += f"\n\nAn API key needs the scope `{scopes[0]}`."
-    if route.dependant.body_params:
+    if route.dependant.body_params or "requestBody" in (route.openapi_extra or {}):
         statuses |= {400, 408, 413, 422}
     if route.dependant.path_params:
         statuses |= {400, 404}

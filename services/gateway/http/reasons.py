@@ -16,6 +16,8 @@ _REQUEST = {
     "body_too_large": "The request is larger than allowed.",
     "body_late": "The request did not arrive in time.",
     "body_malformed": "The request cannot be read.",
+    "media_type": "The body is not of the type that this path takes.",
+    "frame": "The frame is cut off, or its header is larger than 64 KiB.",
     "request_malformed": "This is not a request of HTTP/1.1.",
     "headers_too_large": "The header of the request is larger than allowed.",
     "no_such_path": "There is nothing at this path.",

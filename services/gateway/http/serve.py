@@ -21,6 +21,7 @@ _KEEP_ALIVE_SECONDS = 30
 # Whoever acknowledges or reads nothing for so long is gone.
 _UNREAD_SECONDS = 30
 _SPARE_FILES = 256
+_FRAMING_BYTES = 8 * 1024 * 1024
 
 
 class _Server(uvicorn.Server):
@@ -77,14 +78,21 @@ def _config(app: Guard, settings: Settings) -> connection.Config:
     )
     config.bounds = connection.Bounds(
         most=settings.max_connections,
-        # A body in the smallest of chunks is six times its length.
-        body_bytes=8 * settings.max_body_bytes,
+        body_bytes=lambda path: _framed_bytes(app.bounds.of(path).most_bytes),
         per_client=KeyedGauge(settings.connections_per_client, settings.max_connections),
         head_seconds=settings.head_timeout.total_seconds(),
         clients=app.clients,
         headers=app.headers,
     )
     return config
+
+
+def _framed_bytes(most: int) -> int:
+    """Return what a body of `most` bytes may be with its framing: in the smallest of chunks, six times its length.
+
+    Nobody sends a whole mail like that.
+    """
+    return min(8 * most, most + _FRAMING_BYTES)
 
 
 def listen(host: str, port: int) -> socket.socket:
