@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from libs.mail.fields import Fields, block_end, count_fields, read_parameters
 from libs.mail.text import clean, decode, decode_base64, decode_quoted, decode_words
@@ -59,7 +60,7 @@ class Structure:
 
 
 @dataclass(slots=True)
-class _Part:
+class Part:
     """A range of the mail with its header read."""
 
     type: str
@@ -71,23 +72,20 @@ class _Part:
     end: int
     depth: int
 
+    @property
+    def is_multipart(self) -> bool:
+        """Whether it consists of other parts."""
+        return self.type.startswith("multipart/") and bool(self.parameters.get("boundary"))
+
 
 def walk(content: bytearray, header: Fields, body: int) -> Structure:
     """Return the structure of the mail whose fields are `header` and whose body begins at `body`."""
     structure = Structure()
     text_rank = 0
-    # Ranges still to be looked at; the next one is the last.
-    waiting = [_part(header, body, len(content), 0)]
     budget = _Budget()
-    while waiting:
-        part = waiting.pop()
-        if part.type.startswith("multipart/") and part.parameters.get("boundary"):
+    for part in _parts(content, header, body, budget):
+        if part.is_multipart:
             structure.encrypted |= part.type == "multipart/encrypted"
-            if part.depth >= MAX_DEPTH:
-                budget.exceeded = True
-                continue
-            inner = [_read(content, start, end, part, budget) for start, end in _ranges(content, part, budget)]
-            waiting += reversed(inner)
             continue
         rank = _text_rank(part)
         if rank > text_rank:
@@ -100,6 +98,20 @@ def walk(content: bytearray, header: Fields, body: int) -> Structure:
     return structure
 
 
+def leaves(content: bytearray, header: Fields, body: int, most: int) -> list[Part]:
+    """Return the first `most` parts that do not consist of others, in order; see `walk`."""
+    found = (part for part in _parts(content, header, body, _Budget()) if not part.is_multipart)
+    return list(islice(found, most))
+
+
+def decoded(content: bytearray, part: Part, limit: int) -> bytes:
+    """Return what at most the first `limit` bytes of a part encode."""
+    data = bytes(content[part.start : min(part.end, part.start + limit)])
+    if part.encoding == "base64":
+        return decode_base64(data)
+    return decode_quoted(data) if part.encoding == "quoted-printable" else data
+
+
 @dataclass(slots=True)
 class _Budget:
     """What the walk may still do."""
@@ -109,7 +121,23 @@ class _Budget:
     exceeded: bool = False
 
 
-def _ranges(content: bytearray, part: _Part, budget: _Budget) -> Iterator[tuple[int, int]]:
+def _parts(content: bytearray, header: Fields, body: int, budget: _Budget) -> Iterator[Part]:
+    """Yield every part, a multipart before those that it consists of."""
+    # Ranges still to be looked at; the next one is the last.
+    waiting = [_part(header, body, len(content), 0)]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if not part.is_multipart:
+            continue
+        if part.depth >= MAX_DEPTH:
+            budget.exceeded = True
+            continue
+        inner = [_read(content, start, end, part, budget) for start, end in _ranges(content, part, budget)]
+        waiting += reversed(inner)
+
+
+def _ranges(content: bytearray, part: Part, budget: _Budget) -> Iterator[tuple[int, int]]:
     """Yield the ranges between the delimiter lines of a multipart (RFC 2046 5.1.1)."""
     delimiter = b"--" + part.parameters["boundary"].encode("utf-8", "replace")[:200]
     start, position = -1, part.start
@@ -144,7 +172,7 @@ def _find_line(content: bytearray, line: bytes, start: int, end: int) -> int:
     return found + 2 if found >= 0 else -1
 
 
-def _read(content: bytearray, start: int, end: int, parent: _Part, budget: _Budget) -> _Part:
+def _read(content: bytearray, start: int, end: int, parent: Part, budget: _Budget) -> Part:
     header_end = block_end(content, start, end)
     limit = min(header_end, start + _MAX_PART_HEADER)
     if limit < header_end or count_fields(content, start, limit) > _MAX_PART_FIELDS:
@@ -157,23 +185,23 @@ def _read(content: bytearray, start: int, end: int, parent: _Part, budget: _Budg
     return part
 
 
-def _part(header: Fields, start: int, end: int, depth: int) -> _Part:
+def _part(header: Fields, start: int, end: int, depth: int) -> Part:
     kind, parameters = read_parameters(header.first(b"content-type"))
     disposition, about = read_parameters(header.first(b"content-disposition"))
     name = clean(decode_words(about.get("filename") or parameters.get("name", "")), 4 * MAX_NAME)
     encoding = header.first(b"content-transfer-encoding").lower()
     name = _NAME_PATH.sub("", name)[:MAX_NAME]
-    return _Part(kind if _TYPE.match(kind) else "", parameters, disposition, name, encoding, start, end, depth)
+    return Part(kind if _TYPE.match(kind) else "", parameters, disposition, name, encoding, start, end, depth)
 
 
-def _text_rank(part: _Part) -> int:
+def _text_rank(part: Part) -> int:
     """Return 2 for plain text of the mail itself, 1 for HTML, 0 for anything else."""
     if part.disposition == "attachment" or part.name:
         return 0
     return {"": 2, "text/plain": 2, "text/html": 1}.get(part.type, 0)
 
 
-def _is_encrypted(part: _Part) -> bool:
+def _is_encrypted(part: Part) -> bool:
     if part.type == "application/pgp-encrypted":
         return True
     return part.type in ("application/pkcs7-mime", "application/x-pkcs7-mime") and (
@@ -181,7 +209,7 @@ def _is_encrypted(part: _Part) -> bool:
     )
 
 
-def _attachment(content: bytearray, part: _Part) -> Attachment:
+def _attachment(content: bytearray, part: Part) -> Attachment:
     size = part.end - part.start
     if part.encoding == "base64":
         digits = size - 2 * content.count(b"\r\n", part.start, part.end)
@@ -191,14 +219,9 @@ def _attachment(content: bytearray, part: _Part) -> Attachment:
     return Attachment(part.name, part.type or "application/octet-stream", max(0, size))
 
 
-def _preview(content: bytearray, part: _Part) -> str:
+def _preview(content: bytearray, part: Part) -> str:
     limit = _PREVIEW_BYTES.get(part.type, _PREVIEW_BYTES_PLAIN)
-    data = bytes(content[part.start : min(part.end, part.start + limit)])
-    if part.encoding == "base64":
-        data = decode_base64(data)
-    elif part.encoding == "quoted-printable":
-        data = decode_quoted(data)
-    text = decode(data, part.parameters.get("charset", ""))
+    text = decode(decoded(content, part, limit), part.parameters.get("charset", ""))
     if part.type == "text/html":
         text = _shown(text)
     return clean(" ".join(text.split()), _PREVIEW_CHARACTERS)
