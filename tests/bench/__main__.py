@@ -1,4 +1,4 @@
-"""`make bench`: how fast a mail comes in, beside a peer on the same machine in the same minutes.
+"""`make bench`: how fast a mail comes in and goes out, beside a peer on the same machine in the same minutes.
 
 Ours and the peer's rounds alternate, so that whatever else the machine does falls on both; what is compared is the
 ratio of the medians. The result is printed and written to artifacts/bench.json.
@@ -15,16 +15,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from libs.client.api import Client
-from tests.bench import listing, memory, peer
+from tests.bench import listing, memory, peer, queue, relay
 from tests.bench.load import Load, client_name, latencies, send
 from tests.support.platform import ROOT, RunningPlatform, running_platform
 
 _KB = 1024
 _SETTLE_SECONDS = 120.0
+_PARTS = ("rates", "latency", "memory", "listing", "relay", "queue")
 
 
 def _rounds(size: int, mails: int, rounds: int, ours: RunningPlatform, other: peer.Peer | None) -> dict[str, Any]:
@@ -79,26 +81,38 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--mails", type=int, default=4000, help="mails of 4 KB in a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=("rates", "latency", "memory", "listing"), action="append")
+    parser.add_argument("--deferred", type=int, default=1_000_000, help="mails that wait in the larger queue")
+    parser.add_argument("--only", choices=_PARTS, action="append")
     chosen = parser.parse_args()
-    parts: set[str] = set(chosen.only or ("rates", "latency", "memory", "listing"))
+    parts: set[str] = set(chosen.only or _PARTS)
     report: dict[str, Any] = {"client": client_name()}
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sealpost-bench-")))
+    with tempfile.TemporaryDirectory(prefix="sealpost-bench-") as folder:
+        home = Path(folder)
         if parts & {"rates", "latency", "memory"}:
-            ours = stack.enter_context(running_platform(home / "ours"))
-            if "memory" in parts:
-                report["idle_mib"] = memory.resident(ours)
-            if "rates" in parts:
-                report |= _rates(stack, home, ours, chosen.mails, chosen.rounds)
-            if "latency" in parts:
-                report["latency_20_sessions_4_kb"] = _latency(ours, chosen.mails)
-            if "memory" in parts:
-                report["memory_50_x_25_mb"] = memory.burst(ours)
+            report |= _inbound(parts, home, chosen.mails, chosen.rounds)
         if "listing" in parts:
             report["listing"] = _run("listing", listing.measure)
+        if "relay" in parts:
+            report |= relay.measure(home / "out", chosen.mails, chosen.rounds)
+        if parts & {"relay", "queue"}:
+            report["queue"] = _run("queue", partial(queue.measure, chosen.deferred))
     _write(report)
     return 0
+
+
+def _inbound(parts: set[str], home: Path, mails: int, rounds: int) -> dict[str, Any]:
+    report: dict[str, Any] = {}
+    with ExitStack() as stack:
+        ours = stack.enter_context(running_platform(home / "ours"))
+        if "memory" in parts:
+            report["idle_mib"] = memory.resident(ours)
+        if "rates" in parts:
+            report |= _rates(stack, home, ours, mails, rounds)
+        if "latency" in parts:
+            report["latency_20_sessions_4_kb"] = _latency(ours, mails)
+        if "memory" in parts:
+            report["memory_50_x_25_mb"] = memory.burst(ours)
+    return report
 
 
 def _rates(stack: ExitStack, home: Path, ours: RunningPlatform, mails: int, rounds: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.bench.cpu import children
 from tests.support.platform import RunningPlatform
 
 _MB = 1024**2
@@ -24,7 +25,7 @@ _PAGE = resource.getpagesize()
 def resident(platform: RunningPlatform) -> dict[str, Any]:
     """Return the resident MiB of each process at rest, of a service with workers its parent's first."""
     return {
-        name: [round(_resident(found) / _MB, 1) for found in (pid, *_children(pid))]
+        name: [round(_resident(found) / _MB, 1) for found in (pid, *children(pid))]
         for name, pid in sorted(platform.pids().items())
     }
 
@@ -67,7 +68,7 @@ def _send(platform: RunningPlatform, turn: int, mail: bytes) -> int:
 
 def _family(pid: int) -> int:
     """Return the resident bytes of a service's process and of the workers below it."""
-    return sum(_resident(found) for found in (pid, *_children(pid)))
+    return sum(_resident(found) for found in (pid, *children(pid)))
 
 
 def _resident(pid: int) -> int:
@@ -75,11 +76,3 @@ def _resident(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
     except (FileNotFoundError, ProcessLookupError):
         return 0
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []

@@ -140,9 +140,9 @@ class Peer:
 
 def missing() -> str | None:
     """Say what the peer would need and this machine does not have; None if all is there."""
-    for tool in ("postfix", "dovecot", "openssl"):
-        if find_tool(tool) is None:
-            return f"{tool} is not installed"
+    for name in ("postfix", "dovecot", "openssl"):
+        if find_tool(name) is None:
+            return f"{name} is not installed"
     if os.geteuid() != 0:
         return "Postfix needs root"
     if not any(Path("/usr/lib/dovecot/modules").glob("*mail_crypt*")):
@@ -155,13 +155,13 @@ def running_peer(base: Path) -> Iterator[Peer]:
     """Start Postfix and Dovecot in the empty folder `base`, and stop both afterwards."""
     smtp, lmtp = free_ports(2)
     _write_configuration(base, smtp, lmtp)
-    dovecot = subprocess.Popen([_tool("dovecot"), "-F", "-c", str(base / "dovecot.conf")])
-    postfix = [_tool("postfix"), "-c", str(base / "etc")]
+    dovecot = subprocess.Popen([tool("dovecot"), "-F", "-c", str(base / "dovecot.conf")])
+    postfix = [tool("postfix"), "-c", str(base / "etc")]
     try:
         with (base / "start.log").open("wb") as log:
             subprocess.run([*postfix, "start"], check=True, stdout=log, stderr=log)
-        _wait_for(smtp)
-        _wait_for(lmtp)
+        wait_for_port(smtp)
+        wait_for_port(lmtp)
         yield Peer(smtp, "bob@peer.test", base / "mail" / "bob@peer.test")
     finally:
         subprocess.run([*postfix, "stop"], check=False, capture_output=True)
@@ -176,9 +176,9 @@ def _write_configuration(base: Path, smtp: int, lmtp: int) -> None:
     shutil.chown(base / "data", "postfix")
     shutil.chown(base / "mail", "postfix")
     libexec = subprocess.run(
-        [_tool("postconf"), "-h", "-d", "daemon_directory"], check=True, capture_output=True, text=True
+        [tool("postconf"), "-h", "-d", "daemon_directory"], check=True, capture_output=True, text=True
     )
-    sbin = Path(_tool("postfix")).parent
+    sbin = Path(tool("postfix")).parent
     settings = {"base": base, "sbin": sbin, "libexec": libexec.stdout.strip(), "lmtp": lmtp, "smtp": smtp}
     (base / "etc" / "main.cf").write_text(_MAIN_CF.format(**settings))
     (base / "etc" / "master.cf").write_text(_MASTER_CF.format(**settings))
@@ -196,14 +196,16 @@ def _group_of(user: str) -> int:
     return pwd.getpwnam(user).pw_gid
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
+    """Return the path of a program. Raises RuntimeError."""
     path = find_tool(name)
     if path is None:
         raise RuntimeError(f"{name} is not installed")
     return path
 
 
-def _wait_for(port: int) -> None:
+def wait_for_port(port: int) -> None:
+    """Return once something listens on a port of the loopback. Raises RuntimeError."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
