@@ -80,6 +80,8 @@ class Staff:
     async def close_account(self, text: str) -> None:
         """Close the account of this address for good. Idempotent: called again, it finishes what a crash left.
 
+        Nobody else is told: crypto keeps the certificate, and its directory goes on listing it.
+
         Raises: NotFoundError("account_not_found"), InvalidError("address_invalid"), ConflictError("account_changed").
         """
         claim = await self._claim(text)
