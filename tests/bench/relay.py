@@ -22,10 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from libs.client.api import Client
-from libs.client.http import COOKIE
+from libs.client.http import Http
 from tests.bench import relay_peer
 from tests.bench.cpu import seconds_used
 from tests.bench.sink import DEAD_HOST, Sink, dead_host, running_sink
@@ -169,13 +167,11 @@ def _account(platform: RunningPlatform, number: int) -> Login:
     address = f"sender{number}@{platform.relay_domain}"
     with Client(platform.url) as client:
         client.signup(address, secrets.token_hex(16))
-        answer = httpx.post(
-            f"{platform.url}/v1/credentials",
-            headers={"Cookie": f"{COOKIE}={client.token}"},
-            json={"kind": "app_password", "label": "bench", "scopes": ["smtp:send"]},
-        )
-        answer.raise_for_status()
-        return Login(address, answer.json()["secret"])
+        session = Http(platform.url, client.token)
+        wish = {"kind": "app_password", "label": "bench", "scopes": ["smtp:send"]}
+        secret = session.call("POST", "/v1/credentials", wish)["secret"]
+        session.close()
+        return Login(address, str(secret))
 
 
 def _ratio(ours: Sequence[float], others: Sequence[float]) -> float:
