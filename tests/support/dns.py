@@ -19,11 +19,18 @@ Zone = Mapping[tuple[str, str], Sequence[str]]
 
 
 class DnsServer:
-    """Answers over UDP from `zone`; names outside of it do not exist. `mode`: "answer", "servfail" or "silent"."""
+    """Answers over UDP from `zone`; names outside of it do not exist. `mode`: "answer", "servfail" or "silent".
+
+    `faults` gives single questions a mode of their own. With `signed` it claims (AD) that its answers are validated,
+    except for what `unsigned` names; there is no DNSSEC behind it, a client has to believe it as it would a resolver.
+    """
 
     def __init__(self, zone: Zone) -> None:
         self.zone = {(name.lower().rstrip(".") + ".", kind): list(records) for (name, kind), records in zone.items()}
         self.mode = "answer"
+        self.faults: dict[tuple[str, str], str] = {}
+        self.signed = False
+        self.unsigned: set[tuple[str, str]] = set()
         self.ttl = 300
         self.asked: list[tuple[str, str]] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -60,13 +67,19 @@ class DnsServer:
         question = query.question[0]
         name, kind = question.name.to_text().lower(), dns.rdatatype.to_text(question.rdtype)
         self.asked.append((name, kind))
-        if self.mode == "silent":
+        mode = self.faults.get((name.rstrip("."), kind), self.mode)
+        if mode == "silent":
             return None
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
-        if self.mode == "servfail":
+        if mode == "servfail":
             response.set_rcode(dns.rcode.SERVFAIL)
             return response
+        if self.signed and query.flags & dns.flags.AD and (name.rstrip("."), kind) not in self.unsigned:
+            response.flags |= dns.flags.AD
+        while kind != "CNAME" and (aliases := self.zone.get((name, "CNAME"))) and (name, kind) not in self.zone:
+            response.answer.append(dns.rrset.from_text(name, self.ttl, "IN", "CNAME", *aliases))
+            name = aliases[0].lower()
         if not any(known == name for known, _ in self.zone):
             response.set_rcode(dns.rcode.NXDOMAIN)
         elif records := self.zone.get((name, kind)):
