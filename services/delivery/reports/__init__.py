@@ -1,0 +1,1 @@
+"""What follows from reports about mail that went out."""
