@@ -126,9 +126,9 @@ class Recipient:
     # Last reply, for the report; see Outcome.text.
     text: str = ""
     host: str = ""
-    # The id under which a copy for a mailbox of ours is stored: the same at each attempt, so that it is stored once.
-    message_id: str = ""
+    # Whether the sender has a report, or one is decided, that it waits, and that it failed.
     delay_told: bool = False
+    failure_told: bool = False
 
 
 @dataclass(slots=True)

@@ -144,3 +144,17 @@ class Unsubscribes(Protocol):
 
     def fields(self, mail_id: str, index: int) -> bytes:
         """Return List-Unsubscribe and List-Unsubscribe-Post for one recipient of a mail, CRLF at the end of each."""
+
+
+class Domains(Protocol):
+    """Which domains are served here."""
+
+    async def own(self) -> Collection[str]:
+        """Return them, lower case, A-labels. Raises: UnavailableError."""
+
+
+class AccountAddresses(Protocol):
+    """Where accounts are reached."""
+
+    async def address(self, account_id: str) -> str:
+        """Return the address of an account. Raises: NotFoundError, UnavailableError."""

@@ -1,0 +1,35 @@
+"""What the queue keeps.
+
+    mail         key = mail id; one document is one mail with all its recipients, and changes as one
+                 queued:  state, due, until, submitted, account, campaign, key_id, order, content | pieces, size, to,
+                          wait, claims, holder, cancel
+                 settled: state, account, trail, expires
+                 lost:    what was queued and cannot be opened any more
+    content      key = <key id>/<number>; pieces of the content of a large mail, written before its mail
+    idempotency  key = hash of account and the customer's key
+    shred        keys of settled mails that are to be destroyed, many in one document
+
+In clear stand ids, states, times, counts and keyed hashes. `due` is in the index only while the mail is queued, `wait`
+(hash of the destination) only while it is put off because its destination is busy.
+"""
+
+from __future__ import annotations
+
+from libs.docstore.store import Collection, Index
+
+QUEUED, SETTLED, LOST = "queued", "settled", "lost"
+
+MAILS = Collection(
+    "mail",
+    (
+        Index("due", ("state", "due")),
+        Index("waiting", ("wait", "due")),
+        Index("campaign", ("campaign",)),
+        Index("expires", ("expires",)),
+    ),
+)
+CONTENTS = Collection("content", (Index("check", ("check",)),))
+IDEMPOTENCY = Collection("idempotency", (Index("expires", ("expires",)),))
+SHREDS = Collection("shred", (Index("due", ("due",)),))
+
+COLLECTIONS = (MAILS, CONTENTS, IDEMPOTENCY, SHREDS)

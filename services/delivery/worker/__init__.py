@@ -1,0 +1,1 @@
+"""Takes mails from the queue and brings them to their recipients."""

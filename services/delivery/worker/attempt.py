@@ -1,0 +1,234 @@
+"""One look at one mail: what is due is tried, and how it went is written down.
+
+    1. who is not to be tried    cancelled, campaign stopped, suppressed, time over
+    2. who is due                ours: copies into mailboxes; elsewhere: transactions, several at once
+    3. what happened is told     durable before the mail changes, under ids that make telling it twice harmless
+    4. the mail changes          one document, named by the version of our claim
+    5. reports                   decided in that change, delivered, and only then the mail is settled
+
+A crash between 2 and 4 is the only moment that repeats a transaction, and nothing can be done about it: SMTP has no way
+to ask whether a mail was taken. What takes long - a thousand recipients - is written down in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from libs.runtime.clock import unix_seconds
+from libs.runtime.errors import ExhaustedError, SealpostError, UnavailableError
+from libs.telemetry.logs import get_logger
+from services.delivery.domain.addresses import domain_key
+from services.delivery.domain.model import Outcome, Result, State
+from services.delivery.domain.ports import Happening
+from services.delivery.domain.queue import next_due, pending, settle
+from services.delivery.queue.entry import Entry
+from services.delivery.worker import meters
+from services.delivery.worker.holding import LostError, insist, is_ours
+from services.delivery.worker.lanes import Lane
+from services.delivery.worker.parts import Parts
+from services.delivery.worker.remote import Letter, Transaction, transactions
+
+_NOTE_AFTER = 100
+_DOMAINS_AT_ONCE = 20
+_SUPPRESSIONS_AT_ONCE = 1000
+_REPORTS_AGAIN = 60
+_BUSY_AGAIN = 30
+_TEMPORARY = Outcome(Result.TEMPORARY, 451, "4.3.0", elsewhere=True)
+
+_log = get_logger("attempt")
+
+
+class Attempt:
+    """One look at one mail that is ours. `lane` has a slot for it where all of it goes to one destination."""
+
+    def __init__(self, parts: Parts, entry: Entry, lane: Lane | None) -> None:
+        """Prepare."""
+        self._parts = parts
+        self._entry = entry
+        self._mail = entry.mail
+        self._lane = lane
+        self._told: list[Happening] = []
+        self._sent = False
+        self._stopping = False
+        self._content = b""
+        self._letter: Letter | None = None
+        self._noting = asyncio.Lock()
+
+    @property
+    def sent(self) -> bool:
+        """Whether something has been tried: what came of it is to be written down."""
+        return self._sent
+
+    def stop(self) -> None:
+        """Begin no more transactions; what is done is written down, and the rest goes back to the queue."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Do it.
+
+        Raises: LostError where the mail is not ours any more; SealpostError where what happened could not be written
+        down in time, or the mail could not be read: somebody looks at it again when the lease has run out.
+        """
+        await self._exclude()
+        due = [index for index in pending(self._mail) if self._mail.recipients[index].due <= self._now()]
+        if due:
+            self._content = await self._parts.queue.load(self._entry)
+            await self._send(due)
+        await self._finish()
+
+    async def _exclude(self) -> None:
+        order, parts = self._mail.order, self._parts
+        if not self._entry.cancelled and order.campaign and pending(self._mail):
+            self._entry.cancelled = await parts.campaigns.stopped(order.account_id, order.campaign)
+        self._cancel()
+        waiting = pending(self._mail)
+        for start in range(0, len(waiting), _SUPPRESSIONS_AT_ONCE):
+            part = waiting[start : start + _SUPPRESSIONS_AT_ONCE]
+            addresses = [self._mail.recipients[index].address for index in part]
+            suppressed = await parts.suppressions.of(order.account_id, addresses)
+            for index in part:
+                if self._mail.recipients[index].address in suppressed:
+                    settle(self._mail, index, State.SUPPRESSED, self._told, self._now())
+
+    def _cancel(self) -> None:
+        if self._entry.cancelled:
+            for index in pending(self._mail):
+                settle(self._mail, index, State.CANCELLED, self._told, self._now())
+
+    async def _send(self, due: Sequence[int]) -> None:
+        groups: dict[str, list[int]] = {}
+        for index in due:
+            groups.setdefault(domain_key(self._mail.recipients[index].address), []).append(index)
+        limit = asyncio.Semaphore(_DOMAINS_AT_ONCE)
+
+        async def one(domain: str, indices: list[int]) -> None:
+            async with limit:
+                await self._to_domain(domain, indices)
+
+        for result in await asyncio.gather(*(one(*group) for group in groups.items()), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _to_domain(self, domain: str, indices: Sequence[int]) -> None:
+        try:
+            own = await self._parts.local.is_own(domain)
+        except SealpostError as error:
+            _log.warning("domains_unknown", error=error)
+            await self._apply(indices, [_TEMPORARY] * len(indices), "own")
+            return
+        if not own:
+            await self._elsewhere(domain, transactions(self._mail.order.profile, domain, indices))
+        elif self._may_go_on():
+            self._parts.lanes.note_own(domain)
+            addresses = [self._mail.recipients[index].address for index in indices]
+            outcomes = await self._parts.local.deliver(self._mail, self._content, addresses)
+            await self._apply(indices, outcomes, "own")
+
+    async def _elsewhere(self, domain: str, todo: list[Transaction]) -> None:
+        lanes, lane = self._parts.lanes, self._lane
+        has_slot = lane is not None and lane.domain == domain
+        if lane is None or not has_slot:
+            lane = lanes.lane(domain)
+        extra = lanes.more_slots(lane, len(todo) - (1 if has_slot else 0))
+        try:
+            if not has_slot and not extra:
+                await self._put_off([index for one in todo for index in one.indices])
+                return
+            if self._letter is None:
+                self._letter = self._parts.remote.letter(self._entry, self._content)
+            letter = self._letter
+            todo.reverse()
+            senders = [self._drain(todo, letter) for _ in range(extra + (1 if has_slot else 0))]
+            for result in await asyncio.gather(*senders, return_exceptions=True):
+                if isinstance(result, BaseException):
+                    raise result
+        finally:
+            lanes.leave(lane, extra)
+
+    async def _drain(self, todo: list[Transaction], letter: Letter) -> None:
+        while todo and self._may_go_on():
+            one = todo.pop()
+            outcomes = await self._parts.remote.send(self._entry, letter, one)
+            await self._apply(one.indices, outcomes, "elsewhere")
+
+    async def _put_off(self, indices: Sequence[int]) -> None:
+        """Have recipients wait whose destination is busy; who has waited to the end is given up untried."""
+        async with self._noting:
+            for index in indices:
+                if self._parts.judge.is_over(self._mail, self._now()):
+                    self._parts.judge.expire(self._mail, index, self._told, self._now())
+                else:
+                    self._mail.recipients[index].due = self._now() + _BUSY_AGAIN + index % _BUSY_AGAIN
+        meters.PUT_OFF.inc()
+
+    async def _apply(self, indices: Sequence[int], outcomes: Sequence[Outcome], place: str) -> None:
+        # While something is written down nothing changes: what stands there has been told.
+        async with self._noting:
+            now = self._now()
+            self._sent = True
+            for index, outcome in zip(indices, outcomes, strict=True):
+                meters.OUTCOMES.inc(place=place, result=outcome.result.value)
+                self._parts.judge.apply(self._mail, index, outcome, self._told, now)
+            if len(self._told) >= _NOTE_AFTER:
+                await self._tell()
+                until = round(now + self._parts.lease)
+                await insist(self._parts, self._entry, lambda: self._keep(until, hold=True))
+
+    async def _finish(self) -> None:
+        entry, parts = self._entry, self._parts
+        self._cancel()
+        await self._tell()
+        new = parts.judge.reports(self._mail, entry.facts, self._now())
+        if new:
+            entry.reports += new
+            await insist(parts, entry, lambda: self._keep(entry.leased_until, hold=True))
+        if entry.reports:
+            await self._report()
+        if pending(self._mail) or entry.reports:
+            await insist(parts, entry, lambda: self._keep(self._next_look(), hold=False))
+        else:
+            await insist(parts, entry, lambda: parts.queue.settle(entry, self._now() + parts.trail))
+            meters.SETTLED.inc()
+
+    async def _keep(self, due: int, *, hold: bool) -> None:
+        await self._parts.queue.keep(self._entry, due, hold=hold)
+
+    async def _tell(self) -> None:
+        told, self._told = self._told, []
+        if not told:
+            return
+        try:
+            await insist(self._parts, self._entry, lambda: self._parts.happenings.note(told))
+        except (LostError, UnavailableError, ExhaustedError):
+            raise
+        except Exception as error:
+            # It will not be told the next time either, and the mail would be sent again and again.
+            _log.error("happenings_lost", count=len(told), error=error)
+
+    async def _report(self) -> None:
+        """Deliver reports; those that cannot be delivered now stay."""
+        entry, parts = self._entry, self._parts
+        left = []
+        for report in entry.reports:
+            try:
+                content = await parts.queue.load(entry)
+                made = parts.reporter.make(entry, content, report, parts.clock.now())
+                await parts.local.put(self._mail.order.account_id, report.message_id, made)
+            except SealpostError as error:
+                _log.warning("report_waits", error=error)
+                if self._now() < report.at + parts.judge.schedule.max_age:
+                    left.append(report)
+        entry.reports = left
+
+    def _next_look(self) -> int:
+        due = next_due(self._mail)
+        again = self._now() + _REPORTS_AGAIN
+        return min(due or again, again) if self._entry.reports else due
+
+    def _may_go_on(self) -> bool:
+        """Tell whether another transaction may begin; if not, what is done is written down all the same."""
+        return is_ours(self._parts, self._entry) and not self._entry.cancelled and not self._stopping
+
+    def _now(self) -> int:
+        return unix_seconds(self._parts.clock)

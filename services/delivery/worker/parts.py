@@ -1,0 +1,41 @@
+"""What an attempt needs of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from libs.runtime.clock import Clock
+from services.delivery.domain.ports import Campaigns, Happenings, Suppressions
+from services.delivery.domain.queue import Judge, Report
+from services.delivery.queue.entry import Entry
+from services.delivery.queue.repository import QueueRepository
+from services.delivery.worker.lanes import Lanes
+from services.delivery.worker.local import LocalDelivery
+from services.delivery.worker.remote import RemoteDelivery
+
+
+class Reporter(Protocol):
+    """Writes reports to senders."""
+
+    def make(self, entry: Entry, content: bytes, report: Report, now: datetime) -> bytes:
+        """Return the mail of a report; `content` is the mail that it is about, or the beginning of it."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that attempts work with. `lease` and `trail`: seconds."""
+
+    queue: QueueRepository
+    lanes: Lanes
+    remote: RemoteDelivery
+    local: LocalDelivery
+    campaigns: Campaigns
+    suppressions: Suppressions
+    happenings: Happenings
+    reporter: Reporter
+    judge: Judge
+    clock: Clock
+    lease: float
+    trail: int

@@ -1,0 +1,101 @@
+"""Mail that goes elsewhere: signed, in transactions, each with a return path of its own.
+
+Recipients of members' mail at one domain share a transaction, and its return path stands for all of them. A customer's
+recipients get one transaction each: what bounces later then names one of them (VERP), and each can carry a link of his
+own to unsubscribe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from libs.runtime.errors import SealpostError
+from libs.telemetry.logs import get_logger
+from services.delivery.domain.model import Outcome, Outgoing, Profile, Result, Signer, Transport
+from services.delivery.domain.ports import Unsubscribes
+from services.delivery.domain.return_path import ALL_RECIPIENTS, ReturnPaths
+from services.delivery.queue.entry import Entry
+
+_NOT_SIGNED = Outcome(Result.TEMPORARY, 451, "4.3.0", "The mail cannot be signed for now", elsewhere=True)
+
+_log = get_logger("remote")
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Recipients, by their positions in the mail, that are sent to together."""
+
+    domain: str
+    indices: tuple[int, ...]
+    return_index: int
+
+
+def transactions(profile: Profile, domain: str, indices: Sequence[int]) -> list[Transaction]:
+    """Return the transactions for recipients at one domain."""
+    if profile is Profile.RELAY:
+        return [Transaction(domain, (index,), index) for index in indices]
+    return [Transaction(domain, tuple(indices), ALL_RECIPIENTS)]
+
+
+class RemoteDelivery:
+    """Sends through the transport."""
+
+    def __init__(self, transport: Transport, signer: Signer, paths: ReturnPaths, unsubscribes: Unsubscribes) -> None:
+        """Take who sends, who signs, and what names recipients."""
+        self._transport = transport
+        self._signer = signer
+        self._paths = paths
+        self._unsubscribes = unsubscribes
+
+    def letter(self, entry: Entry, content: bytes) -> Letter:
+        """Return what one attempt at a mail sends."""
+        return Letter(self._signer, self._unsubscribes, entry, content)
+
+    async def send(self, entry: Entry, letter: Letter, one: Transaction) -> Sequence[Outcome]:
+        """Carry out a transaction; return the outcomes in the order of its recipients. Never raises SealpostError."""
+        order = entry.mail.order
+        try:
+            content = await letter.content(one)
+        except SealpostError as error:
+            _log.warning("mail_not_signed", error=error)
+            return [_NOT_SIGNED] * len(one.indices)
+        outgoing = Outgoing(
+            domain=one.domain,
+            return_path=self._paths.make(entry.mail.mail_id, one.return_index) if order.mail_from else "",
+            recipients=tuple(entry.mail.recipients[index].address for index in one.indices),
+            content=content,
+            smtputf8=order.smtputf8,
+        )
+        return await self._transport.send(outgoing)
+
+
+class Letter:
+    """The content of a mail on its way out, signed once for everybody, or once for each who has a link of his own."""
+
+    def __init__(self, signer: Signer, unsubscribes: Unsubscribes, entry: Entry, content: bytes) -> None:
+        """Take the mail, unsigned."""
+        self._signer = signer
+        self._unsubscribes = unsubscribes
+        self._entry = entry
+        self._content = content
+        self._signing: asyncio.Task[bytes] | None = None
+
+    async def content(self, one: Transaction) -> bytes:
+        """Return the signed mail for a transaction. Raises: SealpostError."""
+        facts = self._entry.facts
+        if self._entry.mail.order.one_click_unsubscribe and one.return_index != ALL_RECIPIENTS:
+            fields = self._unsubscribes.fields(self._entry.mail.mail_id, one.return_index)
+            return await self._signer.sign(fields + self._content, facts.sender_domain)
+        if self._signing is None:
+            signing = self._signer.sign(self._content, facts.sender_domain)
+            self._signing = asyncio.ensure_future(signing)
+            # Who waits for it sees its failure; if nobody does any more, it is nobody's.
+            self._signing.add_done_callback(_seen)
+        return await asyncio.shield(self._signing)
+
+
+def _seen(task: asyncio.Task[bytes]) -> None:
+    if not task.cancelled():
+        task.exception()
