@@ -15,6 +15,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -61,15 +63,42 @@ class Digested:
     body_hash: bytes
 
 
-def digest(content: bytes) -> Digested:
-    """Read a mail that was prepared (domain.prepare). Large mails take a while: 20 ms for each MB."""
+class BodyHashes:
+    """Remembers the hashes of a few bodies: a mail to a thousand recipients, each with fields of his own, has one body.
+
+    It is found again by the hash of its bytes, which costs a thirtieth of the canonical form. Thread-safe.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        """Remember `most` bodies."""
+        self._most = most
+        self._known: OrderedDict[bytes, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, content: bytes, start: int) -> bytes:
+        """Return body_hash(content, start)."""
+        name = hashlib.sha256(memoryview(content)[start:]).digest()
+        with self._lock:
+            known = self._known.get(name)
+        if known is not None:
+            return known
+        made = body_hash(content, start)
+        with self._lock:
+            self._known[name] = made
+            if len(self._known) > self._most:
+                self._known.popitem(last=False)
+        return made
+
+
+def digest(content: bytes, bodies: BodyHashes) -> Digested:
+    """Read a mail that was prepared (domain.prepare). Large new bodies take a while: 30 ms for each MB."""
     end = block_end(content, 0, len(content))
     fields: list[Field] = []
     for line in _BETWEEN_FIELDS.split(content[:end].removesuffix(_END)):
         name, _, value = line.partition(b":")
         fields.append((name, value + _END))
     canonical = Relaxed.canonicalize_headers(fields)
-    return Digested(canonical, _signed_names(canonical), body_hash(content, min(end + 2, len(content))))
+    return Digested(canonical, _signed_names(canonical), bodies.of(content, min(end + 2, len(content))))
 
 
 def unsigned_field(digested: Digested, domain: str, key: Key, now: int) -> bytes:

@@ -16,7 +16,7 @@ from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import NotFoundError, UnavailableError, from_code
 from protos.crypto.v1 import crypto_pb2, crypto_pb2_grpc
-from services.delivery.dkim_fields import Digested, Key, digest, header_digest, signed_field, unsigned_field
+from services.delivery.dkim_fields import BodyHashes, Digested, Key, digest, header_digest, signed_field, unsigned_field
 
 KEYS_SECONDS = 300.0
 
@@ -43,6 +43,7 @@ class DkimSigner:
         self._stub = stub
         self._clock = clock
         self._keys_seconds = keys_seconds
+        self._bodies = BodyHashes()
         self._keys: OrderedDict[str, tuple[float, tuple[Key, ...]]] = OrderedDict()
         self._asking: dict[str, asyncio.Task[tuple[Key, ...]]] = {}
         self._batcher: Batcher[_Item, bytes] = Batcher(
@@ -60,7 +61,7 @@ class DkimSigner:
 
         `domain` is in lower-case A-labels. Raises: SealpostError if crypto cannot sign now.
         """
-        digested = await _aside(len(content), lambda: digest(content))
+        digested = await _aside(len(content), lambda: digest(content, self._bodies))
         try:
             fields = await self._fields(digested, domain)
         except NotFoundError:

@@ -9,7 +9,8 @@ the header, lines that are no fields, a second From, Subject, Content-Type and s
 Taken out is what is not for recipients (Bcc, Return-Path) and what names the machine, the network or the login behind
 the mail (Received, X-Originating-IP and its kin): nobody has to know from where somebody writes. The names of programs
 (User-Agent, X-Mailer) stay, their users can tell them not to send them. Authentication-Results that carry our name are
-taken out as well, for our own members would believe them (RFC 8601 5).
+taken out as well, for our own members would believe them (RFC 8601 5). Links to unsubscribe make room for ours where
+the sender wants ours.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ _ONCE = frozenset(
 # Whoever stands here is shown as a sender of the mail.
 _AUTHORS = (b"from", b"sender", b"resent-from", b"resent-sender")
 _RESULTS = b"authentication-results"
+_UNSUBSCRIBE = (b"list-unsubscribe", b"list-unsubscribe-post")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def prepare(order: Order, hostname: str, now: datetime) -> Prepared:
         InvalidError: "content_malformed", "from_missing", "from_malformed", "loop".
     """
     content, end = _complete(order.content)
-    header = _read(content, end, hostname.lower().encode())
+    header = _read(content[:end], hostname.lower().encode(), _UNSUBSCRIBE if order.one_click_unsubscribe else ())
     authors, domain = _authors(header.values)
     added, message_id = _added(header, order.submission_id, domain, now)
     return Prepared(
@@ -129,8 +131,8 @@ def _has_long_line(content: bytes) -> bool:
     return False
 
 
-def _read(content: bytes, end: int, hostname: bytes) -> _Header:
-    block = content[:end]
+def _read(block: bytes, hostname: bytes, replaced: tuple[bytes, ...]) -> _Header:
+    """Read the header. Fields named in `replaced` are not kept."""
     if _CONTROLS.search(block):
         raise InvalidError("content_malformed")
     header = _Header([], {}, removed=False, received=0)
@@ -143,7 +145,7 @@ def _read(content: bytes, end: int, hostname: bytes) -> _Header:
             raise InvalidError("from_malformed" if name == b"from" else "content_malformed")
         header.values.setdefault(name, []).append(value)
         header.received += name == b"received"
-        if _HIDDEN.match(name) or (name == _RESULTS and hostname in value.lower()):
+        if name in replaced or _HIDDEN.match(name) or (name == _RESULTS and hostname in value.lower()):
             header.removed = True
         elif name in (b"date", b"message-id") and not value.strip():
             # An empty one is as good as none; it makes room for ours.

@@ -5,8 +5,8 @@ address and which mail it was, sealed under this service's own key-encryption ke
 names nobody in a log of URLs, and nothing is stored for it. A rotated key-encryption key must be held for as long as
 the links made under it are to work.
 
-The signature has to cover the fields (RFC 8058 4), so they go in before a mail is signed; what the sender had put in
-there himself makes room.
+The signature has to cover the fields (RFC 8058 4), so they go in front before a mail is signed. Those that the sender
+had put in himself have made room by then (domain.prepare).
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ import json
 import re
 from dataclasses import dataclass
 
-from libs.mail.fields import block_end
 from libs.runtime.errors import InternalError, NotFoundError
-from services.delivery.domain.model import Profile
+from services.delivery.domain.model import Profile, QueuedMail
 from services.delivery.domain.vault import Vault
 
 _PLACE = "unsubscribe/v1/token"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{100,2000}\Z")
-_BETWEEN_FIELDS = re.compile(rb"\r\n(?![ \t])")
-_OURS = re.compile(rb"list-unsubscribe(?:-post)?:", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +45,14 @@ class UnsubscribeLinks:
         self._vault = vault
         self._url = public_url.rstrip("/")
 
-    def put_into(self, content: bytes, subscription: Subscription) -> bytes:
-        """Return a mail (as domain.prepare made it) with the fields in front, and without others of these names."""
-        fields = (
-            f"List-Unsubscribe: <{self._url}/u/{self.token(subscription)}>\r\n"
-            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+    def fields(self, mail: QueuedMail, index: int) -> bytes:
+        """Return List-Unsubscribe and List-Unsubscribe-Post for one recipient of a mail, CRLF at the end of each."""
+        order = mail.order
+        address = mail.recipients[index].address
+        token = self.token(Subscription(order.account_id, order.profile, order.campaign, mail.mail_id, index, address))
+        return (
+            f"List-Unsubscribe: <{self._url}/u/{token}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         ).encode()
-        end = block_end(content, 0, len(content))
-        lines = _BETWEEN_FIELDS.split(content[:end].removesuffix(b"\r\n"))
-        kept = [line for line in lines if not _OURS.match(line)]
-        if len(kept) == len(lines):
-            return fields + content
-        return b"".join((fields, *(line + b"\r\n" for line in kept), memoryview(content)[end:]))
 
     def token(self, subscription: Subscription) -> str:
         """Return a token, different each time; letters, digits, "-" and "_"."""

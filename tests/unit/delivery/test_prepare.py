@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -90,7 +91,7 @@ def test_ends_are_completed_before_anything_is_signed(end: bytes) -> None:
         b"X-Sender-IP: 192.0.2.1",
         b"X-Client-Addr: 192.0.2.1",
         b"X-ClientProxiedBy: host",
-        b"X-Source-Dir: /home/eve",
+        b"X-Source-Dir: /srv/eve",
         b"X-Source: eve",
         b"X-PHP-Originating-Script: 1000:eve.php",
         b"X-PHP-Script: eve.php for 192.0.2.1",
@@ -252,6 +253,13 @@ def test_whoever_is_shown_as_a_sender_needs_to_be_allowed() -> None:
         "o@example.net",
     )
     assert refused(b"Sender: nobody\r\n" + COMPLETE) == "from_malformed"
+
+
+def test_links_to_unsubscribe_make_room_where_ours_are_wanted() -> None:
+    theirs = b"List-unsubscribe: <mailto:x@example.org>,\r\n <https://x>\r\nList-Unsubscribe-Post: x\r\nList-Id: y\r\n"
+    assert prepared(theirs + COMPLETE).content == theirs + COMPLETE
+    wanted = replace(order(theirs + COMPLETE), campaign="c", one_click_unsubscribe=True)
+    assert prepare(wanted, HOST, NOW).content == b"List-Id: y\r\n" + COMPLETE
 
 
 def test_a_mail_that_goes_round_is_a_loop() -> None:

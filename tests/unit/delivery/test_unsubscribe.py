@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from libs.envelope import KeyEncryptionKeys
 from libs.runtime.errors import NotFoundError, UnavailableError
 from libs.runtime.secret import Secret
-from services.delivery.domain.model import Profile
+from services.delivery.domain.model import Order, Profile, QueuedMail, Recipient
 from services.delivery.domain.ports import Kind
 from services.delivery.domain.unsubscribe import Subscription, UnsubscribeLinks
 from services.delivery.domain.vault import Vault
@@ -22,7 +22,10 @@ from tests.unit.delivery.fake_ports import FakeHappenings
 ONE = Subscription("a" * 32, Profile.RELAY, "autumn", "b" * 32, 7, "bücher+x@example.net")
 VAULT = Vault(KeyEncryptionKeys({1: Secret(b"1" * 32)}))
 LINKS = UnsubscribeLinks(VAULT, "https://mail.sealpost.test/")
-MAIL = b"From: ada@example.org\r\nSubject: x\r\n\r\nList-Unsubscribe: in the body\r\n"
+ORDER = Order("b" * 32, "a" * 32, Profile.RELAY, "ada@example.org", [], b"", campaign="autumn")
+MAIL = QueuedMail(
+    "b" * 32, ORDER, 0, [Recipient(f"r{number}@example.net") for number in range(7)] + [Recipient(ONE.address)]
+)
 
 
 def token_in(content: bytes) -> str:
@@ -31,23 +34,12 @@ def token_in(content: bytes) -> str:
     return line.removesuffix(">").rpartition("/")[2]
 
 
-def test_both_fields_stand_in_front() -> None:
-    content = LINKS.put_into(MAIL, ONE)
-    assert LINKS.read(token_in(content)) == ONE
-    assert content.split(b"\r\n")[1] == b"List-Unsubscribe-Post: List-Unsubscribe=One-Click"
-    assert content.endswith(MAIL)
-    assert len(content.split(b"\r\n")[0]) < 998
-
-
-def test_those_of_the_sender_make_room() -> None:
-    theirs = (
-        b"list-unsubscribe: <mailto:x@example.org>,\r\n <https://example.org/u>\r\n"
-        b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nList-Unsubscribe-X: stays\r\n"
-    )
-    content = LINKS.put_into(theirs + MAIL, ONE)
-    assert content.lower().count(b"\r\nlist-unsubscribe-post:") == 1
-    assert content.endswith(b"\r\nList-Unsubscribe-X: stays\r\n" + MAIL)
-    assert b"mailto" not in content and b"example.org/u" not in content
+def test_both_fields_name_the_recipient() -> None:
+    fields = LINKS.fields(MAIL, 7)
+    assert LINKS.read(token_in(fields)) == ONE
+    assert fields.split(b"\r\n")[1:] == [b"List-Unsubscribe-Post: List-Unsubscribe=One-Click", b""]
+    assert len(fields.split(b"\r\n")[0]) < 998
+    assert LINKS.read(token_in(LINKS.fields(MAIL, 3))).address == "r3@example.net"
 
 
 def test_a_token_shows_nothing_and_fits_the_longest_address() -> None:
