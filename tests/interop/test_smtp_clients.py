@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 import pytest_asyncio
 
-from tests.support.ingest_process import Mx, run_mx
+from tests.support.ingest_process import Mx, run_client, run_mx
 from tests.support.rpc import certificates
 from tests.support.tools import require_tool
 
@@ -35,15 +35,6 @@ def mx(running: Mx) -> Mx:
     """The MX, with empty mailboxes."""
     running.storage.clear()
     return running
-
-
-async def run(*command: str, stdin: bytes = b"") -> tuple[int, str]:
-    """Run a client; return its exit code and what it said."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
-    async with asyncio.timeout(120):
-        output, _ = await process.communicate(stdin)
-    return process.returncode or 0, output.decode("utf-8", "replace")
 
 
 async def in_thread(mx: Mx, talk: Callable[[smtplib.SMTP], T]) -> T:
@@ -70,7 +61,7 @@ async def test_swaks_delivers(mx: Mx, tmp_path: Path) -> None:
     attachment = tmp_path / "plan.bin"
     attachment.write_bytes(bytes(range(256)) * 40)
     common = (swaks, "--server", mx.address, "--from", "ada@example.org", "--ehlo", "client.example")
-    code, said = await run(
+    code, said = await run_client(
         *common, "--to", "bob@sealpost.test", "--attach", f"@{attachment}", "--h-Subject", "from swaks"
     )
     assert code == 0, said
@@ -82,7 +73,9 @@ async def test_swaks_delivers(mx: Mx, tmp_path: Path) -> None:
 async def test_swaks_pipelines(mx: Mx) -> None:
     swaks = require_tool("swaks")
     recipients = "bob@sealpost.test,carol@sealpost.test"
-    code, said = await run(swaks, "--server", mx.address, "--pipeline", "--from", "a@b.example", "--to", recipients)
+    code, said = await run_client(
+        swaks, "--server", mx.address, "--pipeline", "--from", "a@b.example", "--to", recipients
+    )
     assert code == 0, said
     assert sorted(mx.storage.bodies) == ["bob", "carol"]
 
@@ -90,7 +83,7 @@ async def test_swaks_pipelines(mx: Mx) -> None:
 @pytest.mark.parametrize(("recipient", "code"), [("nobody@sealpost.test", "550"), ("x@example.com", "550")])
 async def test_swaks_hears_a_refusal(mx: Mx, recipient: str, code: str) -> None:
     swaks = require_tool("swaks")
-    exit_code, said = await run(swaks, "--server", mx.address, "--from", "ada@example.org", "--to", recipient)
+    exit_code, said = await run_client(swaks, "--server", mx.address, "--from", "ada@example.org", "--to", recipient)
     assert exit_code == 24, said
     assert f"<** {code} 5." in said
     assert mx.storage.count == 0
@@ -100,7 +93,7 @@ async def test_swaks_hears_a_refusal(mx: Mx, recipient: str, code: str) -> None:
 async def test_smtp_source_delivers_in_parallel(mx: Mx, size: int) -> None:
     smtp_source = require_tool("smtp-source")
     load = ("-s", "20", "-m", "400", "-l", str(size))
-    code, said = await run(smtp_source, *load, "-f", "a@b.example", "-t", "bob@sealpost.test", mx.address)
+    code, said = await run_client(smtp_source, *load, "-f", "a@b.example", "-t", "bob@sealpost.test", mx.address)
     assert code == 0, said
     contents = mx.storage.contents()
     assert len(contents) == 400
@@ -110,7 +103,7 @@ async def test_smtp_source_delivers_in_parallel(mx: Mx, size: int) -> None:
 async def test_smtp_source_reuses_its_session_and_names_many_recipients(mx: Mx) -> None:
     smtp_source = require_tool("smtp-source")
     load = ("-d", "-s", "5", "-m", "100", "-r", "5")
-    code, said = await run(smtp_source, *load, "-f", "a@b.example", "-t", "bob@sealpost.test", mx.address)
+    code, said = await run_client(smtp_source, *load, "-f", "a@b.example", "-t", "bob@sealpost.test", mx.address)
     assert code == 0, said
     assert mx.storage.count == 500
 

@@ -1,4 +1,4 @@
-"""The real MX, parent and workers, as a child process, with the services that it calls as fakes in this one."""
+"""The real MX and submission, parent and workers, as a child process; whom they call are fakes in this one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from typing import Any
 
 from libs.rpc.server import RpcServer
 from libs.rpc.tls import TlsFiles
+from libs.runtime.errors import UnauthenticatedError
 from protos.accounts.v1 import accounts_pb2, accounts_pb2_grpc
+from protos.common.v1 import common_pb2
 from protos.crypto.v1 import crypto_pb2, crypto_pb2_grpc
+from protos.delivery.v1 import delivery_pb2, delivery_pb2_grpc
 from protos.storage.v1 import storage_pb2, storage_pb2_grpc
-from tests.support.ingest_fakes import without_trace
+from tests.support.ingest_fakes import ADA_PASSWORD, RETURN_PATH, without_trace
 from tests.support.rpc import certificates
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,13 +29,22 @@ START_SECONDS = 60.0
 AccountsBase: Any = accounts_pb2_grpc.AccountsServicer
 CryptoBase: Any = crypto_pb2_grpc.CryptoServicer
 StorageBase: Any = storage_pb2_grpc.StorageServicer
+DeliveryBase: Any = delivery_pb2_grpc.DeliveryServicer
 
 
 class Accounts(AccountsBase):  # type: ignore[misc]
-    """Every address at sealpost.test exists but nobody@; no other domain is served."""
+    """Every address at sealpost.test exists but nobody@; no other domain is served. ada@ may send."""
 
     async def Resolve(self, request: Any, context: Any) -> Any:
         return accounts_pb2.ResolveResponse(routes=[self._route(address) for address in request.addresses])
+
+    async def Authenticate(self, request: Any, context: Any) -> Any:
+        given = request.app_password
+        if (given.address, given.password) != ("ada@sealpost.test", ADA_PASSWORD):
+            raise UnauthenticatedError("credential_invalid")
+        return accounts_pb2.Principal(
+            account_id="ada", profile=common_pb2.PROFILE_SEALED, scopes=["smtp:send"], proof_id="p"
+        )
 
     @staticmethod
     def _route(address: str) -> accounts_pb2.Route:
@@ -99,15 +111,51 @@ class Storage(StorageBase):  # type: ignore[misc]
         return sum(map(len, self.bodies.values()))
 
 
-class Mx:
-    """A running MX."""
+class Delivery(DeliveryBase):  # type: ignore[misc]
+    """Keeps what is submitted and reported; ada may send as ada@sealpost.test."""
 
-    def __init__(self, process: asyncio.subprocess.Process, storage: Storage) -> None:
+    def __init__(self) -> None:
+        self.items: dict[str, Any] = {}
+        self.reports: list[bytes] = []
+
+    async def AuthorizeSenders(self, request: Any, context: Any) -> Any:
+        allowed = [request.account_id == "ada" and one == "ada@sealpost.test" for one in request.addresses]
+        return delivery_pb2.AuthorizeSendersResponse(allowed=allowed)
+
+    async def Submit(self, request: Any, context: Any) -> Any:
+        for item in request.items:
+            self.items.setdefault(item.submission_id, item)
+        ids = [item.submission_id for item in request.items]
+        results = [delivery_pb2.SubmitResult(submitted=delivery_pb2.Submitted(submission_id=one)) for one in ids]
+        return delivery_pb2.SubmitResponse(results=results)
+
+    async def ResolveReturnPath(self, request: Any, context: Any) -> Any:
+        return delivery_pb2.ResolveReturnPathResponse(known=[one == RETURN_PATH for one in request.addresses])
+
+    async def TakeReport(self, request: Any, context: Any) -> Any:
+        self.reports.append(request.content)
+        return delivery_pb2.TakeReportResponse()
+
+    @property
+    def submitted(self) -> list[Any]:
+        """What was submitted, in order."""
+        return list(self.items.values())
+
+
+class Mx:
+    """A running MX, and submission."""
+
+    def __init__(self, process: asyncio.subprocess.Process, storage: Storage, delivery: Delivery) -> None:
         self.process = process
         self.storage = storage
-        self.port = 0
-        self.metrics_port = 0
+        self.delivery = delivery
+        self.ports: dict[str, int] = {}
         self.lines: list[dict[str, Any]] = []
+
+    @property
+    def port(self) -> int:
+        """That of the MX."""
+        return self.ports["smtp"]
 
     @property
     def address(self) -> str:
@@ -128,14 +176,12 @@ class Mx:
         async for raw in self.process.stdout:
             line = json.loads(raw)
             self.lines.append(line)
-            if line["event"] == "listening" and line.get("listener") == "smtp":
-                self.port = line["port"]
-            elif line["event"] == "listening" and line.get("listener") == "metrics":
-                self.metrics_port = line["port"]
+            if line["event"] == "listening":
+                self.ports[line["listener"]] = line["port"]
 
     async def metrics(self) -> str:
         """Return what /metrics shows."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.metrics_port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.ports["metrics"])
         writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
         text = (await reader.read()).decode()
         writer.close()
@@ -145,15 +191,19 @@ class Mx:
 @asynccontextmanager
 async def run_mx(**settings: object) -> AsyncIterator[Mx]:
     """Run the MX with these settings (lower-case names) until the block is left; then it is told to stop, and must."""
-    storage = Storage()
+    storage, delivery = Storage(), Delivery()
     async with AsyncExitStack() as stack:
         peers = {
+            "delivery": await _serve(stack, delivery_pb2_grpc.add_DeliveryServicer_to_server, delivery, "delivery"),
             "accounts": await _serve(stack, accounts_pb2_grpc.add_AccountsServicer_to_server, Accounts(), "accounts"),
             "crypto": await _serve(stack, crypto_pb2_grpc.add_CryptoServicer_to_server, Crypto(), "crypto"),
             "storage": await _serve(stack, storage_pb2_grpc.add_StorageServicer_to_server, storage, "storage"),
         }
         given = {
             "smtp_address": "127.0.0.1:0",
+            "submission_address": "127.0.0.1:0",
+            "submissions_address": "127.0.0.1:0",
+            "bounce_domain": "bounces.sealpost.test",
             "smtp_tls_dir": certificates("smtp"),
             "tls_dir": certificates("ingest"),
             "peers": ",".join(f"{name}={address}" for name, address in peers.items()),
@@ -167,14 +217,23 @@ async def run_mx(**settings: object) -> AsyncIterator[Mx]:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "services.ingest.main", cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
         )
-        mx = Mx(process, storage)
+        mx = Mx(process, storage, delivery)
         follow = asyncio.create_task(mx.follow())
         stack.push_async_callback(_end, mx, follow)
         async with asyncio.timeout(START_SECONDS):
-            while not mx.port and process.returncode is None:  # noqa: ASYNC110 - the log is what we wait for
+            while "submissions" not in mx.ports and process.returncode is None:  # noqa: ASYNC110 - the log is what we wait for
                 await asyncio.sleep(0.02)
-        assert mx.port, f"the MX did not start: {mx.lines[-5:]}"
+        assert "submissions" in mx.ports, f"the MX did not start: {mx.lines[-5:]}"
         yield mx
+
+
+async def run_client(*command: str, stdin: bytes = b"") -> tuple[int, str]:
+    """Run a client; return its exit code and what it said."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+    async with asyncio.timeout(120):
+        output, _ = await process.communicate(stdin)
+    return process.returncode or 0, output.decode("utf-8", "replace")
 
 
 async def _serve(stack: AsyncExitStack, register: Any, servicer: object, name: str) -> str:
