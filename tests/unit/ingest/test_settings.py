@@ -32,6 +32,13 @@ def test_the_defaults_stand() -> None:
         ("EXEMPT_NETWORKS", "10.0.0.1/8"),
         ("EXEMPT_NETWORKS", "everybody"),
         ("ADMISSION_BYTES", "60000000"),
+        ("SUBMISSION_ADDRESS", "2587"),
+        ("SUBMISSION_ADDRESS", "127.0.0.1:2587"),
+        ("SUBMISSIONS_ADDRESS", "127.0.0.1"),
+        ("SUBMISSIONS_ADDRESS", "127.0.0.1:2465"),
+        ("BOUNCE_DOMAIN", "bounces sealpost"),
+        ("RELAY_RECIPIENTS", "1001"),
+        ("WRONG_PROOF_SECONDS", "-1"),
         ("WORKERS", "0"),
         ("MAX_RECIPIENTS", "10"),
         ("IDLE_SECONDS", "0"),
@@ -41,6 +48,13 @@ def test_wrong_settings_stop_the_start(name: str, value: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(Settings, {f"SEALPOST_{name}": value})
     assert f"SEALPOST_{name}" in str(caught.value)
+
+
+def test_submission_is_off_until_it_has_an_address_and_a_certificate() -> None:
+    settings = load(Settings, {})
+    assert (settings.submission_address, settings.submissions_address, settings.bounce_domain) == ("", "", "")
+    environ = {f"SEALPOST_{name}_ADDRESS": "127.0.0.1:0" for name in ("SUBMISSION", "SUBMISSIONS")}
+    assert load(Settings, {**environ, "SEALPOST_SMTP_TLS_DIR": "tls"}).submissions_address == "127.0.0.1:0"
 
 
 def test_addresses_to_listen_on() -> None:
@@ -64,6 +78,7 @@ def test_every_reply_has_its_codes_and_fits_a_line() -> None:
 def test_every_error_of_the_tree_has_a_reply_and_a_word(code: str) -> None:
     error = BY_CODE[code]("some_reason")
     assert replies.for_error(error).startswith("4"), "temporary, for what nobody thought of"
+    assert replies.for_submission(error).startswith("550 5.7.1" if code == "denied" else "4")
     meters.RECEIVED.mails.inc(outcome=meters.outcome_of(error))
 
 
@@ -72,6 +87,8 @@ def test_what_a_mail_itself_is_refused_for_is_for_good() -> None:
     assert replies.for_error(InvalidError("results")) == replies.TOO_MANY_RESULTS
     assert replies.for_error(ExhaustedError("quota_bytes")) == replies.MAILBOX_FULL
     assert replies.for_error(RuntimeError("secret")) == replies.TRY_LATER
+    assert replies.for_submission(RuntimeError("secret")) == replies.TRY_LATER
+    assert replies.for_submission(InvalidError("loop")) == replies.LOOP
 
 
 @pytest.mark.parametrize(
