@@ -15,7 +15,7 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from starlette.responses import FileResponse, JSONResponse
 
 from tests.support.fake_mail import envelope_of
 from tests.support.fake_mailbox import add_mail_routes, add_public_routes
+from tests.support.fake_outbox import Outbox, add_outbox_routes, received_at
 from tests.support.fake_routes import add_account_routes
 
 DIST = Path(__file__).parents[2] / "services/gateway/web/dist"
@@ -37,6 +38,7 @@ PAGE_POLICY = (
 )
 TRUSTED_TYPES = "; require-trusted-types-for 'script'; trusted-types sealpost dompurify"
 SCRIPT_POLICY = "default-src 'none'; script-src 'self'"
+_NONE: frozenset[str] = frozenset()
 _ARGON2 = re.compile(r"/assets/argon2-[\w-]+\.js")
 
 
@@ -52,6 +54,7 @@ class Stored:
     folder: str = "inbox"
     flags: set[str] = dataclasses.field(default_factory=set)
     expires: datetime.datetime | None = None
+    scheme: str = ""
 
 
 class FakeGateway:
@@ -69,6 +72,7 @@ class FakeGateway:
         self.folders: dict[str, str] = {}
         self.boxes: dict[str, list[Stored]] = {}
         self.requests: list[tuple[str, str]] = []
+        self.outbox = Outbox()
         self.url = ""
         self._listeners: dict[str, list[asyncio.Queue[str]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -92,6 +96,18 @@ class FakeGateway:
         self.boxes.setdefault(rcpt, []).insert(0, stored)
         self._announce(rcpt, json.dumps({"id": message_id, "folder": folder}))
         return message_id
+
+    def keep(
+        self, owner: str, message_id: str, envelope: str, body: bytes, folder: str = "inbox", flags: Set[str] = _NONE
+    ) -> None:
+        """Store what a client has sealed for `owner`; the same id again changes nothing."""
+        box = self.boxes.setdefault(owner, [])
+        if any(stored.id == message_id for stored in box):
+            return
+        stored = Stored(message_id, received_at(message_id), len(body), envelope, body, folder, set(flags))
+        stored.scheme = "openpgp-sender"
+        box.insert(0, stored)
+        self._announce(owner, json.dumps({"id": message_id, "folder": folder}))
 
     async def listen(self, address: str) -> AsyncIterator[str]:
         """Yield server-sent events for `address`."""
@@ -124,6 +140,7 @@ class FakeGateway:
         add_account_routes(app, self)
         add_mail_routes(app, self)
         add_public_routes(app, self)
+        add_outbox_routes(app, self)
 
         @app.get("/{path:path}")
         async def page(path: str) -> Response:

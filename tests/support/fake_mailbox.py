@@ -13,7 +13,7 @@ from tests.support.fake_routes import problem, who
 if TYPE_CHECKING:
     from tests.support.fake_gateway import FakeGateway, Stored
 
-_SYSTEM = ("inbox", "archive", "junk", "trash")
+_SYSTEM = ("inbox", "sent", "drafts", "archive", "junk", "trash")
 _NOTICE = "Everybody who knows this address can read what arrives here."
 _READERS = {
     "stored": [
@@ -159,7 +159,7 @@ def _view(stored: Stored, *, sealed: bool) -> dict[str, Any]:
         "folder": stored.folder,
         "flags": sorted(stored.flags),
         "expires": stored.expires.isoformat() if stored.expires else None,
-        "scheme": "openpgp" if sealed else "aes-256-gcm",
+        "scheme": stored.scheme or ("openpgp" if sealed else "aes-256-gcm"),
         "envelope": stored.envelope,
     }
     return view | ({"key_id": "0" * 40} if sealed else {})

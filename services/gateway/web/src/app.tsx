@@ -16,6 +16,8 @@ const Unlock = lazyView(() => import("./views/unlock"));
 const PublicInbox = lazyView(() => import("./views/public"));
 const Leaving = lazyView(() => import("./views/leaving"));
 const MailboxView = lazyView(() => import("./views/mailbox"));
+const WriteView = lazyView(() => import("./views/write"));
+const ContactsView = lazyView(() => import("./views/contacts"));
 const Settings = lazyView(() => import("./views/settings"));
 
 export function App() {
@@ -69,6 +71,10 @@ function viewOf(first: string, second: string, third: string): ComponentChildren
       return <Leaving />;
     case "mail":
       return <Guarded>{() => <MailboxView folder={second || "inbox"} id={third} />}</Guarded>;
+    case "write":
+      return <Guarded>{() => <WriteView id={second} />}</Guarded>;
+    case "contacts":
+      return <Guarded>{() => <ContactsView />}</Guarded>;
     case "settings":
       return <Guarded>{() => <Settings section={second || "account"} />}</Guarded>;
     default:

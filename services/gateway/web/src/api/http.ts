@@ -26,11 +26,18 @@ interface Ask {
 }
 
 const TIMEOUT = 20_000;
+/** What the server's clock is ahead of ours, in milliseconds: ids and dates of mail are judged by the server's. */
+let ahead = 0;
 let onUnauthorised: () => void = () => undefined;
 
 /** Called on every 401: a wrong password, or a session that is no more; the handler finds out which. */
 export function whenUnauthorised(handler: () => void): void {
   onUnauthorised = handler;
+}
+
+/** The time by the server's clock, as far as it has told. */
+export function serverNow(): Date {
+  return new Date(Date.now() + ahead);
 }
 
 /** @throws ApiError with status 0 when the server cannot be reached */
@@ -71,11 +78,19 @@ async function request(path: string, options: Ask, accept: string): Promise<Resp
     if (options.signal?.aborted) throw error;
     throw new ApiError(0, "unreachable", "The server cannot be reached. Check your connection.");
   }
+  readClock(response.headers.get("Date"));
   if (response.ok) return response;
   throw await problemOf(response);
 }
 
-async function problemOf(response: Response): Promise<ApiError> {
+function readClock(date: string | null): void {
+  const told = Date.parse(date ?? "");
+  // A second is as fine as the header gets; below that, ours is better.
+  if (!Number.isNaN(told)) ahead = Math.abs(told - Date.now()) > 5_000 ? told - Date.now() : 0;
+}
+
+/** The failure that an answer tells of. */
+export async function problemOf(response: Response): Promise<ApiError> {
   let problem: Record<string, unknown> = {};
   try {
     problem = (await response.json()) as Record<string, unknown>;
@@ -96,15 +111,24 @@ async function problemOf(response: Response): Promise<ApiError> {
 }
 
 function sentence(status: number, problem: Record<string, unknown>, retryAfter: number | null): string {
+  const known = LIMITS[String(problem["reason"] ?? "")];
+  if (known) return retryAfter === null ? known : `${known} Try again in ${waitText(retryAfter)}.`;
   if (status === 429) return `Too many tries. Please wait ${waitText(retryAfter)} and try again.`;
   if (status >= 500) return "The server could not do this just now. Please try again.";
   const detail = problem["detail"] ?? problem["title"];
   return typeof detail === "string" && detail !== "" ? detail.slice(0, 300) : "The server refused this request.";
 }
 
+const LIMITS: Record<string, string> = {
+  recipients_per_day: "You have written to as many people as one may in a day.",
+  recipients_per_minute: "You are writing to many people at once.",
+  sending_paused: "Sending is paused for this mailbox: too much of its mail was returned or complained about.",
+};
+
 function waitText(seconds: number | null): string {
   if (seconds === null) return "a moment";
   if (seconds < 90) return seconds === 1 ? "1 second" : `${seconds} seconds`;
+  if (seconds > 7200) return `${Math.ceil(seconds / 3600)} hours`;
   return `${Math.ceil(seconds / 60)} minutes`;
 }
 
@@ -142,4 +166,7 @@ const SENTENCES: Record<string, string> = {
   recovery_code_malformed: "That is not a complete recovery code: it has 32 letters and digits.",
   locked: "Your mailbox is locked. Enter your password again.",
   closed: "This was stopped.",
+  certificate_unusable: "The key of this recipient cannot be used.",
+  not_signed_by_us: "What is stored here was not written by you. It was not opened.",
+  not_read: "A file could not be read. Was it moved or changed?",
 };

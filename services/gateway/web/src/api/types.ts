@@ -99,3 +99,16 @@ export interface RecoveryKeys {
   authentication_key: string;
   wrapped_private_key: string;
 }
+
+export interface Recipient {
+  address: string;
+  kind: "member" | "wkd" | "public" | "open" | "unknown";
+  certificate: string | null;
+  fingerprint: string | null;
+}
+
+/** What the owner's client sealed; 0 and empty where there is none yet. */
+export interface SealedObject {
+  sealed: string;
+  version: number;
+}

@@ -115,8 +115,21 @@ async function enclosureEntity(enclosure: Enclosure): Promise<Entity> {
     `Content-Transfer-Encoding: base64\r\n`,
     `Content-Disposition: attachment${parameter("filename", safeFileName(enclosure.name))}\r\n`,
   ];
-  const content = new Uint8Array(await enclosure.content.arrayBuffer());
+  const content = await readAll(enclosure.content);
   return { fields: fields.join(""), body: [base64Lines(content)] };
+}
+
+class NotRead extends Error {
+  readonly reason = "not_read";
+}
+
+/** @throws NotRead for a file that is no more, or another by now */
+async function readAll(content: Blob): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await content.arrayBuffer());
+  } catch {
+    throw new NotRead();
+  }
 }
 
 /** Base64 in lines of 76 characters, without an end of line after the last one. */

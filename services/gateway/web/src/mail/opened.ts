@@ -34,6 +34,10 @@ export class OpenedMail {
     return this.calls.call("content", { index: part.index }, { timeout: TIMEOUT });
   }
 
+  signedParts(): Promise<{ content: Bytes; signature: string } | null> {
+    return this.calls.call("signedParts", null, { timeout: TIMEOUT });
+  }
+
   sourceText(): Promise<{ text: string; total: number }> {
     return this.calls.call("sourceText", null, { timeout: TIMEOUT });
   }

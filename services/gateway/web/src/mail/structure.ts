@@ -151,6 +151,21 @@ export function splitHeaders(part: Bytes): { headers: Bytes; body: Bytes } {
   return { headers: part, body: part.subarray(part.length) };
 }
 
+const MOST_SIGNATURE = 64 * 1024;
+
+/** The two parts of an OpenPGP multipart/signed (RFC 3156, section 5); null for anything that is not exactly two. */
+export function signedPartsOf(mail: Bytes): { content: Bytes; signature: string } | null {
+  const root = splitHeaders(mail);
+  const { type, boundary } = contentFields(root.headers);
+  if (type !== "multipart/signed" || !boundary) return null;
+  const parts = splitBody(root.body, boundary, 3);
+  const [content, beside] = parts;
+  if (parts.length !== 2 || !content || !beside || beside.length > MOST_SIGNATURE) return null;
+  const signature = splitHeaders(beside);
+  if (contentFields(signature.headers).type !== "application/pgp-signature") return null;
+  return { content: content.slice(), signature: toBinaryText(signature.body) };
+}
+
 export interface ContentFields {
   type: string;
   boundary: string;

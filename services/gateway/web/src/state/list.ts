@@ -16,6 +16,8 @@ export interface Row {
   folder: string;
   flags: ReadonlySet<string>;
   expires: Date | null;
+  /** how it is sealed, and by whom: the server's word, not the sender's */
+  scheme: string;
   /** undefined: not opened yet; null: cannot be opened */
   envelope: Envelope | null | undefined;
 }
@@ -27,6 +29,7 @@ export interface RawMessage {
   folder: string;
   flags: string[];
   expires: string | null;
+  scheme?: string;
 }
 
 export interface Source<M extends RawMessage> {
@@ -180,10 +183,10 @@ export class MessageList<M extends RawMessage> {
 }
 
 function rowOf(message: RawMessage): Row {
-  const { id, size, folder } = message;
+  const { id, size, folder, scheme = "" } = message;
   const expires = message.expires ? new Date(message.expires) : null;
   const flags = new Set(message.flags);
-  return { id, size, folder, flags, expires, received: new Date(message.received), envelope: undefined };
+  return { id, size, folder, scheme, flags, expires, received: new Date(message.received), envelope: undefined };
 }
 
 function newestFirst(a: Row, b: Row): number {

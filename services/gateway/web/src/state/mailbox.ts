@@ -21,6 +21,8 @@ export interface FolderView {
 
 const SYSTEM: [id: string, name: string][] = [
   ["inbox", "Inbox"],
+  ["drafts", "Drafts"],
+  ["sent", "Sent"],
   ["archive", "Archive"],
   ["junk", "Junk"],
   ["trash", "Trash"],
@@ -112,6 +114,13 @@ onEnd(() => {
     currentFolder.value = "inbox";
   });
 });
+
+/** Something in a folder was replaced by this page: `now` came, `before` went; either may be "". */
+export function folderChanged(folder: string, now: string, before: string): void {
+  if (currentFolder.value === folder && before) list.value?.take(new Set([before]));
+  if (currentFolder.value === folder && now) list.value?.arrive(now);
+  refreshSoon();
+}
 
 export function refreshSoon(): void {
   clearTimeout(refreshTimer);

@@ -33,6 +33,19 @@ export function onEnd(forget: () => void): void {
   enders.add(forget);
 }
 
+const keepers = new Set<() => Promise<void>>();
+const KEEPING_MS = 5_000;
+
+/** Registers what is to be kept, with the key that is still open, before the user locks or signs out. */
+export function beforeEnd(keep: () => Promise<void>): void {
+  keepers.add(keep);
+}
+
+async function keepAll(): Promise<void> {
+  const late = new Promise((resolve) => setTimeout(resolve, KEEPING_MS));
+  await Promise.race([Promise.allSettled([...keepers].map((keep) => keep())), late]);
+}
+
 export async function resume(): Promise<void> {
   try {
     session.value = { kind: "locked", account: await api.current() };
@@ -132,6 +145,7 @@ export async function exportKey(password: string): Promise<string> {
 
 /** Ends the session here and at the server. The key is gone even if the server cannot be reached. */
 export async function signOut(everywhere = false): Promise<void> {
+  await keepAll();
   try {
     await (everywhere ? api.signOutEverywhere() : api.signOut());
   } finally {
@@ -141,7 +155,8 @@ export async function signOut(everywhere = false): Promise<void> {
 }
 
 /** Wipes the key and keeps the session: the password is asked for again. */
-export function lock(): void {
+export async function lock(): Promise<void> {
+  await keepAll();
   const current = account.value;
   forget();
   if (current) session.value = { kind: "locked", account: current };

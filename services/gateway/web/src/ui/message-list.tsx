@@ -4,6 +4,7 @@
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { shortTime, untilTime } from "../lib/format";
+import type { Envelope } from "../mail/envelope";
 import type { Row } from "../state/list";
 import { Icon } from "./icon";
 
@@ -20,6 +21,8 @@ interface ListProps {
   onSelect?: (id: string) => void;
   onEnd: () => void;
   showExpiry?: boolean;
+  /** in folders of what one wrote oneself */
+  showRecipients?: boolean;
   loading: boolean;
   failed: boolean;
 }
@@ -83,7 +86,7 @@ interface RowProps extends ListProps {
   total: number;
 }
 
-function MessageRow({ row, at, total, current, focused, selected, hrefOf, onSelect, showExpiry }: RowProps) {
+function MessageRow({ row, at, total, current, focused, selected, hrefOf, onSelect, showExpiry, showRecipients }: RowProps) {
   const unread = !row.flags.has("seen") && !showExpiry;
   const classes = ["row", unread && "unread", row.id === current && "current", row.id === focused && "focused"];
   const picked = selected?.has(row.id) ?? false;
@@ -106,21 +109,22 @@ function MessageRow({ row, at, total, current, focused, selected, hrefOf, onSele
         </label>
       )}
       <a href={hrefOf(row)} aria-current={row.id === current ? "true" : undefined} data-id={row.id}>
-        {envelope === undefined ? <RowSkeleton /> : <RowText row={row} unread={unread} expiry={showExpiry ?? false} />}
+        {envelope === undefined ? <RowSkeleton /> : <RowText row={row} unread={unread} expiry={showExpiry ?? false} to={showRecipients ?? false} />}
       </a>
     </li>
   );
 }
 
-function RowText({ row, unread, expiry }: { row: Row; unread: boolean; expiry: boolean }) {
+function RowText({ row, unread, expiry, to }: { row: Row; unread: boolean; expiry: boolean; to: boolean }) {
   const envelope = row.envelope;
-  const from = envelope ? envelope.from.name || envelope.from.address || "(no sender)" : "Sealed message";
+  const from = envelope ? (to ? recipientsIn(envelope) : envelope.from.name || envelope.from.address || "(no sender)") : "Sealed message";
   return (
     <>
       <span class="row-line">
         {unread && <span class="dot" role="img" aria-label="Unread" />}
         <span class="row-from">{from}</span>
         <span class="row-marks">
+          {row.flags.has("answered") && <Icon name="reply" size={15} />}
           {row.flags.has("flagged") && <Icon name="star" filled size={15} />}
           {(envelope?.attachments.length ?? 0) > 0 && <Icon name="paperclip" size={15} />}
           <time dateTime={row.received.toISOString()}>{shortTime(row.received)}</time>
@@ -133,6 +137,11 @@ function RowText({ row, unread, expiry }: { row: Row; unread: boolean; expiry: b
       </span>
     </>
   );
+}
+
+function recipientsIn({ to, cc }: Envelope): string {
+  const names = [...to, ...cc].map((one) => one.name || one.address).filter(Boolean);
+  return names.length > 0 ? `To ${names.slice(0, 5).join(", ")}` : "(no recipient)";
 }
 
 function RowSkeleton() {

@@ -1,4 +1,5 @@
 /** Two fields for a new password with a hint at its strength; tells its owner when both agree and are long enough. */
+import { useState } from "preact/hooks";
 import { strengthOf } from "../crypto/strength";
 import { PasswordField } from "./parts";
 
@@ -13,8 +14,20 @@ interface Props {
 
 const METER_STEPS = [1, 2, 3, 4] as const;
 
-export function newPasswordFits(password: string, repeated: string, address: string): boolean {
+function newPasswordFits(password: string, repeated: string, address: string): boolean {
   return password === repeated && strengthOf(password, address).level > 0;
+}
+
+/** The two fields as state: what they hold, whether they fit, and the properties of the component. */
+export function useNewPassword(address: string) {
+  const [password, onPassword] = useState("");
+  const [repeated, onRepeated] = useState("");
+  const clear = () => {
+    onPassword("");
+    onRepeated("");
+  };
+  const fits = newPasswordFits(password, repeated, address);
+  return { password, fits, clear, fields: { address, password, repeated, onPassword, onRepeated } };
 }
 
 export function NewPassword({ address, password, repeated, onPassword, onRepeated, label = "Password" }: Props) {

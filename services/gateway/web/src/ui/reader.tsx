@@ -4,73 +4,86 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { asSentence } from "../api/http";
 import type { Readers } from "../api/types";
 import type { Bytes } from "../lib/encoding";
-import { longTime, untilTime } from "../lib/format";
 import type { Block } from "../mail/decode";
-import type { Person } from "../mail/envelope";
 import type { Target } from "../mail/links";
-import { OpenedMail } from "../mail/opened";
+import type { OpenedMail } from "../mail/opened";
+import type { ReplyKind } from "../mail/reply";
 import { sanitizeHtml, type SafeHtml } from "../mail/sanitize";
 import type { Row } from "../state/list";
+import type { OpenedMessage } from "../state/opening";
+import { AnswerButtons, AnswerRow, openAnswer } from "./answer";
 import { Attachments } from "./attachments";
-import { AuthenticationLine } from "./authentication";
 import { Icon } from "./icon";
 import { LinkDialog } from "./link-dialog";
 import { MailHtml } from "./mail-html";
 import { MailText } from "./mail-text";
 import { subjectOf } from "./message-list";
 import { Button, IconButton, Notice, Waiting } from "./parts";
+import { ReaderHead } from "./reader-head";
 import { ReadersDialog } from "./readers";
 import { SourceDialog, type SourceReader } from "./source";
 
 interface ReaderProps {
   row: Row;
-  /** The bytes of the mail, opened. */
-  load: () => Promise<Bytes>;
+  /** Opens the mail; `lookUp`: the sender's domain may be asked for a key. */
+  load: (lookUp: boolean) => Promise<OpenedMessage>;
+  /** The bytes of the mail, for when it cannot be taken apart. */
+  bytes: () => Promise<Bytes>;
   readers: () => Promise<Readers>;
   actions: ComponentChildren;
   backTo: string;
+  /** Sealed by its sender: who that is, only the signature says. */
+  bySender?: boolean;
   onOpened?: () => void;
+  onAnswer?: (kind: ReplyKind, opened: OpenedMessage) => void;
 }
 
-type Opened = { mail: OpenedMail } | { error: unknown } | null;
+type Opened = { message: OpenedMessage } | { error: unknown } | null;
 
-function useOpened(id: string, load: () => Promise<Bytes>, onOpened?: () => void): [Opened, () => void] {
+function useOpened({ row, load, onOpened }: ReaderProps, lookUp: boolean): [Opened, () => void] {
   const [opened, setOpened] = useState<Opened>(null);
   const [attempt, setAttempt] = useState(0);
   useEffect(() => {
     let current = true;
-    let mail: OpenedMail | null = null;
+    let message: OpenedMessage | null = null;
     setOpened(null);
-    load()
-      .then((bytes) => OpenedMail.parse(bytes))
-      .then((parsed) => {
-        if (!current) return parsed.close();
-        mail = parsed;
-        setOpened({ mail });
+    load(lookUp)
+      .then((loaded) => {
+        if (!current) return loaded.close();
+        message = loaded;
+        setOpened({ message });
         onOpened?.();
       })
       .catch((error: unknown) => current && setOpened({ error }));
     return () => {
       current = false;
-      mail?.close();
+      message?.close();
     };
-  }, [id, attempt]);
+  }, [row.id, attempt, lookUp]);
   return [opened, () => setAttempt(attempt + 1)];
 }
 
-export function Reader({ row, load, readers, actions, backTo, onOpened }: ReaderProps) {
-  const [opened, retry] = useOpened(row.id, load, onOpened);
+export function Reader(props: ReaderProps) {
+  const { row, bytes, readers, actions, backTo, onAnswer } = props;
+  const [lookUp, setLookUp] = useState(false);
+  const [opened, retry] = useOpened(props, lookUp);
   const [dialog, setDialog] = useState<"" | "readers" | "source">("");
   const [target, setTarget] = useState<Target | null>(null);
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus({ preventScroll: true }), [row.id]);
-  const mail = opened && "mail" in opened ? opened.mail : null;
+  const message = opened && "message" in opened ? opened.message : null;
+  const answer = onAnswer && message ? (kind: ReplyKind) => onAnswer(kind, message) : null;
+  useEffect(() => {
+    openAnswer.current = answer;
+    return () => void (openAnswer.current = null);
+  });
   return (
     <article class="reader" aria-labelledby="subject">
       <div class="reader-bar" role="toolbar" aria-label="Message">
         <a class="icon-button back" href={backTo} aria-label="Back to the list" title="Back to the list (u)">
           <Icon name="back" />
         </a>
+        {onAnswer && <AnswerButtons answer={answer} />}
         {actions}
         <span class="gap" />
         <IconButton icon="people" label="Who can read this" onClick={() => setDialog("readers")} />
@@ -78,17 +91,20 @@ export function Reader({ row, load, readers, actions, backTo, onOpened }: Reader
       </div>
       <div class="reader-scroll">
         <h1 id="subject" ref={heading} tabIndex={-1}>
-          {subjectOf(row)}
+          {message?.check && message.mail.view.subject ? message.mail.view.subject : subjectOf(row)}
         </h1>
-        <Head row={row} mail={mail} />
+        <ReaderHead row={row} message={message} bySender={props.bySender ?? false} onCheck={() => setLookUp(true)} />
         {opened === null && <Waiting text="Opening" />}
         {opened && "error" in opened && (
           <Unreadable error={opened.error} retry={retry} source={() => setDialog("source")} />
         )}
-        {mail && <Body mail={mail} onLink={setTarget} />}
+        {message && <Body message={message} onLink={setTarget} />}
+        {answer && <AnswerRow answer={answer} />}
       </div>
       {dialog === "readers" && <ReadersDialog load={readers} onClose={() => setDialog("")} />}
-      {dialog === "source" && <SourceDialog mail={mail ?? sourceWithoutParsing(load)} onClose={() => setDialog("")} />}
+      {dialog === "source" && (
+        <SourceDialog mail={message?.mail ?? sourceWithoutParsing(bytes)} onClose={() => setDialog("")} />
+      )}
       {target && <LinkDialog target={target} onClose={() => setTarget(null)} />}
     </article>
   );
@@ -110,51 +126,10 @@ function Unreadable({ error, retry, source }: { error: unknown; retry: () => voi
   );
 }
 
-function Head({ row, mail }: { row: Row; mail: OpenedMail | null }) {
-  const envelope = row.envelope;
-  if (!envelope) return null;
-  const { from } = envelope;
-  const replyTo = (mail?.view.replyTo ?? []).filter((one) => one.address.toLowerCase() !== from.address.toLowerCase());
-  return (
-    <header class="reader-head">
-      <div class="avatar" aria-hidden="true">
-        {(from.name || from.address || "?").slice(0, 1).toUpperCase()}
-      </div>
-      <div class="reader-who">
-        <p>
-          <strong>{from.name || from.address || "(no sender)"}</strong>{" "}
-          {from.name && <span class="muted address">&lt;{from.address}&gt;</span>}
-        </p>
-        <People label="To" people={envelope.to} otherwise={envelope.rcpt} />
-        {envelope.cc.length > 0 && <People label="Cc" people={envelope.cc} otherwise="" />}
-        {replyTo.length > 0 && <People label="Answers go to" people={replyTo} otherwise="" />}
-      </div>
-      <div class="reader-when">
-        <time dateTime={row.received.toISOString()}>{longTime(row.received)}</time>
-        {row.expires && (
-          <span class="expiry">
-            <Icon name="clock" size={15} /> Gone in {untilTime(row.expires)}
-          </span>
-        )}
-      </div>
-      <AuthenticationLine envelope={envelope} />
-    </header>
-  );
-}
-
-function People({ label, people, otherwise }: { label: string; people: Person[]; otherwise: string }) {
-  const shown = people.slice(0, 6).map((one) => (one.name ? `${one.name} <${one.address}>` : one.address));
-  if (people.length > 6) shown.push(`and ${people.length - 6} more`);
-  return (
-    <p class="muted address">
-      {label} {shown.join(", ") || otherwise}
-    </p>
-  );
-}
-
-function Body({ mail, onLink }: { mail: OpenedMail; onLink: (target: Target) => void }) {
+function Body({ message, onLink }: { message: OpenedMessage; onLink: (target: Target) => void }) {
   const [asText, setAsText] = useState(false);
-  const { blocks, inner, truncated } = mail.view;
+  const { mail, closed } = message;
+  const { blocks, truncated } = mail.view;
   const both = blocks.some((block) => block.html !== null && block.text !== null);
   const safe = useMemo(() => blocks.map(safeHtmlOf), [mail]);
   return (
@@ -167,9 +142,9 @@ function Body({ mail, onLink }: { mail: OpenedMail; onLink: (target: Target) => 
           </button>
         )}
       </div>
-      {inner === "encrypted" && (
+      {closed && (
         <Notice kind="info">
-          Its sender encrypted it once more (PGP/MIME). This inner layer is not opened here; save the parts.
+          Its sender encrypted it once more, but not to your key, or not in a way that is opened here; save the parts.
         </Notice>
       )}
       {truncated && (

@@ -1,7 +1,6 @@
 /** The mailbox: folders, list, reading; three panes on a wide screen, one at a time on a telephone. */
 import { useEffect, useState } from "preact/hooks";
 import { mail } from "../api/calls";
-import { PATIENT, vault } from "../crypto/vault";
 import { navigate, path, pieces } from "../lib/router";
 import {
   currentFolder,
@@ -16,8 +15,13 @@ import {
   startMailbox,
   toggleSelected,
 } from "../state/mailbox";
+import { answer } from "../state/answer";
 import type { Row } from "../state/list";
+import { bodyOf, isBySender, openMessage } from "../state/opening";
+import { write } from "../state/write";
+import { openAnswer } from "../ui/answer";
 import { useTitle } from "../ui/frame";
+import { Icon } from "../ui/icon";
 import { Empty, Waiting } from "../ui/parts";
 import { Reader } from "../ui/reader";
 import { useRow } from "../ui/use-row";
@@ -57,6 +61,9 @@ export default function MailboxView({ folder, id }: Props) {
           </section>
         </main>
       </div>
+      <button type="button" class="write-float only-narrow" aria-label="Write" onClick={() => void write()}>
+        <Icon name="pencil" size={24} />
+      </button>
       {help && <HelpDialog onClose={() => setHelp(false)} />}
       {deleting && <DeleteForGood ids={deleting} onGone={back} onClose={() => setDeleting(null)} />}
     </div>
@@ -76,10 +83,10 @@ function SealedReader({ row, base, back }: { row: Row; base: string; back: () =>
   return (
     <Reader
       row={row}
-      load={async () => {
-        const sealed = await mail.body(row.id);
-        return vault.call("openBody", { sealed }, { timeout: PATIENT, transfer: [sealed.buffer] });
-      }}
+      load={(lookUp) => openMessage(row, lookUp)}
+      bytes={() => bodyOf(row)}
+      bySender={isBySender(row)}
+      onAnswer={(kind, opened) => void answer(kind, row, opened)}
       readers={() => mail.readers(row.id)}
       backTo={base}
       onOpened={() => {
@@ -100,7 +107,11 @@ function keyActions({ help, remove }: KeyContext) {
   return {
     next: () => step(1),
     previous: () => step(-1),
-    open: () => focused.value && navigate(`${base()}/${focused.value}`),
+    open: () => focused.value && navigate(pathOf(focused.value)),
+    compose: () => void write(),
+    reply: () => openAnswer.current?.("reply"),
+    replyAll: () => openAnswer.current?.("all"),
+    forward: () => openAnswer.current?.("forward"),
     back: () => (selected.value.size > 0 ? (selected.value = new Set()) : navigate(base())),
     archive: () => currentFolder.value !== "archive" && leaveFolder((ids) => void move(ids, "archive")),
     remove: () => {
@@ -118,10 +129,14 @@ function keyActions({ help, remove }: KeyContext) {
     search: () => document.getElementById("search")?.focus(),
     help,
     goInbox: () => navigate("/mail/inbox"),
+    goDrafts: () => navigate("/mail/drafts"),
+    goSent: () => navigate("/mail/sent"),
     goArchive: () => navigate("/mail/archive"),
   };
 }
 
+/** A draft is gone on with rather than read. */
+const pathOf = (id: string) => (currentFolder.value === "drafts" ? `/write/${id}` : `${base()}/${id}`);
 const base = () => `/mail/${currentFolder.value}`;
 const openId = () => pieces(path.value)[2] ?? "";
 

@@ -7,8 +7,10 @@ import type { PublicMessage } from "../api/types";
 import { duration } from "../lib/format";
 import { navigate } from "../lib/router";
 import { readEnvelope, type Envelope } from "../mail/envelope";
+import { OpenedMail } from "../mail/opened";
 import { info } from "../state/info";
 import { MessageList, type Row } from "../state/list";
+import { plain, type OpenedMessage } from "../state/opening";
 import { announce, toast } from "../state/toast";
 import { copy } from "../ui/copy";
 import { Confirm } from "../ui/dialog";
@@ -97,6 +99,11 @@ export default function PublicInbox({ address, id }: Props) {
       </main>
     </div>
   );
+}
+
+async function openPublic(address: string, id: string): Promise<OpenedMessage> {
+  const opened = await OpenedMail.parse(await publicMail.raw(address, id));
+  return plain(opened, opened.view.inner === "encrypted");
 }
 
 interface ReadingProps {
@@ -221,7 +228,8 @@ function PublicReader({
     <>
       <Reader
         row={row}
-        load={() => publicMail.raw(address, row.id)}
+        load={() => openPublic(address, row.id)}
+        bytes={() => publicMail.raw(address, row.id)}
         readers={() => publicMail.readers(address, row.id)}
         backTo={base}
         actions={<IconButton icon="trash" label="Delete" onClick={() => ask(true)} />}

@@ -12,6 +12,7 @@ import { PasswordSection } from "./settings/password";
 import { RecoverySection } from "./settings/recovery";
 import { SessionsSection } from "./settings/sessions";
 import { StorageSection } from "./settings/storage";
+import { WritingSection } from "./settings/writing";
 import "../styles/mail.css";
 import "../styles/forms.css";
 import "../styles/settings.css";
@@ -22,6 +23,7 @@ const SECTIONS: { id: string; name: string; icon: IconName; view: ComponentType 
   { id: "recovery", name: "Recovery code", icon: "shield", view: RecoverySection },
   { id: "sessions", name: "Sessions", icon: "globe", view: SessionsSection },
   { id: "credentials", name: "API keys and app passwords", icon: "key", view: CredentialsSection },
+  { id: "writing", name: "Writing", icon: "pencil", view: WritingSection },
   { id: "storage", name: "Storage", icon: "archive", view: StorageSection },
   { id: "appearance", name: "Appearance", icon: "sun", view: AppearanceSection },
 ];

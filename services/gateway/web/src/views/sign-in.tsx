@@ -1,35 +1,17 @@
 /** Sign-in: the password is stretched here; only the authentication key made from it is sent. */
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, asSentence } from "../api/http";
 import { navigate } from "../lib/router";
 import { info } from "../state/info";
 import { session, signIn } from "../state/session";
 import { Frame } from "../ui/frame";
 import { Button, Notice, PasswordField, TextField, Working } from "../ui/parts";
+import { useAction } from "../ui/use-action";
 import "../styles/forms.css";
-
-function useSignIn(address: string, password: string) {
-  const [error, setError] = useState("");
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    setBusy(true);
-    setError("");
-    try {
-      await signIn(completeAddress(address), password);
-    } catch (failure) {
-      setError(failure instanceof ApiError && failure.status === 401 ? WRONG : asSentence(failure));
-    } finally {
-      setBusy(false);
-    }
-  };
-  return { error, busy, submit };
-}
 
 export default function SignIn() {
   const [address, setAddress] = useState("");
   const [password, setPassword] = useState("");
-  const { error, busy, submit } = useSignIn(address, password);
+  const { error, busy, submit } = useAction(WRONG);
   const kind = session.value.kind;
   useEffect(() => {
     if (kind === "open" || kind === "locked") navigate("/mail/inbox", { replace: true });
@@ -37,7 +19,7 @@ export default function SignIn() {
   return (
     <Frame title="Sign in" narrow>
       <h1>Sign in</h1>
-      <form class="card form" onSubmit={(event) => void submit(event)}>
+      <form class="card form" onSubmit={submit(() => signIn(completeAddress(address), password))}>
         {error && <Notice kind="error">{error}</Notice>}
         <TextField
           label="Address"

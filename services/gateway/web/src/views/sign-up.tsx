@@ -5,7 +5,7 @@ import { navigate } from "../lib/router";
 import { info } from "../state/info";
 import { setRecovery, signUp } from "../state/session";
 import { Frame } from "../ui/frame";
-import { NewPassword, newPasswordFits } from "../ui/new-password";
+import { NewPassword, useNewPassword } from "../ui/new-password";
 import { Button, Notice, TextField, Working } from "../ui/parts";
 import { RecoveryCode } from "../ui/recovery-code";
 import "../styles/forms.css";
@@ -52,20 +52,19 @@ function SignUpForm({ onMade }: { onMade: (address: string, password: string) =>
   const domains = info.value?.member_domains ?? [];
   const [local, setLocal] = useState("");
   const [chosen, setChosen] = useState("");
-  const [password, setPassword] = useState("");
-  const [repeated, setRepeated] = useState("");
   const [understood, setUnderstood] = useState(false);
   const { step, error, run } = useSignUp(onMade);
   const domain = chosen || domains[0] || "";
   const address = `${local.trim().toLowerCase()}@${domain}`;
+  const next = useNewPassword(address);
   const localWrong = local !== "" && !/^[a-z0-9](?:[a-z0-9._+-]{0,62}[a-z0-9])?$/i.test(local.trim());
-  const ready = domain && local && !localWrong && understood && newPasswordFits(password, repeated, address);
+  const ready = domain && local && !localWrong && understood && next.fits;
   return (
     <form
       class="card form"
       onSubmit={(event) => {
         event.preventDefault();
-        if (ready && !step) void run(address, password);
+        if (ready && !step) void run(address, next.password);
       }}
     >
       {error.all && <Notice kind="error">{error.all}</Notice>}
@@ -84,7 +83,7 @@ function SignUpForm({ onMade }: { onMade: (address: string, password: string) =>
         }
         after={<DomainChoice domains={domains} value={domain} onChange={setChosen} />}
       />
-      <NewPassword {...{ address, password, repeated }} onPassword={setPassword} onRepeated={setRepeated} />
+      <NewPassword {...next.fields} />
       <Notice kind="warning">
         <strong>There is no reset.</strong> Your password never leaves this browser. If you lose it and have no recovery
         code, nobody can open your mail again, and neither can we.

@@ -1,30 +1,18 @@
 /** After a reload the cookie still tells who this is; the key is gone, so the password is asked for, and nothing else. */
 import { useState } from "preact/hooks";
-import { asSentence } from "../api/http";
 import { account, signOut, unlock } from "../state/session";
 import { Frame } from "../ui/frame";
 import { Button, Notice, PasswordField, Working } from "../ui/parts";
+import { useAction } from "../ui/use-action";
 import "../styles/forms.css";
 
 export default function Unlock() {
   const [password, setPassword] = useState("");
-  const [error, setError] = useState("");
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    setBusy(true);
-    setError("");
-    try {
-      await unlock(password);
-    } catch (failure) {
-      setError(asSentence(failure));
-      setBusy(false);
-    }
-  };
+  const { error, busy, submit } = useAction();
   return (
     <Frame title="Locked" narrow>
       <h1>Welcome back</h1>
-      <form class="card form" onSubmit={(event) => void submit(event)}>
+      <form class="card form" onSubmit={submit(() => unlock(password))}>
         <p>
           You are signed in as <strong class="address">{account.value?.address}</strong>. Your key was only in the
           memory of the page, so your password opens it again.

@@ -2,7 +2,7 @@
 import type { Bytes } from "../lib/encoding";
 import { Handover, serve } from "../lib/rpc";
 import { decodeContent, decodeMail, type MailView } from "../mail/decode";
-import type { Leaf } from "../mail/structure";
+import { signedPartsOf, type Leaf } from "../mail/structure";
 
 const MOST_SOURCE = 256 * 1024;
 
@@ -22,6 +22,11 @@ const handlers = {
     if (!leaf) throw new RangeError("no such part");
     const bytes = (await decodeContent(leaf)).slice();
     return new Handover(bytes, [bytes.buffer]) as unknown as Bytes;
+  },
+
+  /** Of multipart/signed: what is signed, byte for byte, and the signature; null when it is not exactly that. */
+  signedParts(_: null): { content: Bytes; signature: string } | null {
+    return signedPartsOf(source);
   },
 
   /** The beginning of the mail as text, and how long it is. */

@@ -14,7 +14,13 @@ export interface KeyActions {
   select(): void;
   search(): void;
   help(): void;
+  compose(): void;
+  reply(): void;
+  replyAll(): void;
+  forward(): void;
   goInbox(): void;
+  goDrafts(): void;
+  goSent(): void;
   goArchive(): void;
 }
 
@@ -23,6 +29,10 @@ export const KEYS: { keys: string[]; does: keyof KeyActions; text: string }[] = 
   { keys: ["k", "ArrowUp"], does: "previous", text: "Message before" },
   { keys: ["Enter", "o"], does: "open", text: "Open" },
   { keys: ["u", "Escape"], does: "back", text: "Back to the list" },
+  { keys: ["c"], does: "compose", text: "Write" },
+  { keys: ["r"], does: "reply", text: "Reply" },
+  { keys: ["a"], does: "replyAll", text: "Reply to all" },
+  { keys: ["f"], does: "forward", text: "Forward" },
   { keys: ["e"], does: "archive", text: "Archive" },
   { keys: ["#", "Delete"], does: "remove", text: "To the trash; in the trash: delete for good" },
   { keys: ["I"], does: "read", text: "Mark as read" },
@@ -31,6 +41,8 @@ export const KEYS: { keys: string[]; does: keyof KeyActions; text: string }[] = 
   { keys: ["x"], does: "select", text: "Select" },
   { keys: ["/"], does: "search", text: "Search what is loaded" },
   { keys: ["g i"], does: "goInbox", text: "Go to the inbox" },
+  { keys: ["g d"], does: "goDrafts", text: "Go to the drafts" },
+  { keys: ["g s"], does: "goSent", text: "Go to what was sent" },
   { keys: ["g a"], does: "goArchive", text: "Go to the archive" },
   { keys: ["?"], does: "help", text: "This help" },
 ];

@@ -71,7 +71,8 @@ function Rows({ current, focused, name }: { current: string; focused: string; na
       current={current}
       focused={focused}
       selected={selected.value}
-      hrefOf={(row) => `/mail/${currentFolder.value}/${row.id}`}
+      hrefOf={(row) => (currentFolder.value === "drafts" ? `/write/${row.id}` : `/mail/${currentFolder.value}/${row.id}`)}
+      showRecipients={currentFolder.value === "drafts" || currentFolder.value === "sent"}
       onSelect={toggleSelected}
       onEnd={() => void messages.more()}
       loading={state === "more"}
@@ -92,6 +93,20 @@ function NoRows() {
     return (
       <Empty icon="inbox" title="Your inbox is empty">
         New messages to <span class="address">{account.value?.address}</span> appear here by themselves.
+      </Empty>
+    );
+  }
+  if (currentFolder.value === "drafts") {
+    return (
+      <Empty icon="draft" title="No drafts">
+        What you begin to write is kept here, sealed with your key, until you send it.
+      </Empty>
+    );
+  }
+  if (currentFolder.value === "sent") {
+    return (
+      <Empty icon="send" title="Nothing sent yet">
+        Your own copy of each message is kept here, sealed to you alone.
       </Empty>
     );
   }

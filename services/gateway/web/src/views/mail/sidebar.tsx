@@ -5,6 +5,7 @@ import { bytes } from "../../lib/format";
 import { navigate } from "../../lib/router";
 import { addFolder, dropFolder, folders, renameFolder, usage, type FolderView } from "../../state/mailbox";
 import { toast } from "../../state/toast";
+import { write } from "../../state/write";
 import { Confirm, Dialog } from "../../ui/dialog";
 import { Icon, type IconName } from "../../ui/icon";
 import { Menu } from "../../ui/menu";
@@ -12,6 +13,8 @@ import { Button, IconButton, TextField } from "../../ui/parts";
 
 export const FOLDER_ICON: Record<string, IconName> = {
   inbox: "inbox",
+  drafts: "draft",
+  sent: "send",
   archive: "archive",
   junk: "junk",
   trash: "trash",
@@ -25,12 +28,21 @@ export function Sidebar({ current, open, onClose }: { current: string; open: boo
     <>
       {open && <div class="shade" onClick={onClose} />}
       <nav class={`sidebar ${open ? "open" : ""}`} aria-label="Folders">
+        <Button look="primary" icon="pencil" class="write-button" title="Write (c)" onClick={() => begin(onClose)}>
+          Write
+        </Button>
         <ul>
           {folders.value
             .filter((folder) => !folder.own)
             .map((folder) => (
               <FolderRow key={folder.id} folder={folder} current={current} onClick={onClose} />
             ))}
+          <li class={current === "contacts" ? "current" : ""}>
+            <a href="/contacts" aria-current={current === "contacts" ? "page" : undefined} onClick={onClose}>
+              <Icon name="contacts" />
+              <span class="folder-name">Contacts</span>
+            </a>
+          </li>
         </ul>
         <div class="sidebar-head">
           <h2>Folders</h2>
@@ -59,6 +71,11 @@ export function Sidebar({ current, open, onClose }: { current: string; open: boo
       {asking?.kind === "delete" && <DeleteDialog folder={asking.folder} current={current} onClose={() => ask(null)} />}
     </>
   );
+}
+
+function begin(onClose: () => void): void {
+  onClose();
+  void write();
 }
 
 async function createAndOpen(name: string): Promise<void> {

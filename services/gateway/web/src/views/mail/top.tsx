@@ -16,12 +16,19 @@ export function leave(everywhere = false): void {
     .finally(() => navigate("/", { replace: true }));
 }
 
-export function MailTop({ onMenu, onHelp }: { onMenu?: () => void; onHelp?: () => void }) {
+interface TopProps {
+  onMenu?: () => void;
+  onHelp?: () => void;
+  /** there is no list here to search */
+  plain?: boolean;
+}
+
+export function MailTop({ onMenu, onHelp, plain = false }: TopProps) {
   return (
     <header class="top">
       {onMenu && <IconButton icon="menu" label="Folders" class="only-narrow" onClick={onMenu} />}
       <Brand />
-      {onMenu ? (
+      {onMenu && !plain ? (
         <search class="search">
           <Icon name="search" size={18} />
           <input
@@ -47,8 +54,9 @@ export function MailTop({ onMenu, onHelp }: { onMenu?: () => void; onHelp?: () =
           button={<Icon name="user" />}
           head={<span class="address">{account.value?.address}</span>}
           items={[
+            { icon: "contacts", label: "Contacts", run: () => navigate("/contacts") },
             { icon: "settings", label: "Settings", run: () => navigate("/settings") },
-            { icon: "lock", label: "Lock", run: lock },
+            { icon: "lock", label: "Lock", run: () => void lock() },
             { icon: "signOut", label: "Sign out", run: () => leave() },
           ]}
         />

@@ -1,7 +1,7 @@
 /** Asks for the password before something that needs it; the password is used once and forgotten. */
 import { useState } from "preact/hooks";
 import { Button, Notice, PasswordField, Working } from "../../ui/parts";
-import { useAction } from "./use-action";
+import { useAction } from "../../ui/use-action";
 
 interface Props {
   action: string;

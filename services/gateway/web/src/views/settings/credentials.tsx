@@ -7,7 +7,7 @@ import { toast } from "../../state/toast";
 import { copy } from "../../ui/copy";
 import { Confirm, Dialog } from "../../ui/dialog";
 import { Button, Failure, Notice, TextField, Waiting } from "../../ui/parts";
-import { useAction } from "./use-action";
+import { useAction } from "../../ui/use-action";
 
 const KIND = { api_key: "API key", app_password: "App password" } as const;
 const KIND_USE = { api_key: "for scripts, over HTTP", app_password: "for mail programs, over SMTP" } as const;

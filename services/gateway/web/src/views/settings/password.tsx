@@ -2,32 +2,24 @@
 import { useState } from "preact/hooks";
 import { account, changePassword } from "../../state/session";
 import { toast } from "../../state/toast";
-import { NewPassword, newPasswordFits } from "../../ui/new-password";
+import { NewPassword, useNewPassword } from "../../ui/new-password";
 import { Button, Notice, PasswordField, Working } from "../../ui/parts";
-import { useAction } from "./use-action";
+import { useAction } from "../../ui/use-action";
 
 export function PasswordSection() {
   const address = account.value?.address ?? "";
   const [current, setCurrent] = useState("");
-  const [password, setPassword] = useState("");
-  const [repeated, setRepeated] = useState("");
-  const { busy, error, run } = useAction();
+  const next = useNewPassword(address);
+  const { busy, error, submit } = useAction();
   const change = async () => {
-    await changePassword(current, password);
+    await changePassword(current, next.password);
     setCurrent("");
-    setPassword("");
-    setRepeated("");
+    next.clear();
     toast("Password changed");
   };
   return (
     <section class="card">
-      <form
-        class="form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void run(change);
-        }}
-      >
+      <form class="form" onSubmit={submit(change)}>
         {error && <Notice kind="error">{error}</Notice>}
         <PasswordField
           label="Current password"
@@ -37,18 +29,13 @@ export function PasswordSection() {
           value={current}
           onInput={(event) => setCurrent(event.currentTarget.value)}
         />
-        <NewPassword
-          label="New password"
-          {...{ address, password, repeated }}
-          onPassword={setPassword}
-          onRepeated={setRepeated}
-        />
+        <NewPassword label="New password" {...next.fields} />
         {busy && <Working text="Opening your key and closing it with the new password" />}
         <Button
           type="submit"
           look="primary"
           busy={busy}
-          disabled={!current || !newPasswordFits(password, repeated, address)}
+          disabled={!current || !next.fits}
         >
           Change password
         </Button>
