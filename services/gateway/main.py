@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from libs.net.http import GuardedHttp
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
 from services.gateway import peers
 from services.gateway.http.app import create_app
 from services.gateway.http.serve import serving
+from services.gateway.lookup import KeyLookup
 from services.gateway.push import Hub
 from services.gateway.settings import Settings
 
@@ -18,7 +20,16 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     settings = ctx.settings
     services = peers.connect(ctx.peer, settings.call_timeout.total_seconds())
     hub = Hub()
-    app = create_app(settings, services, hub, ctx.clock)
+    http = GuardedHttp(
+        resolvers=settings.resolvers,
+        allowed_networks=settings.allowed_networks,
+        ports=settings.fetch_ports,
+        ca_file=settings.ca_file,
+    )
+    ctx.stack.push_async_callback(http.aclose)
+    lookup = KeyLookup(http, ctx.clock)
+    ctx.stack.push_async_callback(lookup.aclose)
+    app = create_app(settings, services, hub, ctx.clock, lookup)
     bus = await ctx.connect_events()
     await bus.subscribe_all("mail.stored.v1", hub.on_stored, hub.on_gap)
     server, port = await ctx.stack.enter_async_context(serving(app, settings))

@@ -2,12 +2,13 @@
 
 Each sentence says what the services do, not what they mean to do: tests/unit/gateway/test_readers.py compares the
 list of fields with the documents that storage writes and the announcement that it publishes, and the day on which a
-key ends with what ingest asks for. A sentence that a reader could take for more than is true is wrong.
+key ends with what ingest asks for. A sentence that a reader could take for more than is true is wrong. Whether its
+sender sealed a mail stands inside of it, where nobody here can look; so the sentences are true for both.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from protos.storage.v1 import storage_pb2
@@ -15,17 +16,20 @@ from protos.storage.v1 import storage_pb2
 _SEALED = {
     "envelope": (
         "sender, recipients, subject, date, the first 200 characters, names and sizes of attachments, "
-        "and what the checks of the sender found"
+        "and, of mail that came unsealed, what the checks of the sender found"
     ),
-    "body": "the whole mail as it arrived, attachments included",
+    "body": "the whole mail as it arrived or was written, attachments included",
 }
 _PLAIN = {
     "mailbox_id": "which mailbox it lies in: a number that no address can be computed from",
-    "message_id": "sorts the list: its first ten digits are the second of receipt, the rest is random",
-    "received_minute": "the minute of receipt, to show it and to delete it in time",
-    "size": "its length in bytes, to count the quota",
+    "message_id": (
+        "sorts the list: its first ten digits are the second of receipt, or that in which its sender sealed it by his "
+        "own clock; the rest is random"
+    ),
+    "received_minute": "the minute in which it was received or kept, to show it and to delete it in time",
+    "size": "its length in bytes, to count the quota; sealed where the sender sealed it",
     "body_size": "the length of the sealed mail, to hand it over in pieces",
-    "folder": "inbox, archive, junk, trash, or the number of a folder whose name is sealed",
+    "folder": "inbox, sent, drafts, archive, junk, trash, or the number of a folder whose name is sealed",
     "flags": "whether it is seen, flagged, answered",
     "expires_at": "when it is deleted by itself, if ever",
     "scheme": "which format opens it",
@@ -79,10 +83,21 @@ class Readers:
 
 _SENDER = KeyHolder(
     "the sender, and the mail servers on the way here",
-    "they had it before it was sealed; what they keep is not in our hands",
+    "they had it before it was sealed - the servers not where the sender sealed it; what they keep is not in our hands",
 )
-_INGEST = Service("ingest", "plaintext", "in memory only, from its arrival until it was sealed and stored")
+_OTHERS = KeyHolder("whoever else it was sent to", "each has a copy, sealed or not as it reached them")
+_UNLESS_SEALED = "; nothing of it where the sender sealed it"
+_INGEST = Service("ingest", "plaintext", "in memory only, from its arrival over SMTP until it was sealed and stored")
 _ACCOUNTS = Service("accounts", "routing", "the recipient's address, when the mail arrived, to find the mailbox")
+_DELIVERY = Service(
+    "delivery",
+    "plaintext",
+    "if somebody here sent it unsealed, or it is a report of ours: in memory while it was brought to its recipients; "
+    "in between it waited sealed, under a key that ended with the last of them",
+)
+_SUBMITTED = Service(
+    "gateway", "plaintext", "in memory only, if it was handed in through the API, until delivery had it"
+)
 _STORAGE = Service("storage", "ciphertext", "from then on, with the plain fields listed here")
 _DNS = Service("DNS servers", "routing", "the sender's domain, when the sender was checked, where DNS is reachable")
 
@@ -109,13 +124,22 @@ def of_member(message: storage_pb2.Message) -> Readers:
                 "runs this site",
             ),
             _SENDER,
+            _OTHERS,
         ],
         services=[
-            _INGEST,
+            _unless_sealed(_INGEST),
             _ACCOUNTS,
-            Service("crypto", "plaintext", "in memory only, while it was sealed; it has no key to open it again"),
+            _DELIVERY,
+            _unless_sealed(
+                Service("crypto", "plaintext", "in memory only, while it was sealed; it has no key to open it again")
+            ),
             _STORAGE,
-            Service("gateway", "ciphertext", "whenever you, or a program with a key of yours, fetch it"),
+            _unless_sealed(_SUBMITTED),
+            Service(
+                "gateway",
+                "ciphertext",
+                "when a mail is handed in sealed, and whenever you, or a program with a key of yours, fetch it",
+            ),
             _DNS,
         ],
         expires=message.expires_at,
@@ -137,18 +161,29 @@ def of_public(message: storage_pb2.Message) -> Readers:
                 f"with key {message.key_id} of its domain and day, which this installation keeps until it is destroyed",
             ),
             _SENDER,
+            _OTHERS,
         ],
         services=[
             _INGEST,
             _ACCOUNTS,
+            _DELIVERY,
             Service("crypto", "plaintext", "in memory only, while it was sealed and whenever somebody looks at it"),
             _STORAGE,
-            Service("gateway", "plaintext", "in memory only, whenever somebody looks at it"),
+            Service(
+                "gateway",
+                "plaintext",
+                "in memory only, whenever somebody looks at it, and before if it was handed in through the API",
+            ),
             _DNS,
         ],
         expires=message.expires_at,
         deletion=_public_deletion(message),
     )
+
+
+def _unless_sealed(service: Service) -> Service:
+    """Return `service` for a mail of which is not known who sealed it: that stands inside of what is sealed."""
+    return replace(service, when=service.when + _UNLESS_SEALED)
 
 
 def key_destroyed_after(message: storage_pb2.Message) -> datetime | None:

@@ -1,9 +1,14 @@
-"""The Web Key Directory (draft-koch-openpgp-webkey-service): how an address is turned into a look-up."""
+"""The Web Key Directory (draft-koch-openpgp-webkey-service): how an address is turned into a look-up.
+
+Both ways: asked by others about our members, and asking others about theirs.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from typing import NamedTuple
+from urllib.parse import quote
 
 import idna
 
@@ -49,3 +54,28 @@ def host_of(field: str) -> str:
     """Return the name in a Host field, without its port; "" where it is an address or malformed."""
     match = _HOST.match(field)
     return match.group(1) if match else ""
+
+
+class Urls(NamedTuple):
+    """Where the certificate of an address is: at a host of its own, or at the domain itself."""
+
+    advanced: str
+    direct: str
+
+
+def urls_of(local_part: str, domain: str) -> Urls:
+    """Return where to look for an address (section 3.1); `domain` is canonical."""
+    name = f"hu/{hash_of(local_part)}?l={quote(local_part, safe='')}"
+    return Urls(
+        f"https://openpgpkey.{domain}/.well-known/openpgpkey/{domain}/{name}",
+        f"https://{domain}/.well-known/openpgpkey/{name}",
+    )
+
+
+def canonical_address(address: str) -> tuple[str, str] | None:
+    """Return local part and canonical domain; None where that cannot be looked up."""
+    local_part, at, domain = address.rpartition("@")
+    canonical = canonical_domain(domain)
+    if not at or not local_part or canonical is None or "." not in canonical:
+        return None
+    return local_part, canonical

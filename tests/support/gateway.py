@@ -19,6 +19,7 @@ from libs.client.openpgp import GeneratedKey, KeyMaterial, build_key
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Event
 from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.net.http import GuardedHttp
 from libs.rpc.channel import connect
 from libs.rpc.server import RpcServer
 from libs.rpc.tls import TlsFiles
@@ -48,6 +49,7 @@ from services.gateway import peers as gateway_peers
 from services.gateway.http.app import create_app
 from services.gateway.http.guard import Guard
 from services.gateway.http.serve import serving
+from services.gateway.lookup import KeyLookup
 from services.gateway.peers import Peers
 from services.gateway.push import Hub
 from services.gateway.settings import Settings
@@ -200,7 +202,17 @@ async def running_site(
         clock, hub = SystemClock(), Hub()
         known: dict[str, Any] = {"http_address": "127.0.0.1:0", "drain_seconds": 3.0}
         chosen = Settings(web_dir=web or directory / "no-page", **(known | settings))
-        app = create_app(chosen, peers, hub, clock)
+        http = await stack.enter_async_context(
+            GuardedHttp(
+                resolvers=chosen.resolvers,
+                allowed_networks=chosen.allowed_networks,
+                ports=chosen.fetch_ports,
+                ca_file=chosen.ca_file,
+            )
+        )
+        lookup = KeyLookup(http, clock)
+        stack.push_async_callback(lookup.aclose)
+        app = create_app(chosen, peers, hub, clock, lookup)
         _, port = await stack.enter_async_context(serving(app, chosen))
         stack.callback(hub.close)
         host = "[::1]" if ":" in chosen.http_address.rpartition(":")[0] else "127.0.0.1"

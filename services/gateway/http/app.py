@@ -14,9 +14,12 @@ from services.gateway.http import (
     events,
     info,
     messages,
+    objects,
+    outbox,
     passwords,
     problems,
     public,
+    recipients,
 )
 from services.gateway.http.admission import Admission
 from services.gateway.http.bodies import Bodies
@@ -25,6 +28,7 @@ from services.gateway.http.guard import Bounds, Guard
 from services.gateway.http.limits import make_limits
 from services.gateway.http.openapi import describe
 from services.gateway.http.page import Page
+from services.gateway.lookup import KeyLookup
 from services.gateway.peers import Peers
 from services.gateway.push import Hub
 from services.gateway.settings import Settings
@@ -33,7 +37,7 @@ from services.gateway.settings import Settings
 _SILENT = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 
 
-def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock) -> Guard:
+def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock, lookup: KeyLookup) -> Guard:
     """Return the application; SettingsError for proxies or a page that cannot be."""
     app = FastAPI(
         title="sealpost",
@@ -48,6 +52,8 @@ def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock) -> Guar
     app.state.settings = settings
     app.state.peers = peers
     app.state.hub = hub
+    app.state.clock = clock
+    app.state.lookup = lookup
     app.state.limits = limits
     app.state.bodies = Bodies(peers, limits, settings.body_memory_bytes)
     app.state.uploads = Admission(settings.upload_memory_bytes)
@@ -55,7 +61,19 @@ def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock) -> Guar
     app.state.routes = public.Routes(clock)
     problems.install(app)
     app.add_exception_handler(Exception, _on_unknown)
-    for module in (messages, public, events, info, accounts, passwords, credentials, directory):
+    for module in (
+        messages,
+        public,
+        events,
+        info,
+        accounts,
+        passwords,
+        credentials,
+        directory,
+        recipients,
+        outbox,
+        objects,
+    ):
         # Side by side and not nested: a request is matched once.
         app.router.routes.extend(module.router.routes)
     app.router.default = Page(settings.web_dir)

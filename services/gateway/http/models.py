@@ -24,7 +24,7 @@ def _decode(text: object) -> bytes:
         raise PydanticCustomError("base64", "base64 expected") from error
 
 
-def _sized(least: int, most: int) -> Any:
+def sized(least: int, most: int) -> Any:
     """Return the bounds of a field in bytes; its schema counts the characters of base64."""
     characters: dict[str, Any] = {"minLength": -(-least // 3) * 4, "maxLength": -(-most // 3) * 4}
     return Field(min_length=least, max_length=most, json_schema_extra=characters)
@@ -36,23 +36,23 @@ Bytes = Annotated[
     PlainSerializer(lambda data: base64.b64encode(data).decode("ascii"), return_type=str),
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
-Key = Annotated[Bytes, _sized(32, 32)]
+Key = Annotated[Bytes, sized(32, 32)]
 # Where accounts and crypto draw the line themselves, the bounds here are wider: their reasons come with a sentence.
-Salt = Annotated[Bytes, _sized(1, 64)]
-Wrapped = Annotated[Bytes, _sized(1, 16384)]
-Certificate = Annotated[Bytes, _sized(1, 65536)]
-SealedName = Annotated[Bytes, _sized(1, 1024)]
+Salt = Annotated[Bytes, sized(1, 64)]
+Wrapped = Annotated[Bytes, sized(1, 16384)]
+Certificate = Annotated[Bytes, sized(1, 65536)]
+SealedName = Annotated[Bytes, sized(1, 1024)]
 Address = Annotated[str, Field(min_length=3, max_length=320)]
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-FolderId = Annotated[str, Field(pattern=r"^(inbox|archive|junk|trash|[0-9a-f]{32})$")]
+FolderId = Annotated[str, Field(pattern=r"^(inbox|sent|drafts|archive|junk|trash|[0-9a-f]{32})$")]
 Flag = Literal["seen", "flagged", "answered"]
 
 
-class _In(BaseModel):
+class In(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class Kdf(_In):
+class Kdf(In):
     algorithm: Literal["argon2id"] = "argon2id"
     salt: Salt
     memory_kib: Annotated[int, Field(ge=1, le=2**31 - 1, description="19,456 to 1,048,576")]
@@ -65,7 +65,7 @@ class Kdf(_In):
         )
 
 
-class Recovery(_In):
+class Recovery(In):
     authentication_key: Key
     wrapped_private_key: Wrapped
 
@@ -75,11 +75,11 @@ class Recovery(_In):
         )
 
 
-class AddressIn(_In):
+class AddressIn(In):
     address: Address
 
 
-class SignUpIn(_In):
+class SignUpIn(In):
     address: Address
     kdf: Kdf
     authentication_key: Key
@@ -88,24 +88,24 @@ class SignUpIn(_In):
     recovery: Recovery | None = None
 
 
-class SignInIn(_In):
+class SignInIn(In):
     address: Address
     authentication_key: Key
 
 
-class ChangePasswordIn(_In):
+class ChangePasswordIn(In):
     current_authentication_key: Key
     kdf: Kdf
     authentication_key: Key
     wrapped_private_key: Wrapped
 
 
-class SetRecoveryIn(_In):
+class SetRecoveryIn(In):
     current_authentication_key: Key
     recovery: Recovery | None
 
 
-class CompleteRecoveryIn(_In):
+class CompleteRecoveryIn(In):
     address: Address
     recovery_authentication_key: Key
     kdf: Kdf
@@ -113,24 +113,24 @@ class CompleteRecoveryIn(_In):
     wrapped_private_key: Wrapped
 
 
-class CredentialIn(_In):
+class CredentialIn(In):
     kind: Literal["api_key", "app_password"]
     label: Annotated[str, Field(min_length=1, max_length=256)]
     scopes: Annotated[list[Annotated[str, Field(max_length=50)]], Field(max_length=20)] = []
 
 
-class FolderIn(_In):
+class FolderIn(In):
     sealed_name: SealedName
 
 
-class UpdateIn(_In):
+class UpdateIn(In):
     ids: Annotated[list[Id], Field(min_length=1, max_length=200)]
     add_flags: Annotated[list[Flag], Field(max_length=3)] = []
     remove_flags: Annotated[list[Flag], Field(max_length=3)] = []
     move_to: FolderId | None = None
 
 
-class DeleteIn(_In):
+class DeleteIn(In):
     ids: Annotated[list[Id], Field(min_length=1, max_length=200)]
 
 

@@ -72,6 +72,15 @@ _CERTIFICATES = {
     "certificate_version": "The certificate must be of version 4.",
     "certificate_unknown": "There is no certificate for this address.",
 }
+_OUT = {
+    "id_time": "The id of the message is not of this time; check the clock of this device.",
+    "not_sealed": "This is not sealed: an OpenPGP message, binary, encrypted to a certificate, is needed.",
+    "recipient_unknown": "There is no member at this address.",
+    "recipient_full": "The mailbox of the recipient is full.",
+    "quota_bytes": "The mailbox is full; delete something first.",
+    "quota_messages": "The mailbox has as many messages as it may have; delete some first.",
+    "version": "This was changed elsewhere meanwhile; load it again first.",
+}
 _MAIL = {
     "not_public": "There is no public inbox at this address.",
     "message": "There is no such message.",
@@ -89,7 +98,7 @@ _MAIL = {
     "timeout": "This took too long and was stopped; please try again.",
     "deadline": "This took too long; please try again in a moment.",
 }
-DETAILS = _REQUEST | _ACCOUNTS | _CERTIFICATES | _MAIL
+DETAILS = _REQUEST | _ACCOUNTS | _CERTIFICATES | _OUT | _MAIL
 
 # What a field can be wrong in, by the words of pydantic; everything else is "not of the right form".
 FIELD_DETAILS = {
@@ -110,7 +119,7 @@ FIELD_DETAILS = {
 FIELD_DETAIL = "This is not of the right form."
 
 # Limits of what somebody has, not of how often he asks: waiting does not help, deleting something does.
-FULL = frozenset({"folders", "too_many_credentials"})
+FULL = frozenset({"folders", "too_many_credentials", "quota_bytes", "quota_messages", "recipient_full"})
 # Buffers of ours that are full: not the caller asks too much, all of them together do.
 BUSY = frozenset({"queue_full", "rpc_limit", "gauge_full", "seal_busy", "busy"})
 # Between the services; whoever sees one of these has found a fault of ours, not one of his.
@@ -129,6 +138,9 @@ FAULTS = frozenset(
         "mailbox_id",
         "message_id",
         "directory_name",
+        "object",
+        "object_size",
+        "body_not_staged",
         "field",
         "duplicate",
         "too_many_items",

@@ -17,11 +17,14 @@ from protos.crypto.v1 import crypto_pb2
 from protos.storage.v1 import storage_pb2
 from services.gateway.http.app import create_app
 from services.gateway.http.guard import Guard
+from services.gateway.lookup import KeyLookup
 from services.gateway.peers import Peers
 from services.gateway.push import Hub
 from services.gateway.settings import Settings
 from tests.support.clock import ManualClock
 from tests.support.fake_delivery import FakeDelivery
+from tests.unit.gateway.fake_http import FakeHttp
+from tests.unit.gateway.fake_storage import FakeStorage
 
 ORIGIN = "http://mail.test"
 TOKEN = "t" * 43
@@ -53,11 +56,16 @@ class FakeAccounts:
                 status=accounts_pb2.Route.STATUS_OK, profile=common_pb2.PROFILE_PUBLIC, mailbox_id=PUBLIC_MAILBOX,
                 domain=domain, keep_newest=6, retention_seconds=345600, address=address.lower(),
             )  # fmt: skip
+        if domain == "member.test" and address.startswith("nobody@"):
+            return accounts_pb2.Route(status=accounts_pb2.Route.STATUS_UNKNOWN, address=address.lower())
         if domain == "member.test":
             return accounts_pb2.Route(
                 status=accounts_pb2.Route.STATUS_OK,
                 profile=common_pb2.PROFILE_SEALED,
                 mailbox_id="a" * 32,
+                account_id="c" * 32,
+                quota_bytes=1000,
+                quota_messages=10,
                 address=address.lower(),
             )
         return accounts_pb2.Route(status=accounts_pb2.Route.STATUS_NOT_OURS, address=address.lower())
@@ -101,7 +109,9 @@ class FakeAccounts:
     async def Authenticate(self, request: accounts_pb2.AuthenticateRequest, timeout: float) -> accounts_pb2.Principal:
         self.authenticated += 1
         if request.session_token == TOKEN:
-            return accounts_pb2.Principal(account_id="c" * 32, mailbox_id="a" * 32, proof_id="s1")
+            return accounts_pb2.Principal(
+                account_id="c" * 32, mailbox_id="a" * 32, proof_id="s1", profile=common_pb2.PROFILE_SEALED
+            )
         if request.api_key == "sp_read":
             return accounts_pb2.Principal(account_id="c" * 32, mailbox_id="a" * 32, scopes=["mail:read"], proof_id="k1")
         raise UnauthenticatedError("session_invalid")
@@ -161,44 +171,6 @@ class FakeCrypto:
         return crypto_pb2.OpenResponse(results=results)
 
 
-@dataclass
-class FakeStorage:
-    """Messages by mailbox."""
-
-    messages: dict[str, list[storage_pb2.Message]] = field(default_factory=dict)
-    body: bytes = b"sealed:Subject: hello\r\n\r\n<script>alert(1)</script>\r\n"
-    block_bytes: int = 20
-
-    async def List(self, request: storage_pb2.ListRequest, timeout: float) -> storage_pb2.ListResponse:
-        return storage_pb2.ListResponse(messages=self.messages.get(request.mailbox_id, []))
-
-    async def GetMessage(self, request: storage_pb2.GetMessageRequest, timeout: float) -> storage_pb2.Message:
-        for message in self.messages.get(request.mailbox_id, []):
-            if message.message_id == request.message_id:
-                return message
-        raise NotFoundError("message")
-
-    def GetBody(self, request: storage_pb2.GetMessageRequest, timeout: float) -> AsyncIterator[storage_pb2.BodyBlock]:
-        return self._blocks(request, timeout)
-
-    async def _blocks(
-        self, request: storage_pb2.GetMessageRequest, timeout: float
-    ) -> AsyncIterator[storage_pb2.BodyBlock]:
-        message = await self.GetMessage(request, timeout)
-        yield storage_pb2.BodyBlock(message=message)
-        for start in range(0, len(self.body), self.block_bytes):
-            yield storage_pb2.BodyBlock(data=self.body[start : start + self.block_bytes])
-
-    async def DeleteMessages(
-        self, request: storage_pb2.DeleteMessagesRequest, timeout: float
-    ) -> storage_pb2.DeleteMessagesResponse:
-        before = self.messages.get(request.mailbox_id, [])
-        kept = [entry for entry in before if entry.message_id not in request.message_ids]
-        self.messages[request.mailbox_id] = kept
-        gone = {entry.message_id for entry in before if entry not in kept}
-        return storage_pb2.DeleteMessagesResponse(not_found=[one for one in request.message_ids if one not in gone])
-
-
 _KDF = accounts_pb2.Kdf(salt=b"s" * 16, memory_kib=65536, iterations=3, parallelism=1)
 
 
@@ -228,6 +200,7 @@ class Gateway:
     crypto: FakeCrypto
     storage: FakeStorage
     delivery: FakeDelivery
+    http: FakeHttp
     hub: Hub
     clock: ManualClock
     client: httpx.AsyncClient
@@ -245,7 +218,10 @@ async def gateway(web: Path, **settings: Any) -> AsyncIterator[Gateway]:
     # The stubs' methods without a channel.
     delivery = FakeDelivery()
     peers = Peers(cast(Any, accounts), cast(Any, crypto), cast(Any, storage), cast(Any, delivery), 5.0)
-    app = create_app(Settings(web_dir=web, **settings), peers, hub, clock)
+    http = FakeHttp()
+    lookup = KeyLookup(http, clock)
+    app = create_app(Settings(web_dir=web, **settings), peers, hub, clock, lookup)
     transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 5000), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}) as client:
-        yield Gateway(accounts, crypto, storage, delivery, hub, clock, client, app)
+        yield Gateway(accounts, crypto, storage, delivery, http, hub, clock, client, app)
+    await lookup.aclose()

@@ -83,11 +83,18 @@ def test_without_an_end_no_end_is_promised() -> None:
 
 
 def test_who_saw_plaintext() -> None:
-    member = {service.name: service.saw for service in readers.of_member(stored_message()).services}
-    public = {service.name: service.saw for service in readers.of_public(stored_message()).services}
-    assert {name for name, saw in member.items() if saw == "plaintext"} == {"ingest", "crypto"}
-    assert {name for name, saw in public.items() if saw == "plaintext"} == {"ingest", "crypto", "gateway"}
-    assert {"ingest", "accounts", "crypto", "storage", "gateway"} <= set(member)
+    member = readers.of_member(stored_message()).services
+    public = readers.of_public(stored_message()).services
+    for services in (member, public):
+        assert {one.name for one in services if one.saw == "plaintext"} == {"ingest", "crypto", "delivery", "gateway"}
+        assert {"ingest", "accounts", "crypto", "storage", "gateway", "delivery"} <= {one.name for one in services}
+        assert "plaintext" not in {one.saw for one in services if one.name in ("storage", "accounts")}
+
+
+def test_of_a_member_s_mail_plaintext_was_seen_only_where_its_sender_did_not_seal_it() -> None:
+    for service in readers.of_member(stored_message()).services:
+        if service.saw == "plaintext":
+            assert "where the sender sealed it" in service.when or "sent it unsealed" in service.when
 
 
 async def test_the_answers(site: Gateway) -> None:

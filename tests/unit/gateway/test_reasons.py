@@ -22,14 +22,13 @@ ELSEWHERE = {
     # Settings and the command line of accounts.
     "domain_invalid", "domain_repeated", "domains_missing", "too_many_holders",
     # Of the program's own inner workings; handled where they are raised.
-    "slot_taken", "exists", "version", "duplicate", "batch_results",
+    "slot_taken", "exists", "duplicate", "batch_results",
     # Sealing and destroying days: ingest, and nobody.
     "public_day", "day_not_open", "destroy_after", "envelope_too_large",
     # Keys of mails on their way out, and DKIM: delivery.
     "key_count", "dkim_domain", "dkim_key_unknown", "digest",
-    # Appending and staging: ingest.
-    "body", "body_not_staged", "deliveries", "delivery_id", "delivery_aborted",
-    "delivery_changed", "duplicate_copy", "message_changed", "quota_bytes", "recipients",
+    # Appending several copies, or none at all: ingest and delivery.
+    "body", "deliveries", "delivery_id", "delivery_aborted", "delivery_changed", "duplicate_copy", "recipients",
     # What accounts calls nobody; the gateway says session_missing instead.
     "session_invalid", "credential_invalid",
 }  # fmt: skip
@@ -60,7 +59,7 @@ def test_every_word_has_a_sentence() -> None:
 def test_every_sentence_is_needed() -> None:
     own = {"fields", "origin", "rate", "body_late", "body_malformed", "request_malformed", "headers_too_large", "http"}
     own |= {"no_such_path", "method", "busy", "internal", "unavailable", "body_too_large", "too_many_attempts"}
-    by_table = {"flag", "limit", "certificate_seipdv2", "deadline"}
+    by_table = {"flag", "limit", "certificate_seipdv2", "deadline", "quota_messages"}
     assert set(DETAILS) - set(raised()) - own - by_table == set()
 
 
