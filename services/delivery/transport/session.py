@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from services.delivery.domain.model import Outcome
-from services.delivery.transport.replies import Reply, Stage, permanent, read_outcome, temporary
+from services.delivery.transport.replies import Reply, Stage, of_destination, permanent, read_outcome, temporary
 from services.delivery.transport.settings import Patience
 from services.delivery.transport.wire import ConnectionLostError, Wire, stuff
 
@@ -119,9 +119,11 @@ class Session:
             if data.code == 354:
                 # A server that goes ahead without anybody to deliver to gets an empty mail (RFC 2920 3.1).
                 whole = await self._send_content(parcel.content if taken else stuff(b""))
+            elif data.code >= 400:
+                whole = read_outcome(data, Stage.DATA, self.host)
             else:
-                # A 2xx here is neither go ahead nor no: the mail is not delivered.
-                whole = read_outcome(Reply(450, data.lines) if data.is_good else data, Stage.DATA, self.host)
+                # Neither go ahead nor no: nobody knows what this server expects now.
+                raise ConnectionLostError("nonsense")
         if not mail.is_good:
             return [read_outcome(mail, Stage.MAIL, self.host)] * len(replies)
         return [
@@ -166,7 +168,7 @@ class Session:
             # The server is closing (RFC 5321 3.8): nothing else will come.
             self._ending = True
             if not last:
-                raise SessionLostError(read_outcome(reply, Stage.GREETING, self.host))
+                raise SessionLostError(of_destination(read_outcome(reply, Stage.GREETING, self.host)))
         return reply
 
     def _mail(self, parcel: Parcel) -> bytes:

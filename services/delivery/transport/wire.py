@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from services.delivery.transport.replies import Reply
 
 _LINE = re.compile(r"([2-5][0-9]{2})(?:([ -])(.*))?\Z")
-_MAX_LINE = 8192
+_MAX_LINE = 64 * 1024
 _MAX_LINES = 200
 _MAX_HELD = 256 * 1024
 _BLOCK = 128 * 1024
@@ -120,7 +120,7 @@ class Wire(asyncio.Protocol):
         while (end := self._buffer.find(b"\n", start)) >= 0:
             line = bytes(self._buffer[start:end]).decode("utf-8", "replace").rstrip("\r")
             start = end + 1
-            if not self._take(line):
+            if len(line) > _MAX_LINE or not self._take(line):
                 return self._fail("nonsense")
         del self._buffer[:start]
         if len(self._buffer) > _MAX_LINE or self._held > _MAX_HELD:

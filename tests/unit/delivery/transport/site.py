@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -82,7 +82,7 @@ def mail(*recipients: str, domain: str = "remote.test", **changes: object) -> Ou
 
 
 def zone_for(*hosts: str, domain: str = "remote.test") -> dict[tuple[str, str], list[str]]:
-    """Return a zone in which `domain` has an MX at each of the addresses, preferences 10, 20, ..., named mx1, mx2, ..."""
+    """Return a zone in which `domain` has an MX at each address: preferences 10, 20, ..., names mx1, mx2, ..."""
     zone: dict[tuple[str, str], list[str]] = {(domain, "MX"): []}
     for number, address in enumerate(hosts, 1):
         zone[domain, "MX"].append(f"{number * 10} mx{number}.{domain}.")
@@ -101,7 +101,7 @@ async def make_site(
     clock: Clock | None = None,
     store: PolicyStore | None = None,
 ) -> AsyncIterator[Site]:
-    """Run mail servers at the addresses `servers`, all on one port, a DNS with `zone`, and a transport that uses both."""
+    """Run mail servers at the addresses `servers`, on one port, a DNS with `zone`, and a transport that uses both."""
     async with AsyncExitStack() as stack:
         mtas: list[RemoteMta] = []
         for number, address in enumerate(servers, 1):
@@ -120,9 +120,8 @@ async def make_site(
         yield Site(transport, dns, mtas)
 
 
-async def until(condition: object, seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait until `condition()` is true; fails after `seconds`."""
-    assert callable(condition)
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - there is nothing to wait on
             await asyncio.sleep(0.01)
