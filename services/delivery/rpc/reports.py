@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import grpc
@@ -43,9 +44,8 @@ class ReportsRpc(DeliveryServicer):
         """Tell of each address whether reports are expected there."""
         if len(request.addresses) > MAX_ADDRESSES:
             raise InvalidError("too_many_addresses")
-        return pb.ResolveReturnPathResponse(
-            known=[await self._reports.reports.known(address) for address in request.addresses]
-        )
+        known = await asyncio.gather(*map(self._reports.reports.known, request.addresses))
+        return pb.ResolveReturnPathResponse(known=known)
 
     async def TakeReport(self, request: pb.TakeReportRequest, context: _Context) -> pb.TakeReportResponse:
         """Take a mail that came to a return path; noise is taken as well, and counted."""
