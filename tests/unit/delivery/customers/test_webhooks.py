@@ -8,6 +8,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -149,8 +150,6 @@ async def test_a_post_is_signed_as_standard_webhooks_has_it(tmp_path: Path) -> N
 def test_our_signature_is_that_of_the_reference() -> None:
     key = secrets.token_bytes(32)
     headers = headers_of("id", Secret(key), 1_800_000_000, b'{"a":1}')
-    from datetime import UTC, datetime
-
     theirs = Webhook(base64.b64encode(key).decode()).sign("id", datetime.fromtimestamp(1_800_000_000, UTC), '{"a":1}')
     assert headers["webhook-signature"] == theirs
 
