@@ -176,61 +176,6 @@ def test_lines_of_998_bytes_pass() -> None:
     assert prepared(mail + b"x" * 998).content == mail + line
 
 
-@pytest.mark.parametrize(
-    ("value", "addresses"),
-    [
-        (b"ada@example.org", ("ada@example.org",)),
-        (b" <ada@Example.ORG> ", ("ada@Example.ORG",)),
-        (b'"bob@example.net" <ada@example.org>', ("ada@example.org",)),
-        (b"ada@example.org (Ada)", ("ada@example.org",)),
-        (b"(Ada) ada@example.org", ("ada@example.org",)),
-        (b"=?utf-8?q?Ad=C3=A4?= L. <ada@example.org>", ("ada@example.org",)),
-        (b"Ada,\r\n", None),
-        ("Adä <adä@bücher.example>".encode(), ("adä@bücher.example",)),
-        (b'"a b"@example.org', ('"a b"@example.org',)),
-        (b'Ada <"a\\"b"@example.org>', ('"a\\"b"@example.org',)),
-        (b"Ada\r\n <ada@example.org>,\r\n\tBob <bob@example.org>", ("ada@example.org", "bob@example.org")),
-        (b'"Lovelace, Ada" <ada@example.org>', ("ada@example.org",)),
-        (b"", None),
-        (b"Ada", None),
-        (b"<>", None),
-        (b"<postmaster>", None),
-        (b"bob@example.net <ada@example.org>", None),
-        (b"<bob@example.net> <ada@example.org>", None),
-        (b"<ada@example.org> bob@example.net", None),
-        (b"<ada@example.org> Ada", None),
-        (b"ada@example.org bob@example.net", None),
-        (b"Ada: ada@example.org;", None),
-        (b"ada@example.org,", None),
-        (b"ada@example.org;bob@example.net", None),
-        (b'"Ada <ada@example.org>', None),
-        (b"(Ada <ada@example.org>", None),
-        (b"((Ada) x) <ada@example.org>", None),
-        (b"<@example.net:ada@example.org>", None),
-        (b"<ada @example.org>", None),
-        (b"ada @example.org", None),
-        (b"ada(x)@example.org", None),
-        (b"<ada@example.org", None),
-        (b"Ada\\ <ada@example.org>", None),
-        (b"<ada@[192.0.2.1]>", None),
-        (b"<ada@example..org>", None),
-        (b"<ada@example.org.>", None),
-        ("<ada@\u202eexample.org>".encode(), None),
-        ("<ada@xn--\u00fc.example>".encode(), None),
-        (b"<ada\xff@example.org>", None),
-        (b", ".join([b"ada@example.org"] * 51), None),
-        (b",\r\n ".join([b"a" * 60 + b"@example.org"] * 20 + [b'"' + b"a" * 900 + b'" <b@c.de>'] * 10), None),
-    ],
-)
-def test_who_a_mail_is_from_is_read_strictly(value: bytes, addresses: tuple[str, ...] | None) -> None:
-    mail = COMPLETE.replace(FROM, b"From: " + value.removesuffix(b"\r\n") + b"\r\n")
-    if addresses is None:
-        assert refused(mail) == "from_malformed"
-    else:
-        assert prepared(mail).from_addresses == addresses
-        assert prepared(mail).content == mail
-
-
 def test_the_domain_of_the_sender_is_in_a_labels() -> None:
     assert prepared("From: <ada@BÜCHER.example>\r\n\r\n".encode()).sender_domain == "xn--bcher-kva.example"
     assert prepared(b"From: <ada@Example.ORG>\r\n\r\n").message_id == f"<{ID}@example.org>"
@@ -330,17 +275,6 @@ def test_whatever_comes_in_it_is_refused_or_comes_out_well_formed(content: bytes
     assert found.message_id and found.from_addresses and found.sender_domain
     # What is prepared stays as it is.
     assert prepared(found.content).content == found.content
-
-
-@pytest.mark.parametrize(
-    "value",
-    [b"(" * 8000, b'"' * 8001, b"<" * 8000, b"a," * 4000, b" " * 8000, b"a@" * 4000, b'"\\' * 4000, b"()" * 4000],
-)
-def test_hostile_fields_take_linear_time(value: bytes) -> None:
-    folded = b"\r\n ".join(value[at : at + 900] for at in range(0, len(value), 900))
-    begun = time.perf_counter()
-    assert refused(b"From: " + folded + b"\r\n\r\n") == "from_malformed"
-    assert time.perf_counter() - begun < 0.5
 
 
 def test_a_large_mail_takes_milliseconds() -> None:
