@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from services.delivery.domain.model import Profile, State
+from services.delivery.domain.model import Profile, QueuedMail, State
 
 
 class Kind(Enum):
@@ -142,7 +142,7 @@ class Notices(Protocol):
 class Unsubscribes(Protocol):
     """One click out of a list (RFC 8058)."""
 
-    def fields(self, mail_id: str, index: int) -> bytes:
+    def fields(self, mail: QueuedMail, index: int) -> bytes:
         """Return List-Unsubscribe and List-Unsubscribe-Post for one recipient of a mail, CRLF at the end of each."""
 
 

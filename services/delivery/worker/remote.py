@@ -86,7 +86,7 @@ class Letter:
         """Return the signed mail for a transaction. Raises: SealpostError."""
         facts = self._entry.facts
         if self._entry.mail.order.one_click_unsubscribe and one.return_index != ALL_RECIPIENTS:
-            fields = self._unsubscribes.fields(self._entry.mail.mail_id, one.return_index)
+            fields = self._unsubscribes.fields(self._entry.mail, one.return_index)
             return await self._signer.sign(fields + self._content, facts.sender_domain)
         if self._signing is None:
             signing = self._signer.sign(self._content, facts.sender_domain)

@@ -19,7 +19,7 @@ from services.delivery.worker.attempt import Attempt
 from services.delivery.worker.desk import Desk, Held, Room
 from services.delivery.worker.holding import LostError
 from services.delivery.worker.intake import Intake
-from services.delivery.worker.lanes import Lane
+from services.delivery.worker.lanes import Lane, Lanes
 from services.delivery.worker.names import Names
 from services.delivery.worker.parts import Parts
 
@@ -47,6 +47,11 @@ class Worker:
     def lease(self) -> int:
         """For how many seconds a mail is held."""
         return round(self._parts.lease)
+
+    @property
+    def lanes(self) -> Lanes:
+        """The destinations that there is something to do for."""
+        return self._parts.lanes
 
     def wake(self) -> None:
         """Tell that something may be due."""

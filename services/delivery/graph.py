@@ -1,0 +1,146 @@
+"""The object graph of the queue and its worker, top to bottom; what belongs to customers and the wires is main's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from libs.docstore.store import Store
+from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.runtime.clock import Clock
+from libs.runtime.secret import Secret
+from libs.runtime.settings import SettingsError
+from services.delivery.domain.model import Signer, Transport
+from services.delivery.domain.ports import Campaigns, Happenings, Limits, Senders, Suppressions, Unsubscribes
+from services.delivery.domain.queue import Judge
+from services.delivery.domain.return_path import ReturnPaths
+from services.delivery.domain.schedule import Schedule
+from services.delivery.domain.submission import Desks, Submissions
+from services.delivery.domain.vault import Vault
+from services.delivery.queue.codec import Hashes, MailCodec
+from services.delivery.queue.idempotency import IdempotencyKeys
+from services.delivery.queue.keys import DataKeys, KeyRing
+from services.delivery.queue.repository import QueueRepository
+from services.delivery.queue.shredder import Shredder
+from services.delivery.queue.trails import MailTrails
+from services.delivery.rpc.submission import SubmissionParts
+from services.delivery.settings import Settings
+from services.delivery.worker.cancelling import Cancelling
+from services.delivery.worker.desk import Room
+from services.delivery.worker.entrance import Entrance
+from services.delivery.worker.lanes import LaneRules, Lanes
+from services.delivery.worker.local import LocalDelivery, MailboxPeers
+from services.delivery.worker.parts import Parts
+from services.delivery.worker.remote import RemoteDelivery
+from services.delivery.worker.reports import DsnReporter
+from services.delivery.worker.worker import Worker
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What the key files hold."""
+
+    hashes: KeyedHash
+    vault: Vault
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Other services, and the world."""
+
+    keys: DataKeys
+    mailboxes: MailboxPeers
+    signer: Signer
+    transport: Transport
+
+
+@dataclass(frozen=True)
+class Customers:
+    """What the queue asks about customers, and tells of them."""
+
+    limits: Limits
+    senders: Senders
+    campaigns: Campaigns
+    suppressions: Suppressions
+    happenings: Happenings
+    unsubscribes: Unsubscribes
+
+
+@dataclass(frozen=True)
+class QueueGraph:
+    """The queue and its worker."""
+
+    submission: SubmissionParts
+    repository: QueueRepository
+    keys: KeyRing
+    shredder: Shredder
+    idempotency: IdempotencyKeys
+    worker: Worker
+    local: LocalDelivery
+    paths: ReturnPaths
+
+
+def open_secrets(settings: Settings) -> Secrets:
+    """Read the key files. Raises: SettingsError if one does not hold a key."""
+    try:
+        vault = Vault(KeyEncryptionKeys.from_file(Secret(settings.kek.reveal().encode())))
+    except ValueError as error:
+        raise SettingsError([f"SEALPOST_KEK_FILE: {error}"]) from error
+    try:
+        return Secrets(KeyedHash(settings.lookup_key), vault)
+    except ValueError as error:
+        raise SettingsError([f"SEALPOST_LOOKUP_KEY_FILE: {error}"]) from error
+
+
+@dataclass(frozen=True)
+class Base:
+    """What everything stands on."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    secrets: Secrets
+
+
+def make_queue(base: Base, outside: Outside, customers: Customers) -> QueueGraph:
+    """Compose the queue on a store that was opened with its collections."""
+    settings, clock = base.settings, base.clock
+    keys = KeyRing(outside.keys, clock)
+    shredder = Shredder(base.store, outside.keys, clock)
+    codec = MailCodec(Hashes(base.secrets.hashes), base.secrets.vault)
+    repository = QueueRepository(base.store, codec, keys, shredder, clock)
+    schedule = Schedule(settings.max_age_seconds, settings.delay_notice_seconds)
+    local = LocalDelivery(settings.hostname, outside.mailboxes, clock)
+    paths = ReturnPaths(base.secrets.hashes, settings.bounce_domain)
+    judge = Judge(schedule)
+    rules = LaneRules(settings.per_destination, settings.max_concurrency, max(1, settings.max_held_mails // 2))
+    parts = Parts(
+        queue=repository,
+        lanes=Lanes(outside.transport, rules),
+        remote=RemoteDelivery(outside.transport, outside.signer, paths, customers.unsubscribes),
+        local=local,
+        campaigns=customers.campaigns,
+        suppressions=customers.suppressions,
+        happenings=customers.happenings,
+        reporter=DsnReporter(settings.hostname, judge),
+        judge=judge,
+        clock=clock,
+        lease=settings.lease_seconds,
+        trail=settings.trail_seconds,
+    )
+    room = Room(settings.max_concurrency, settings.max_held_mails, settings.max_held_bytes)
+    worker = Worker(parts, room, settings.poll_seconds)
+    idempotency = IdempotencyKeys(base.store, clock)
+    entrance = Entrance(repository, keys, worker, schedule, clock)
+    desks = Desks(
+        queue=entrance,
+        keys=idempotency,
+        names=codec.hashes,
+        accounts=outside.mailboxes.accounts,
+        senders=customers.senders,
+        limits=customers.limits,
+        campaigns=customers.campaigns,
+    )
+    submissions = Submissions(desks, settings.hostname, settings.max_message_bytes, clock)
+    trails = MailTrails(repository)
+    submission = SubmissionParts(submissions, trails, Cancelling(repository, trails, worker))
+    return QueueGraph(submission, repository, keys, shredder, idempotency, worker, local, paths)
