@@ -97,7 +97,10 @@ class Connection(Wire):
         self.transport = transport
         self.client.address = client_address(transport.get_extra_info("peername"))
         self.key = self.site.client_key(self.client.address)
-        self._handler_coroutine = self.loop.create_task(self._handle_client())
+        session = self.loop.create_task(self._handle_client())
+        # A session that is cancelled before its first step holds something too: what it was admitted with.
+        session.add_done_callback(lambda _: self.lifetime.close())
+        self._handler_coroutine = session
 
     @property
     def made(self) -> bool:

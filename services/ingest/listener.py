@@ -20,6 +20,7 @@ from services.ingest import meters
 from services.ingest.connection import Connection
 from services.ingest.site import Site, client_address
 from services.ingest.tls import CertificateFiles
+from services.ingest.wire import TLS_GOODBYE_SECONDS
 
 _HANDSHAKE_SECONDS = 15.0
 
@@ -66,6 +67,7 @@ class TlsListener:
                 accepted,
                 ssl=self._tls.context(),
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=TLS_GOODBYE_SECONDS,
             )
         except (OSError, ssl.SSLError):
             meters.HANDSHAKES.inc(outcome="failed")

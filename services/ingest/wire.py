@@ -28,6 +28,8 @@ _MAX_INBOX = 65536
 # What is still taken off a connection that is being closed, so that the reply is not lost to a reset.
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 4 * 1024 * 1024
+# How long a client may take to agree to the end of TLS: nothing counts it any more by then.
+TLS_GOODBYE_SECONDS = 3.0
 _NEVER = float("inf")
 
 
@@ -210,7 +212,12 @@ class Wire(SMTP):
         self._inbox.clear()
         try:
             secured = await self.loop.start_tls(
-                self.transport, self, context, server_side=True, ssl_handshake_timeout=seconds
+                self.transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=TLS_GOODBYE_SECONDS,
             )
         except OSError as error:
             raise Gone from error

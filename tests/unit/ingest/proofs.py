@@ -8,6 +8,15 @@ from tests.support.ingest import Counter, Dialogue
 from tests.support.ingest_fakes import ADA_PASSWORD, SHOP_PASSWORD
 
 PASSWORDS = {"ada@sealpost.test": ADA_PASSWORD, "shop@relay.sealpost.test": SHOP_PASSWORD}
+# A transcript from the greeting to EHLO over TLS.
+TLS = """
+    S: 220 mx.sealpost.test ESMTP
+    C: EHLO client.example
+    S: 250
+    TLS
+    C: EHLO client.example
+    S: 250
+"""
 
 
 def b64(data: str | bytes) -> str:
