@@ -73,7 +73,7 @@ async def test_auth_in_the_clear_is_refused_and_nobody_is_asked() -> None:
             C: AUTH LOGIN
             S: 538 5.7.11
             C: MAIL FROM:<ada@sealpost.test>
-            S: 530 5.7.0
+            S: 530 5.7.0 STARTTLS
         """)
         assert server.proofs.asked == []
 
