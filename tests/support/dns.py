@@ -19,10 +19,11 @@ Zone = Mapping[tuple[str, str], Sequence[str]]
 
 
 class DnsServer:
-    """Answers over UDP from `zone`; names outside of it do not exist. `mode`: "answer", "servfail" or "silent".
+    """Answers over UDP (and TCP, where that is too small) from `zone`; names outside of it do not exist.
 
-    `faults` gives single questions a mode of their own. With `signed` it claims (AD) that its answers are validated,
-    except for what `unsigned` names; there is no DNSSEC behind it, a client has to believe it as it would a resolver.
+    `mode` is "answer", "servfail" or "silent"; `faults` gives single questions a mode of their own. With `signed` it
+    claims (AD) that its answers are validated, except for what `unsigned` names; there is no DNSSEC behind it, a client
+    has to believe it as it would a resolver.
     """
 
     def __init__(self, zone: Zone) -> None:
@@ -33,22 +34,25 @@ class DnsServer:
         self.unsigned: set[tuple[str, str]] = set()
         self.ttl = 300
         self.asked: list[tuple[str, str]] = []
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._socket, self._listener = _bind()
+        self._threads = [threading.Thread(target=target, daemon=True) for target in (self._serve, self._serve_tcp)]
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        # Nothing at all is what tells the thread to end.
+        # Nothing at all is what tells the threads to end.
         self._socket.sendto(b"", self._socket.getsockname())
-        self._thread.join()
+        socket.create_connection(self._listener.getsockname()).close()
+        for thread in self._threads:
+            thread.join()
         self._socket.close()
+        self._listener.close()
 
     def _serve(self) -> None:
         while True:
@@ -60,8 +64,27 @@ class DnsServer:
             except dns.exception.DNSException:
                 continue
             answer = self._answer(query)
-            if answer is not None:
-                self._socket.sendto(answer.to_wire(), client)
+            if answer is None:
+                continue
+            try:
+                wire = answer.to_wire()
+            except dns.exception.TooBig:
+                answer.answer.clear()
+                answer.flags |= dns.flags.TC
+                wire = answer.to_wire()
+            self._socket.sendto(wire, client)
+
+    def _serve_tcp(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection, connection.makefile("rb") as stream:
+                length = stream.read(2)
+                if not length:
+                    return
+                answer = self._answer(dns.message.from_wire(stream.read(int.from_bytes(length))))
+                if answer is not None:
+                    wire = answer.to_wire(max_size=65535)
+                    connection.sendall(len(wire).to_bytes(2) + wire)
 
     def _answer(self, query: dns.message.Message) -> dns.message.Message | None:
         question = query.question[0]
@@ -85,6 +108,19 @@ class DnsServer:
         elif records := self.zone.get((name, kind)):
             response.answer.append(dns.rrset.from_text(name, self.ttl, "IN", kind, *records))
         return response
+
+
+def _bind() -> tuple[socket.socket, socket.socket]:
+    """Return a UDP and a listening TCP socket on one port."""
+    for _ in range(20):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, socket.create_server(udp.getsockname())
+        except OSError:
+            # Somebody else has that one for TCP.
+            udp.close()
+    raise RuntimeError("no port is free for both UDP and TCP")
 
 
 @contextmanager
