@@ -75,7 +75,7 @@ class QueueGraph:
     shredder: Shredder
     idempotency: IdempotencyKeys
     worker: Worker
-    local: LocalDelivery
+    entrance: Entrance
     paths: ReturnPaths
 
 
@@ -101,7 +101,12 @@ class Base:
     secrets: Secrets
 
 
-def make_queue(base: Base, outside: Outside, customers: Customers) -> QueueGraph:
+def make_local(base: Base, outside: Outside) -> LocalDelivery:
+    """Return what brings mails into mailboxes of this installation."""
+    return LocalDelivery(base.settings.hostname, outside.mailboxes, base.clock)
+
+
+def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalDelivery) -> QueueGraph:
     """Compose the queue on a store that was opened with its collections."""
     settings, clock = base.settings, base.clock
     keys = KeyRing(outside.keys, clock)
@@ -109,7 +114,6 @@ def make_queue(base: Base, outside: Outside, customers: Customers) -> QueueGraph
     codec = MailCodec(Hashes(base.secrets.hashes), base.secrets.vault)
     repository = QueueRepository(base.store, codec, keys, shredder, clock)
     schedule = Schedule(settings.max_age_seconds, settings.delay_notice_seconds)
-    local = LocalDelivery(settings.hostname, outside.mailboxes, clock)
     paths = ReturnPaths(base.secrets.hashes, settings.bounce_domain)
     judge = Judge(schedule)
     rules = LaneRules(settings.per_destination, settings.max_concurrency, max(1, settings.max_held_mails // 2))
@@ -143,4 +147,4 @@ def make_queue(base: Base, outside: Outside, customers: Customers) -> QueueGraph
     submissions = Submissions(desks, settings.hostname, settings.max_message_bytes, clock)
     trails = MailTrails(repository)
     submission = SubmissionParts(submissions, trails, Cancelling(repository, trails, worker))
-    return QueueGraph(submission, repository, keys, shredder, idempotency, worker, local, paths)
+    return QueueGraph(submission, repository, keys, shredder, idempotency, worker, entrance, paths)

@@ -8,6 +8,7 @@ in a while is enough, for they look by themselves as well.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from libs.docstore.store import Event
 from libs.runtime.clock import Clock, unix_seconds
@@ -41,6 +42,8 @@ class Entrance:
         self._schedule = schedule
         self._clock = clock
         self._told = float("-inf")
+        # Tells whoever publishes events that there is one; None where nobody does.
+        self.announce: Callable[[], None] | None = None
 
     async def put(self, order: Order, prepared: Prepared) -> None:
         """See domain.submission.Queue."""
@@ -55,8 +58,11 @@ class Entrance:
         if not self._worker.desk.admit(domain, entry.size):
             due = now + self._worker.put_off_for(domain)
             entry.holder = ""
-            await self._queue.insert(entry, pieces, due, until, self._event() if due == now else None)
+            event = self._event() if due == now else None
+            await self._queue.insert(entry, pieces, due, until, event)
             meters.TAKEN.inc(way="queued")
+            if event is not None and self.announce is not None:
+                self.announce()
             return
         try:
             await self._queue.insert(entry, pieces, now + self._worker.lease, until, None)
@@ -91,7 +97,7 @@ class Entrance:
 
     def _event(self) -> Event | None:
         now = self._clock.monotonic()
-        if now < self._told + _EVENT_EVERY:
+        if self.announce is None or now < self._told + _EVENT_EVERY:
             return None
         self._told = now
         return Event(new_id(), QUEUED_EVENT, b"")

@@ -19,7 +19,7 @@ from libs.runtime.ids import new_id
 from libs.runtime.secret import Secret
 from services.delivery.domain.model import Order, Outcome, Outgoing, Profile, QueuedMail, Result
 from services.delivery.domain.ports import Happening
-from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_queue, open_secrets
+from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
 from services.delivery.queue.collections import COLLECTIONS
 from services.delivery.settings import Settings
 from services.delivery.worker.local import MailboxPeers
@@ -226,7 +226,7 @@ class World:
         outside = Outside(self.keys, MailboxPeers(boxes, boxes, boxes, boxes, boxes), self.signer, self.servers)
         customers = Customers(people, people, people, people, people, people)
         base = Base(given, store, self.clock, open_secrets(given))
-        return Node(self, store, make_queue(base, outside, customers))
+        return Node(self, store, make_queue(base, outside, customers, make_local(base, outside)))
 
 
 @dataclass
@@ -253,7 +253,7 @@ class Node:
     async def idle(self) -> None:
         """Wait until nothing is in memory that could go on."""
         async with asyncio.timeout(20):
-            while self.graph.worker.desk.entries() and not self.waits_only():
+            while self.graph.worker.desk.entries() and not self.waits_only():  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.002)
 
     def waits_only(self) -> bool:

@@ -1,0 +1,152 @@
+"""delivery, put together."""
+
+from __future__ import annotations
+
+from libs.docstore.store import Event, Store
+from libs.events.relay import Relay
+from libs.mailbox.peers import AccountsClient, CryptoClient, StorageClient
+from libs.net.dns import make_resolver
+from libs.net.http import GuardedHttp
+from libs.runtime.context import ServiceContext
+from libs.runtime.service import run_service
+from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
+from protos.crypto.v1.crypto_pb2_grpc import CryptoStub
+from protos.storage.v1.storage_pb2_grpc import StorageStub
+from services.delivery.customers import graph as customers_graph
+from services.delivery.customers import peers as customers_peers
+from services.delivery.customers.looking import DnsLookups
+from services.delivery.customers.sender_domains import DomainPeers
+from services.delivery.customers.upkeep import Upkeep
+from services.delivery.domain.dsn import site_of
+from services.delivery.domain.sender_domains import Installation
+from services.delivery.domain.unsubscribe import UnsubscribeLinks
+from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
+from services.delivery.peers import AddressBook, DataKeysClient, OwnDomains
+from services.delivery.queue import collections
+from services.delivery.reports import taking
+from services.delivery.reports.unsubscribing import Unsubscribing
+from services.delivery.rpc import DeliveryRpc, serve_delivery
+from services.delivery.rpc.customers import CustomerParts
+from services.delivery.rpc.reports import ReportParts
+from services.delivery.settings import Settings
+from services.delivery.signing import DkimSigner
+from services.delivery.transport import make_transport
+from services.delivery.worker.entrance import QUEUED_EVENT
+from services.delivery.worker.local import LocalDelivery, MailboxPeers
+
+COLLECTIONS = (*collections.COLLECTIONS, *customers_graph.COLLECTIONS)
+
+Context = ServiceContext[Settings]
+
+
+async def build(ctx: Context) -> None:
+    """Build one delivery process."""
+    settings = ctx.settings
+    store = await ctx.open_store(COLLECTIONS)
+    base = Base(settings, store, ctx.clock, open_secrets(settings))
+    outside = _outside(ctx)
+    local = make_local(base, outside)
+    customers = _customers(ctx, base, local)
+    links = UnsubscribeLinks(base.secrets.vault, settings.public_url)
+    asked = Customers(
+        limits=customers.limits,
+        senders=customers.domains,
+        campaigns=customers.campaigns,
+        suppressions=customers.suppressions,
+        happenings=customers.happenings,
+        unsubscribes=links,
+    )
+    queue = make_queue(base, outside, asked, local)
+    ctx.stack.push_async_callback(queue.repository.close)
+    ctx.stack.push_async_callback(queue.keys.close)
+    customers.start(ctx.spawn)
+    await _start(ctx, store, queue)
+    reports = taking.ReportParts(
+        paths=queue.paths,
+        trails=queue.submission.trails,
+        happenings=customers.happenings,
+        notices=local,
+        site=site_of(settings.hostname),
+        clock=ctx.clock,
+    )
+    servicer = DeliveryRpc(
+        queue.submission,
+        ReportParts(taking.Reports(reports), Unsubscribing(links, customers.happenings, ctx.clock)),
+        CustomerParts(customers, queue.submission.cancelling),
+    )
+    serve_delivery(ctx.server, servicer, settings.callers)
+
+
+def _outside(ctx: Context) -> Outside:
+    accounts, crypto = AccountsStub(ctx.peer("accounts")), CryptoStub(ctx.peer("crypto"))
+    known = ctx.settings.route_cache_seconds
+    routes = AccountsClient(accounts, ctx.clock, known, min(known, 1.0))
+    sealer, storage = CryptoClient(crypto), StorageClient(StorageStub(ctx.peer("storage")))
+    signer = DkimSigner(crypto, ctx.clock)
+    for client in (routes, sealer, storage, signer):
+        ctx.stack.push_async_callback(client.close)
+    transport = make_transport(ctx.settings, ctx.clock)
+    ctx.stack.push_async_callback(transport.aclose)
+    domains = OwnDomains(accounts, ctx.clock)
+    mailboxes = MailboxPeers(routes, sealer, storage, domains, AddressBook(accounts))
+    return Outside(DataKeysClient(crypto), mailboxes, signer, transport)
+
+
+def _customers(ctx: Context, base: Base, local: LocalDelivery) -> customers_graph.Customers:
+    settings = ctx.settings
+    http = GuardedHttp(
+        resolvers=settings.resolvers,
+        allowed_networks=settings.allowed_networks,
+        ports=settings.fetch_ports,
+        ca_file=settings.ca_file,
+    )
+    ctx.stack.push_async_callback(http.aclose)
+    peers = DomainPeers(
+        accounts=customers_peers.AccountsClient(AccountsStub(ctx.peer("accounts")), ctx.clock),
+        dkim=customers_peers.DkimClient(CryptoStub(ctx.peer("crypto"))),
+        dns=DnsLookups(make_resolver(settings.resolvers)),
+    )
+    needs = customers_graph.Needs(
+        store=base.store,
+        hashes=base.secrets.hashes,
+        vault=base.secrets.vault,
+        clock=ctx.clock,
+        peers=peers,
+        http=http,
+        notices=local,
+        installation=Installation(settings.hostname, settings.bounce_domain),
+        notices_domain=site_of(settings.hostname).domain,
+        fetch_ports=settings.fetch_ports,
+    )
+    customers = customers_graph.make_customers(needs)
+    ctx.stack.push_async_callback(customers.close)
+    return customers
+
+
+async def _start(ctx: Context, store: Store, queue: QueueGraph) -> None:
+    """Have everything run that goes on by itself; the worker is drained before what it uses is closed."""
+    sweeps = {
+        "keys": queue.shredder.sweep,
+        "pieces": queue.shredder.sweep_pieces,
+        "trails": queue.repository.sweep,
+        "idempotency": queue.idempotency.sweep,
+    }
+    ctx.spawn("queue", Upkeep(sweeps).run())
+    ctx.stack.push_async_callback(queue.shredder.flush)
+    ctx.spawn("shredder", queue.shredder.run())
+    if ctx.settings.nats_url:
+        bus = await ctx.connect_events()
+        relay = Relay(store, bus, ctx.clock, ctx.health)
+        ctx.spawn("relay", relay.run())
+        queue.entrance.announce = relay.announce
+
+        async def queued(_: Event) -> None:
+            queue.worker.wake()
+
+        await bus.subscribe_all(QUEUED_EVENT, queued)
+    ctx.spawn("worker", queue.worker.run())
+    ctx.stack.push_async_callback(queue.worker.drain, ctx.settings.drain_seconds)
+
+
+if __name__ == "__main__":
+    run_service("delivery", Settings, build)
