@@ -13,7 +13,7 @@ import asyncio
 from contextlib import AbstractContextManager
 
 from libs.runtime.clock import Clock
-from libs.runtime.errors import ExhaustedError, InvalidError, UnauthenticatedError
+from libs.runtime.errors import ExhaustedError, InvalidError, UnauthenticatedError, UnavailableError
 from libs.runtime.limits import KeyedGauge, KeyedLimiter
 from services.ingest.domain import Outbox, Proof, Proofs, Submission, Submitter
 from services.ingest.settings import Settings
@@ -21,6 +21,8 @@ from services.ingest.settings import Settings
 _KEYS = 100_000
 _WRONG_WINDOW = 600.0
 _MINUTE = 60.0
+# A client waits ten minutes (RFC 5321 4.5.3.2.6) and then comes again: an answer must be there before.
+_SUBMIT_SECONDS = 240.0
 
 
 class Desk:
@@ -74,8 +76,12 @@ class Desk:
         return await self._outbox.may_send(submitter.account_id, sender)
 
     async def submit(self, submission: Submission) -> str:
-        """Return the id of a submission that is durable; see domain.Outbox."""
-        return await self._outbox.submit(submission)
+        """Return the id of a submission that is durable; see domain.Outbox. Bounded in time."""
+        try:
+            async with asyncio.timeout(_SUBMIT_SECONDS):
+                return await self._outbox.submit(submission)
+        except TimeoutError as error:
+            raise UnavailableError("deadline") from error
 
     def _give_back(self, client: str) -> None:
         if client:

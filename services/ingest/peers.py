@@ -127,14 +127,22 @@ class DeliveryClient:
 
     async def take(self, address: str, content: bytearray) -> None:
         """See domain.ReturnPaths."""
+        if len(content) < _ALONE_BYTES:
+            return await self._take(address, content)
         async with self._large:
-            request = delivery_pb2.TakeReportRequest(address=address, content=bytes(content))
-            await self._stub.TakeReport(request, timeout=_REPORT_SECONDS)
+            try:
+                await self._take(address, content)
+            finally:
+                self._large_done()
 
     async def close(self) -> None:
         """Finish what is under way."""
         await self._submissions.close()
         await self._paths.close()
+
+    async def _take(self, address: str, content: bytearray) -> None:
+        request = delivery_pb2.TakeReportRequest(address=address, content=bytes(content))
+        await self._stub.TakeReport(request, timeout=_REPORT_SECONDS)
 
     async def _resolve(self, addresses: Sequence[str]) -> Sequence[bool | Exception]:
         request = delivery_pb2.ResolveReturnPathRequest(addresses=addresses)

@@ -282,8 +282,11 @@ async def test_return_paths_meet_in_batches() -> None:
 
 
 async def test_a_report_is_carried_over() -> None:
-    servicer = Delivery()
-    async with delivery(servicer) as client:
+    servicer, done = Delivery(), list[int]()
+    async with delivery(servicer, done=done) as client:
+        await client.take("b-2@x", bytearray(b"x" * 1024 * 1024))
+        assert len(servicer.reports.pop()[1]) == 1024 * 1024
+        assert done
         await client.take("b-1@x", bytearray(b"Subject: x\r\n\r\n"))
         assert servicer.reports == [("b-1@x", b"Subject: x\r\n\r\n")]
         servicer.failures = [UnavailableError("unreachable")]

@@ -16,7 +16,7 @@ from libs.runtime.errors import (
     UnavailableError,
 )
 from libs.runtime.ids import is_id
-from services.ingest import meters
+from services.ingest import desk, meters
 from tests.support.clock import ManualClock
 from tests.support.ingest import MAIL, Dialogue, serve_submission, until
 from tests.support.ingest_fakes import ADA, SHOP
@@ -226,6 +226,13 @@ async def test_250_is_said_only_when_delivery_has_answered() -> None:
                 await dialogue.reader.read(1)
         server.delivery.hold.set()
         await dialogue.expect("250 2.0.0 Accepted")
+
+
+async def test_a_submission_without_an_answer_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "_SUBMIT_SECONDS", 0.2)
+    async with serve_submission() as server:
+        server.delivery.hold = asyncio.Event()
+        assert (await submit(await sign_in(server))).startswith("451 4.3.0")
 
 
 async def test_a_stop_finishes_a_submission_under_way() -> None:
