@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-def seconds_used(pids: Iterable[int]) -> float:
-    """Return the CPU seconds, in user and kernel, of these processes and of their descendants."""
-    return sum(_ticks(pid) for pid in pids) / _TICK
+def seconds_used(pids: Mapping[str, int]) -> dict[str, float]:
+    """Return the CPU seconds, in user and kernel, of each of these processes and its descendants."""
+    return {name: _ticks(pid) / _TICK for name, pid in pids.items()}
 
 
 def _ticks(pid: int) -> int:

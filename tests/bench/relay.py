@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,12 +42,12 @@ _DEAD = "dead.test"
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared. `cpu` returns the CPU seconds that its processes have taken."""
+    """One of the two that are compared. `cpu` returns the CPU seconds that each of its parts has taken."""
 
     name: str
     port: int
     logins: Sequence[Login]
-    cpu: Callable[[], float]
+    cpu: Callable[[], Mapping[str, float]]
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Found:
 
     rates: list[float] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
+    cpu: list[Mapping[str, float]] = field(default_factory=list)
 
     def report(self) -> dict[str, Any]:
         """Return medians, and the percentiles of submission over all rounds."""
@@ -64,7 +64,10 @@ class Found:
         return {
             "relayed_per_s": round(statistics.median(self.rates), 1),
             "rounds": [round(rate, 1) for rate in self.rates],
-            "cpu_ms_per_mail": round(statistics.median(self.cpu), 2),
+            "cpu_ms_per_mail": {
+                "all": round(statistics.median(sum(one.values()) for one in self.cpu), 2),
+                **{part: round(statistics.median(one[part] for one in self.cpu), 2) for part in self.cpu[0]},
+            },
             "submission_p50_ms": round(cut[49] * 1000, 1),
             "submission_p99_ms": round(cut[98] * 1000, 1),
         }
@@ -138,7 +141,7 @@ def _note(found: Found, side: Side, sink: Sink, what: tuple[int, int]) -> None:
     rate, times = _round(side, sink, mails, ["someone@elsewhere.test"], each)
     found.rates.append(rate)
     found.times += times
-    found.cpu.append((side.cpu() - used) / mails * 1000)
+    found.cpu.append({part: (now - used[part]) / mails * 1000 for part, now in side.cpu().items()})
 
 
 def _round(side: Side, sink: Sink, mails: int, recipients: Sequence[str], each: int) -> tuple[float, list[float]]:
@@ -153,7 +156,7 @@ def _ours(stack: ExitStack, home: Path, **settings: str) -> Side:
     platform = stack.enter_context(running_platform(home / "ours", **settings))
     # An account of the profile relay may send 3,000 mails a minute, and 5,000 on its first day.
     logins = [_account(platform, number) for number in range(SESSIONS)]
-    return Side("sealpost", platform.submissions_port, logins, lambda: seconds_used(platform.pids().values()))
+    return Side("sealpost", platform.submissions_port, logins, lambda: seconds_used(platform.pids()))
 
 
 def _peer(stack: ExitStack, relayhost: str = "", routes: dict[str, str] | None = None) -> Side:

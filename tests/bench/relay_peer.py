@@ -120,7 +120,7 @@ class RelayPeer:
     """A running peer: where it takes mail, and its processes' common parents."""
 
     port: int
-    parents: tuple[int, ...]
+    parents: Mapping[str, int]
 
     def logins(self, count: int) -> list[Login]:
         """Return as many users."""
@@ -148,7 +148,7 @@ def running_relay_peer(base: Path, relayhost: str = "", routes: Mapping[str, str
             subprocess.run([*postfix, "start"], check=True, stdout=log, stderr=log)
         wait_for_port(port)
         master = int((base / "queue" / "pid" / "master.pid").read_text(encoding="ascii"))
-        yield RelayPeer(port, (master, dovecot.pid))
+        yield RelayPeer(port, {"postfix": master, "dovecot": dovecot.pid})
     finally:
         subprocess.run([*postfix, "stop"], check=False, capture_output=True)
         dovecot.terminate()
