@@ -42,6 +42,8 @@ _PLAIN = {
 _MEMBER_KEY = "the fingerprint of the certificate it is sealed to, which anybody can ask for who knows the address"
 _PUBLIC_KEY = "the number of the key of its domain and day"
 _DAY = timedelta(days=1)
+BY_SENDER = "openpgp-sender"
+"""The scheme of what its sender's client has sealed: in form "openpgp", but nothing in it is the platform's word."""
 
 
 @dataclass(frozen=True)
@@ -126,28 +128,45 @@ def of_member(message: storage_pb2.Message) -> Readers:
             _SENDER,
             _OTHERS,
         ],
-        services=[
-            _unless_sealed(_INGEST),
-            _ACCOUNTS,
-            _DELIVERY,
-            _unless_sealed(
-                Service("crypto", "plaintext", "in memory only, while it was sealed; it has no key to open it again")
-            ),
-            _STORAGE,
-            _unless_sealed(_SUBMITTED),
-            Service(
-                "gateway",
-                "ciphertext",
-                "when a mail is handed in sealed, and whenever you, or a program with a key of yours, fetch it",
-            ),
-            _DNS,
-        ],
+        services=_by_sender() if message.scheme == BY_SENDER else _by_anybody(),
         expires=message.expires_at,
         deletion=(
             "Deleting removes all of it from the database. Copies in backups stay sealed to the key; "
             "the announcement goes from the event queue within three days."
         ),
     )
+
+
+def _by_anybody() -> list[Service]:
+    return [
+        _unless_sealed(_INGEST),
+        _ACCOUNTS,
+        _DELIVERY,
+        _unless_sealed(
+            Service("crypto", "plaintext", "in memory only, while it was sealed; it has no key to open it again")
+        ),
+        _STORAGE,
+        _unless_sealed(_SUBMITTED),
+        Service(
+            "gateway",
+            "ciphertext",
+            "when a mail is handed in sealed, and whenever you, or a program with a key of yours, fetch it",
+        ),
+        _DNS,
+    ]
+
+
+def _by_sender() -> list[Service]:
+    return [
+        Service(
+            "gateway",
+            "ciphertext",
+            "when it came from its sender's program, which had sealed it, and whenever you fetch it",
+        ),
+        Service("accounts", "routing", "the recipient's address, when the mail came, to find the mailbox"),
+        Service("delivery", "routing", "that its sender wrote to one more recipient, to count against limits"),
+        _STORAGE,
+    ]
 
 
 def of_public(message: storage_pb2.Message) -> Readers:

@@ -20,6 +20,7 @@ from protos.accounts.v1 import accounts_pb2
 from protos.crypto.v1 import crypto_pb2
 from protos.delivery.v1 import delivery_pb2
 from protos.storage.v1 import storage_pb2
+from services.gateway import readers
 from services.gateway.http import frames, models
 from services.gateway.http.accounts import InSession
 from services.gateway.http.bodies import BODY_SECONDS
@@ -33,7 +34,8 @@ _BLOCK = 256 * 1024
 # The part that is inside, its copy in the message, what gRPC has under way.
 _HELD_BYTES = 4 * 1024 * 1024
 _CLOCK_SECONDS = 600
-_SCHEME = "openpgp"
+# Not that of mail which we have sealed: what such an envelope says of checks is its sender's word alone.
+_SCHEME = readers.BY_SENDER
 _PKESK = 1
 
 Envelope = Annotated[models.Bytes, models.sized(1, 32 * 1024)]

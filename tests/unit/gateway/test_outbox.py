@@ -50,7 +50,7 @@ async def test_a_sealed_mail_goes_into_the_inbox_as_it_is(site: Gateway) -> None
     (stored,) = site.storage.appended
     assert (stored.mailbox_id, stored.message_id, stored.folder) == ("a" * 32, header["id"], "inbox")
     assert (stored.body, stored.size, stored.envelope) == (SEALED, len(SEALED), SEALED)
-    assert (stored.scheme, stored.key_id, list(stored.flags)) == ("openpgp", "f" * 40, [])
+    assert (stored.scheme, stored.key_id, list(stored.flags)) == ("openpgp-sender", "f" * 40, [])
     assert (stored.quota_bytes, stored.quota_messages) == (1000, 10)
     assert stored.received_minute == unix_seconds(site.clock) // 60
     assert site.delivery.reserved == [("c" * 32, 1)] * 2

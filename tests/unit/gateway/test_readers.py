@@ -110,3 +110,9 @@ async def test_the_answers(site: Gateway) -> None:
     for answer in (member, public):
         assert [entry["form"] for entry in answer["stored"]][:2] == ["sealed", "sealed"]
         assert all(len(entry["why"]) > 10 for entry in answer["stored"])
+
+
+def test_nothing_here_has_seen_open_what_its_sender_has_sealed() -> None:
+    said = readers.of_member(storage_pb2.Message(scheme=readers.BY_SENDER, key_id="f" * 40))
+    assert {service.saw for service in said.services} == {"ciphertext", "routing"}
+    assert "ingest" not in {service.name for service in said.services}
