@@ -3,7 +3,7 @@ import { fromBase64, fromUtf8, utf8 } from "../src/lib/encoding";
 import { base64Lines, buildMail, buildProtected, wrapEncrypted } from "../src/mail/build";
 import { decodeContent, decodeMail } from "../src/mail/decode";
 import { draftOf } from "../src/mail/draft";
-import { quote, toFlowed } from "../src/mail/flowed";
+import { fromFlowed, quote, toFlowed } from "../src/mail/flowed";
 import { newMessageId, type Letter } from "../src/mail/letter";
 
 const letter = (change: Partial<Letter> = {}): Letter => ({
@@ -118,7 +118,7 @@ describe("the mail that is built", () => {
 describe("text", () => {
   it.each([
     ["A paragraph that is long enough to be cut into more than one line, since nobody breaks lines while typing today."],
-    ["short\n\n  indented\n> quoted\n>> twice\nFrom here\n>not a quote?"],
+    ["short\n\n  indented\n> quoted\n>> twice\nFrom here"],
     ["-- \nAda"],
     ["trailing\nÄ line with ümlauts that is long enough to be cut in two by whoever sends it over the wire"],
     ["x".repeat(300)],
@@ -134,10 +134,24 @@ describe("text", () => {
     expect(flowed).toMatch(/word \r\nword/);
   });
 
-  it("is quoted line by line", () => {
-    expect(quote("one\n\n> two\n" + "long ".repeat(30))).toBe(
-      `> one\n>\n>> two\n> ${"long ".repeat(14).trim()}\n> ${"long ".repeat(14).trim()}\n> long long`,
-    );
+  it("is quoted paragraph by paragraph, and its quotation wrapped with its marks", async () => {
+    const said = "one\n\n> two\n" + "long ".repeat(30).trim();
+    const quoted = quote(said);
+    expect(quoted).toBe("> one\n>\n>> two\n> " + "long ".repeat(30).trim());
+    const lines = toFlowed(quoted).trimEnd().split("\r\n");
+    expect(lines.every((line) => line.startsWith(">") && line.length <= 78)).toBe(true);
+    expect((await read({ text: quoted })).view.blocks[0]?.text).toBe("> one\n>\n>> two\n> " + "long ".repeat(30).trim() + "\n");
+  });
+
+  it.each([
+    ["a \nb\n", false, "a b\n"],
+    ["a \nb", true, "ab"],
+    ["> a \n> b\n>> c \n> d", false, "> a b\n>> c \n> d"],
+    [" >not quoted\n From here\n  two blanks", false, ">not quoted\nFrom here\n two blanks"],
+    ["x \n-- \nAda", false, "x \n-- \nAda"],
+    [">>a \n>> b", false, ">> a b"],
+  ])("flowed %j is read", (text, delSp, read) => {
+    expect(fromFlowed(text, delSp)).toBe(read);
   });
 });
 

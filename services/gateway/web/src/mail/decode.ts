@@ -8,10 +8,13 @@ import PostalMime, { type Address, type Email } from "postal-mime";
 import { fromBinaryText, toBinaryText, utf8, type Bytes } from "../lib/encoding";
 import { tooCostly } from "./cost";
 import { plainLine, type Person } from "./envelope";
+import { fromFlowed } from "./flowed";
 import { structureOf, type Leaf } from "./structure";
 
 const LIMITS = { maxNestingDepth: 2, maxHeadersSize: 256 * 1024, forceRfc822Attachments: true } as const;
 const MOST_TEXT = 1_000_000;
+// Taken out before the library sees it: it joins lines without looking at their quoting.
+const FLOWED = /;\s*format\s*=\s*"?flowed"?/i;
 const MOST_ENTRIES = 50;
 
 export interface Block {
@@ -114,7 +117,8 @@ function blockFor(groups: Map<string, Block>, key: string, leaf: Leaf): Block {
 }
 
 async function addText(leaf: Leaf, block: Block): Promise<void> {
-  const head = fromBinaryText(contentHeaders(leaf).join("\r\n") + "\r\n\r\n");
+  const fields = contentHeaders(leaf);
+  const head = fromBinaryText(fields.join("\r\n").replace(FLOWED, "") + "\r\n\r\n");
   const email = await PostalMime.parse(await new Blob([head, leaf.body]).arrayBuffer(), LIMITS);
   if (leaf.type === "text/html") {
     const html = email.html ?? "";
@@ -123,7 +127,9 @@ async function addText(leaf: Leaf, block: Block): Promise<void> {
     return;
   }
   const text = email.text ?? "";
-  block.text = text.slice(0, MOST_TEXT).replace(/\r\n?/g, "\n");
+  const kept = text.slice(0, MOST_TEXT).replace(/\r\n?/g, "\n");
+  const format = fields.find((field) => FLOWED.test(field));
+  block.text = format ? fromFlowed(kept, /;\s*delsp\s*=\s*"?yes/i.test(format)) : kept;
   if (text.length > MOST_TEXT) block.withheld = true;
 }
 

@@ -77,6 +77,8 @@ export class Composer {
   readonly size = computed(() => estimatedBytes(this.text.value, this.attachments.value.map((one) => one.content.size)));
   readonly people = computed(() => recipientsOf({ to: this.to.value, cc: this.cc.value, bcc: this.bcc.value }));
   draftId = "";
+  /** every name that a path may have for it: its key, and the ids that its draft had */
+  readonly names: Set<string>;
   /** open recipients that the writer has been warned of, by address */
   readonly warned = new Set<string>();
 
@@ -97,6 +99,7 @@ export class Composer {
     start: Start | Kept = {},
   ) {
     this.key = key;
+    this.names = new Set([key]);
     const kept = "draftId" in start ? start : null;
     this.to.value = start.to ?? [];
     this.cc.value = start.cc ?? [];
@@ -110,7 +113,7 @@ export class Composer {
     this.quotesSealed = start.quotesSealed ?? false;
     this.foreign = kept?.foreign ?? false;
     this.sentTo = kept?.sentTo ?? [];
-    this.draftId = kept?.draftId ?? "";
+    if (kept) this.names.add((this.draftId = kept.draftId));
     this.messageId = kept?.messageId || newMessageId(ports.sender().address);
     if (kept) this.saving.value = "kept";
     this.stopWatching = this.watch();
@@ -215,6 +218,7 @@ export class Composer {
       const before = this.draftId;
       await this.ports.keepDraft(id, sealed, before);
       this.draftId = id;
+      this.names.add(id);
       this.ports.draftChanged(id, before);
       this.savedAt.value = this.ports.now();
       this.saveError.value = "";

@@ -52,10 +52,9 @@ export async function write(start: Start = {}, options: { replace?: boolean } = 
   navigate(`/write/${composer.key}`, options);
 }
 
-/** The composer of a path: one that is open, or a draft that was kept. */
+/** The composer of a path: one that is open, by its key or any id that its draft had. */
 export function composerOf(id: string): Composer | null {
-  const all = composers.value;
-  return all.get(id) ?? [...all.values()].find((one) => one.draftId === id && id !== "") ?? null;
+  return [...composers.value.values()].find((one) => one.names.has(id)) ?? null;
 }
 
 /** @throws ApiError 404 when there is no such draft, WorkerFailure when it does not open */
@@ -123,7 +122,7 @@ export async function send(composer: Composer, found: ReadonlyMap<string, Found>
 /** Whether the page shows this one now. */
 export function isShown(composer: Composer): boolean {
   const [first, id = ""] = pieces(path.value);
-  return first === "write" && (id === composer.key || id === composer.draftId);
+  return first === "write" && composer.names.has(id);
 }
 
 export function afterSending(): void {

@@ -28,7 +28,7 @@ export const STANDINGS: Record<Standing, Described> = {
     sentence: "It travels openly: mail servers on the way can read it.",
     tone: "open",
   },
-  unknown: { icon: "warning", word: "nobody", sentence: "Nobody has this address.", tone: "bad" },
+  unknown: { icon: "warning", word: "no such address", sentence: "Nobody has this address.", tone: "bad" },
   looking: { icon: "clock", word: "looking", sentence: "Finding out how mail to them travels.", tone: "" },
   failed: { icon: "warning", word: "not known", sentence: "It could not be found out how mail to them travels.", tone: "" },
   wrong: { icon: "warning", word: "no address", sentence: "This is not an address.", tone: "bad" },
@@ -58,12 +58,12 @@ export function summaryOf(standings: Standing[]): { icon: IconName; text: string
   if (bad > 0) return { icon: "warning", tone: "bad", text: bad === 1 ? "One recipient cannot be written to." : `${bad} recipients cannot be written to.` };
   if (count("looking") > 0) return { icon: "clock", tone: "", text: "Finding out how it travels…" };
   if (count("failed") > 0) return { icon: "warning", tone: "", text: "It could not be found out how it travels; it is tried again when you send." };
-  const open = count("open");
-  const publics = count("public");
+  const [open, publics] = [count("open"), count("public")];
   if (open + publics === 0) {
-    return { icon: "lock", tone: "sealed", text: all === 1 ? "Sealed: only they and you can read it." : `Sealed for all ${all}: only they and you can read it.` };
+    const text = all === 1 ? "Sealed: only they and you can read it." : `Sealed for all ${all}: only they and you can read it.`;
+    return { icon: "lock", tone: "sealed", text };
   }
-  const words = [open > 0 && `${open === all && all > 1 ? "all" : open} openly`, publics > 0 && `${publics} to a public inbox`];
-  const sealed = all - open - publics;
-  return { icon: "lockOpen", tone: "open", text: `Goes ${words.filter(Boolean).join(", ")}${sealed > 0 ? `, ${sealed} sealed` : ""}.` };
+  const share = (some: number) => (some === all ? "" : ` for ${some} of ${all}`);
+  const words = [open > 0 && `Travels openly${share(open)}.`, publics > 0 && `Lands in a public inbox${share(publics)}.`];
+  return { icon: open > 0 ? "lockOpen" : "globe", tone: "open", text: words.filter(Boolean).join(" ") };
 }

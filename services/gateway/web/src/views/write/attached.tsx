@@ -39,10 +39,10 @@ export function useDrop(composer: Composer) {
   return { over, events };
 }
 
-export function AttachmentList({ composer }: { composer: Composer }) {
+export function AttachButton({ composer, disabled }: { composer: Composer; disabled: boolean }) {
   const picker = useRef<HTMLInputElement>(null);
   return (
-    <div class="write-attachments">
+    <>
       <input
         ref={picker}
         type="file"
@@ -55,23 +55,24 @@ export function AttachmentList({ composer }: { composer: Composer }) {
           event.currentTarget.value = "";
         }}
       />
-      {composer.attachments.value.length > 0 && (
-        <ul aria-label="Attachments">
-          {composer.attachments.value.map((one) => (
-            <li key={one.id}>
-              <Icon name={one.type.startsWith("image/") ? "image" : "paperclip"} size={17} />
-              <span class="attachment-name">
-                <bdi>{safeFileName(one.name)}</bdi> <small>{bytes(one.content.size)}</small>
-              </span>
-              <IconButton icon="close" label={`Remove ${safeFileName(one.name)}`} onClick={() => composer.detach(one.id)} />
-            </li>
-          ))}
-        </ul>
-      )}
-      <button type="button" class="button quiet attach" onClick={() => picker.current?.click()}>
-        <Icon name="paperclip" size={18} />
-        <span>Attach files</span>
-      </button>
-    </div>
+      <IconButton icon="paperclip" label="Attach files" disabled={disabled} onClick={() => picker.current?.click()} />
+    </>
+  );
+}
+
+export function AttachmentList({ composer }: { composer: Composer }) {
+  if (composer.attachments.value.length === 0) return null;
+  return (
+    <ul class="write-attachments" aria-label="Attachments">
+      {composer.attachments.value.map((one) => (
+        <li key={one.id}>
+          <Icon name={one.type.startsWith("image/") ? "image" : "paperclip"} size={17} />
+          <span class="attachment-name">
+            <bdi>{safeFileName(one.name)}</bdi> <small>{bytes(one.content.size)}</small>
+          </span>
+          <IconButton icon="close" label={`Remove ${safeFileName(one.name)}`} onClick={() => composer.detach(one.id)} />
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -13,7 +13,7 @@ import { GrowingText } from "../../ui/growing-text";
 import { Icon } from "../../ui/icon";
 import { Button, IconButton, Notice } from "../../ui/parts";
 import { standingOf, summaryOf } from "../../ui/route";
-import { AttachmentList, useDrop } from "./attached";
+import { AttachButton, AttachmentList, useDrop } from "./attached";
 import { SendingPanel } from "./progress";
 import { SendQuestion, useSending } from "./send";
 
@@ -23,7 +23,8 @@ export function ComposerForm({ composer }: { composer: Composer }) {
   const drop = useDrop(composer);
   const people = composer.people.value;
   useEffect(() => wantRoutes(people.map((one) => one.address)), [people]);
-  const busy = composer.sending.value !== null;
+  const sending = composer.sending.value;
+  const busy = sending !== null;
   return (
     <form
       class={`write ${drop.over ? "dropping" : ""}`}
@@ -36,7 +37,7 @@ export function ComposerForm({ composer }: { composer: Composer }) {
       }}
       {...drop.events}
     >
-      <WriteBar composer={composer} busy={busy || sender.checking} onSend={sender.begin} onDiscard={() => ask(true)} />
+      <WriteBar composer={composer} stopped={busy} busy={sender.checking || (sending?.running.value ?? false)} onSend={sender.begin} onDiscard={() => ask(true)} />
       <div class="write-scroll">
         {composer.foreign && (
           <Notice kind="warning">
@@ -44,11 +45,11 @@ export function ComposerForm({ composer }: { composer: Composer }) {
           </Notice>
         )}
         {sender.problem && <Notice kind="error">{sender.problem}</Notice>}
+        <SendingPanel composer={composer} again={sender.again} />
         <fieldset class="write-fields" disabled={busy}>
           <legend class="visually-hidden">Message</legend>
           <Fields composer={composer} />
         </fieldset>
-        <SendingPanel composer={composer} again={sender.again} />
       </div>
       {drop.over && <p class="drop-here">Drop files to attach them</p>}
       {sender.question && <SendQuestion question={sender.question} composer={composer} onSend={sender.agree} onClose={sender.cancel} />}
@@ -60,18 +61,21 @@ export function ComposerForm({ composer }: { composer: Composer }) {
 interface BarProps {
   composer: Composer;
   busy: boolean;
+  /** it is being sent, or was in part */
+  stopped: boolean;
   onSend: () => void;
   onDiscard: () => void;
 }
 
-function WriteBar({ composer, busy, onSend, onDiscard }: BarProps) {
+function WriteBar({ composer, busy, stopped, onSend, onDiscard }: BarProps) {
   return (
     <div class="write-bar" role="toolbar" aria-label="Sending">
       <IconButton icon="back" label="Back; the draft is kept" onClick={() => afterSending()} />
       <h1>{composer.subject.value || "New message"}</h1>
       <SavedNote composer={composer} />
+      <AttachButton composer={composer} disabled={stopped} />
       <IconButton icon="trash" label="Discard" disabled={busy} onClick={onDiscard} />
-      <Button look="primary" icon="send" busy={busy} title="Send (Ctrl+Enter)" onClick={onSend}>
+      <Button look="primary" icon="send" busy={busy} disabled={stopped} title="Send (Ctrl+Enter)" onClick={onSend}>
         Send
       </Button>
     </div>
@@ -149,7 +153,7 @@ function Summary({ composer }: { composer: Composer }) {
       <Icon name={summary.icon} size={17} />
       <span>
         {summary.text}
-        {domains.size > 0 && ` The mail servers on the way to ${[...domains].slice(0, 3).join(", ")}${domains.size > 3 ? " and others" : ""} can read it.`}
+        {summary.tone === "open" && domains.size > 0 && ` The mail servers on the way to ${[...domains].slice(0, 3).join(", ")}${domains.size > 3 ? " and others" : ""} can read it.`}
       </span>
     </p>
   );

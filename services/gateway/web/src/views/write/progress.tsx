@@ -60,7 +60,7 @@ function verdict(legs: Leg[]): string {
 function LegRow({ leg, size }: { leg: Leg; size: number }) {
   const share = leg.state === "done" ? 1 : leg.state === "sending" ? leg.progress : 0;
   return (
-    <li class={`leg ${leg.state}`}>
+    <li class={`leg leg-${leg.state}`}>
       <Icon name={ICON[leg.state]} size={18} />
       <span class="leg-who">
         <span class="address">{leg.kind === "own" ? "Your copy, in Sent" : leg.addresses.join(", ")}</span>

@@ -128,8 +128,7 @@ export function SendQuestion({ question, composer, onSend, onClose }: QuestionPr
       )}
       {sealed > 0 && (
         <p>
-          The other {plural(sealed, "recipient")} {sealed === 1 ? "gets" : "get"} it sealed, but the same text is open on the
-          other ways.
+          {sealed === 1 ? "One recipient gets" : `${sealed} recipients get`} it sealed; but what travels openly is the same text.
         </p>
       )}
       {composer.quotesSealed && (
