@@ -19,6 +19,7 @@ from services.delivery.domain.return_path import ALL_RECIPIENTS, ReturnPaths
 from services.delivery.queue.entry import Entry
 
 _NOT_SIGNED = Outcome(Result.TEMPORARY, 451, "4.3.0", "The mail cannot be signed for now", elsewhere=True)
+_BROKEN = Outcome(Result.TEMPORARY, 451, "4.3.0", "Something went wrong on our side", elsewhere=True)
 
 _log = get_logger("remote")
 
@@ -68,7 +69,12 @@ class RemoteDelivery:
             content=content,
             smtputf8=order.smtputf8,
         )
-        return await self._transport.send(outgoing)
+        try:
+            return await self._transport.send(outgoing)
+        except Exception as error:
+            # A fault of ours that this one mail brings out; what others' transactions came to must not be lost by it.
+            _log.error("transport_broken", error=error)
+            return [_BROKEN] * len(one.indices)
 
 
 class Letter:

@@ -172,6 +172,7 @@ class FakeCustomers:
         self.stopped_ones: set[tuple[str, str]] = set()
         self.suppressed: set[str] = set()
         self.told: dict[str, Happening] = {}
+        self.looking: Callable[[], None] = lambda: None
         self.telling: Callable[[], SealpostError | None] = lambda: None
 
     async def reserve(self, account_id: str, profile: Profile, recipients: int) -> None:
@@ -186,6 +187,7 @@ class FakeCustomers:
         return (account_id, campaign) in self.stopped_ones
 
     async def of(self, account_id: str, addresses: Sequence[str]) -> Collection[str]:
+        self.looking()
         return self.suppressed & set(addresses)
 
     async def note(self, happenings: Sequence[Happening]) -> None:
