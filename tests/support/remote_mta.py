@@ -116,7 +116,8 @@ class RemoteMta:
         talk = _Conversation(self.connections, reader, writer)
         try:
             await self._converse(talk)
-        except (_Over, OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (_Over, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            # Cancelled by `stop` alone; a task that ends as cancelled is a fault for asyncio's streams.
             pass
         finally:
             self.open_connections -= 1

@@ -21,6 +21,7 @@ class World:
 
     def __init__(self, directory: Path) -> None:
         """Keep everything in `directory`."""
+        directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._numbers = itertools.count()
         self._authority = make_authority(clock=SystemClock(), name="an authority of the world")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import _ssl
 import ssl
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 
 from services.delivery.transport import dane
@@ -109,10 +111,12 @@ def presented(found: ssl.SSLObject) -> tuple[bytes, ...]:
 
 def _store(context: ssl.SSLContext) -> verification.Store:
     known = []
-    for der in context.get_ca_certs(binary_form=True):
-        try:
-            known.append(x509.load_der_x509_certificate(der))
-        except ValueError:
-            # An old authority whose certificate breaks a rule: OpenSSL takes it, this library does not.
-            continue
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CryptographyDeprecationWarning)
+        for der in context.get_ca_certs(binary_form=True):
+            try:
+                known.append(x509.load_der_x509_certificate(der))
+            except (ValueError, CryptographyDeprecationWarning):
+                # An old authority whose certificate breaks a rule: OpenSSL takes it, this library will not.
+                continue
     return verification.Store(known)
