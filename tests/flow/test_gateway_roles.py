@@ -11,13 +11,27 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from libs.runtime.clock import SystemClock
+from libs.runtime.ids import new_message_id
 from services.gateway.http.openapi import api_routes
-from tests.support.gateway import PUBLIC, Member, Site, b64, kdf_form, new_member, running_site, sign_up_form
+from tests.support.gateway import (
+    FRAME,
+    PUBLIC,
+    Member,
+    Site,
+    b64,
+    framed,
+    kdf_form,
+    new_member,
+    running_site,
+    sign_up_form,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 INBOX = f"/v1/public/hello@{PUBLIC}"
 HASH = "y" * 32
+SEALED = b64(b"\xc1sealed")
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,11 @@ class Row:
 
 OPEN, SESSION, READ, WRITE = "", "session", "mail:read", "mail:write"
 TABLE = [
+    Row("POST /v1/recipients", SESSION, form="recipients"),
+    Row("POST /v1/outbox/sealed", SESSION, 204, form="sealed"),
+    Row("POST /v1/outbox/own", SESSION, 204, form="own"),
+    Row("GET /v1/objects/{name}", SESSION),
+    Row("PUT /v1/objects/{name}", SESSION, form="object"),
     Row("GET /v1/info", OPEN),
     Row("POST /v1/kdf", OPEN, form="address"),
     Row("POST /v1/accounts", OPEN, 201, form="sign_up"),
@@ -133,6 +152,10 @@ class World:
             "folder": {"sealed_name": b64(b"sealed")},
             "update": {"ids": [ids.get("message_id", "")], "add_flags": ["seen"]},
             "ids": {"ids": [ids.get("message_id", "")]},
+            "recipients": {"addresses": [self.ada.address]},
+            "object": {"sealed": b64(b"sealed"), "version": 0},
+            "sealed": {"to": self.eve.address, "id": new_message_id(SystemClock()), "envelope": SEALED},
+            "own": {"id": new_message_id(SystemClock()), "folder": "sent", "envelope": SEALED},
         }
         found: dict[str, Any] | None = forms[name]
         return found
@@ -141,9 +164,12 @@ class World:
         """Make the call; of a stream only the head is waited for."""
         method, _, template = row.route.partition(" ")
         values = ids | ({"message_id": ids["public_id"]} if template.startswith("/v1/public/") else {})
-        request = self.site.client.build_request(
-            method, template.format(**values), json=self.form(row.form, ids), headers=headers
-        )
+        values |= {"name": "contacts"} if template.startswith("/v1/objects/") else {}
+        form = self.form(row.form, ids)
+        given: dict[str, Any] = {"json": form, "headers": headers}
+        if template.startswith("/v1/outbox/"):
+            given = {"content": framed(form or {}, b"\xc1sealed"), "headers": FRAME | headers}
+        request = self.site.client.build_request(method, template.format(**values), **given)
         answer = await self.site.client.send(request, stream=True)
         if answer.headers.get("content-type", "").startswith("text/event-stream"):
             await answer.aclose()

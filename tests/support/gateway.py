@@ -19,11 +19,12 @@ from libs.client.openpgp import GeneratedKey, KeyMaterial, build_key
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Event
 from libs.envelope import KeyedHash, KeyEncryptionKeys
-from libs.net.http import GuardedHttp
+from libs.net.http import Fetched, GuardedHttp
 from libs.rpc.channel import connect
 from libs.rpc.server import RpcServer
 from libs.rpc.tls import TlsFiles
 from libs.runtime.clock import SystemClock
+from libs.runtime.errors import UnavailableError
 from libs.runtime.ids import new_id, new_message_id
 from libs.runtime.secret import Secret
 from protos.accounts.v1 import accounts_pb2
@@ -59,6 +60,7 @@ from services.storage.repository import COLLECTIONS as STORAGE
 from tests.support.fake_delivery import FakeDelivery
 from tests.support.rpc import certificates
 
+FRAME = {"content-type": "application/vnd.sealpost.frame"}
 MEMBERS, PUBLIC = "sealpost.test", "public.sealpost.test"
 CALLERS = ("gateway", "ingest")
 LETTER = b"Subject: hello\r\n\r\nhello\r\n"
@@ -202,14 +204,7 @@ async def running_site(
         clock, hub = SystemClock(), Hub()
         known: dict[str, Any] = {"http_address": "127.0.0.1:0", "drain_seconds": 3.0}
         chosen = Settings(web_dir=web or directory / "no-page", **(known | settings))
-        http = await stack.enter_async_context(
-            GuardedHttp(
-                resolvers=chosen.resolvers,
-                allowed_networks=chosen.allowed_networks,
-                ports=chosen.fetch_ports,
-                ca_file=chosen.ca_file,
-            )
-        )
+        http = await stack.enter_async_context(_http(chosen)) if chosen.resolvers else NoDirectories()
         lookup = KeyLookup(http, clock)
         stack.push_async_callback(lookup.aclose)
         app = create_app(chosen, peers, hub, clock, lookup)
@@ -220,6 +215,29 @@ async def running_site(
         client = httpx.AsyncClient(base_url=url, headers={"origin": url}, timeout=30)
         await stack.enter_async_context(client)
         yield Site(url, port, client, app, hub, peers, delivery, stack)
+
+
+def _http(settings: Settings) -> GuardedHttp:
+    return GuardedHttp(
+        resolvers=settings.resolvers,
+        allowed_networks=settings.allowed_networks,
+        ports=settings.fetch_ports,
+        ca_file=settings.ca_file,
+    )
+
+
+class NoDirectories:
+    """A world without key directories, for sites that have no resolver of their own: nothing may leave the machine."""
+
+    async def fetch(self, method: str, url: str, *, max_bytes: int, seconds: float) -> Fetched:
+        """Find nobody."""
+        raise UnavailableError("unreachable")
+
+
+def framed(header: dict[str, Any], body: bytes) -> bytes:
+    """Return a frame (docs/architecture.md)."""
+    head = json.dumps(header).encode()
+    return len(head).to_bytes(4, "big") + head + body
 
 
 async def _serve(stack: AsyncExitStack, name: str, add: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from libs.runtime.errors import NotFoundError
 from protos.storage.v1 import storage_pb2
 from services.gateway.http import models
 from services.gateway.http.accounts import InSession
@@ -14,7 +15,7 @@ from services.gateway.http.caller import peers_of
 from services.gateway.http.openapi import errors
 
 router = APIRouter(prefix="/v1/objects", tags=["mailbox"])
-Name = Literal["contacts", "settings"]
+_NAMES = frozenset({"contacts", "settings"})
 
 
 class ObjectIn(models.In):
@@ -38,22 +39,28 @@ class VersionOut(BaseModel):
 
 
 @router.get("/{name}")
-async def get_object(name: Name, caller: InSession, request: Request) -> ObjectOut:
+async def get_object(name: str, caller: InSession, request: Request) -> ObjectOut:
     """Return an object of the caller's."""
     peers = peers_of(request)
-    wanted = storage_pb2.GetObjectRequest(mailbox_id=caller.mailbox_id, name=name)
+    wanted = storage_pb2.GetObjectRequest(mailbox_id=caller.mailbox_id, name=_known(name))
     found = await peers.storage.GetObject(wanted, timeout=peers.timeout)
     return ObjectOut(sealed=found.sealed, version=found.version)
 
 
 @router.put("/{name}", responses=errors(409))
-async def put_object(name: Name, given: ObjectIn, caller: InSession, request: Request) -> VersionOut:
+async def put_object(name: str, given: ObjectIn, caller: InSession, request: Request) -> VersionOut:
     """Replace it; 409 `version` where somebody else has done so meanwhile."""
     peers = peers_of(request)
     put = await peers.storage.PutObject(
         storage_pb2.PutObjectRequest(
-            mailbox_id=caller.mailbox_id, name=name, sealed=given.sealed, version=given.version
+            mailbox_id=caller.mailbox_id, name=_known(name), sealed=given.sealed, version=given.version
         ),
         timeout=peers.timeout,
     )
     return VersionOut(version=put.version)
+
+
+def _known(name: str) -> str:
+    if name not in _NAMES:
+        raise NotFoundError("no_such_path")
+    return name

@@ -261,7 +261,7 @@ async def test_objects_are_checked(site: Gateway, given: dict[str, object]) -> N
 async def test_other_objects_do_not_exist(site: Gateway) -> None:
     assert (await site.client.get("/v1/objects/contacts")).status_code == 401
     site.sign_in()
-    assert (await site.client.get("/v1/objects/notes")).status_code == 422
+    assert (await site.client.get("/v1/objects/notes")).status_code == 404
     too_large = {"sealed": base64.b64encode(b"x" * (256 * 1024 + 1)).decode(), "version": 0}
     assert (await site.client.put("/v1/objects/contacts", json=too_large)).status_code == 422
     too_large["sealed"] = base64.b64encode(b"x" * 300 * 1024).decode()
