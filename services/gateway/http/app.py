@@ -20,6 +20,12 @@ from services.gateway.http import (
     problems,
     public,
     recipients,
+    relay_operator,
+    relay_unsubscribe,
+    sender_domains,
+    sending,
+    sending_suppressions,
+    webhooks,
 )
 from services.gateway.http.admission import Admission
 from services.gateway.http.bodies import Bodies
@@ -73,6 +79,12 @@ def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock, lookup:
         recipients,
         outbox,
         objects,
+        sending,
+        sending_suppressions,
+        sender_domains,
+        webhooks,
+        relay_operator,
+        relay_unsubscribe,
     ):
         # Side by side and not nested: a request is matched once.
         app.router.routes.extend(module.router.routes)

@@ -1,8 +1,9 @@
 """What every answer carries, whoever makes it: the application, or the connection that refuses a request.
 
-The content security policy has no exceptions. One file has a policy of its own: the worker that derives keys compiles
-WebAssembly, and a worker's policy is that of its own response, so the page's stays strict. `sealpost` and `dompurify`
-are the names of the page's Trusted Types policies.
+The content security policy has no exceptions. Two answers have policies of their own: the worker that derives keys
+compiles WebAssembly, and a worker's policy is that of its own response, so the page's stays strict; the page of
+unsubscription, which has one form and no script, brings a stricter one. `sealpost` and `dompurify` are the names of the
+page's Trusted Types policies.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ _ALWAYS = {
 }
 _CORP = (b"cross-origin-resource-policy", b"same-origin")
 _FRESH = (b"cache-control", b"no-store")
+_POLICY = b"content-security-policy"
 
 Raw = list[tuple[bytes, bytes]]
 
@@ -57,7 +59,8 @@ class SecurityHeaders:
     def added_to(self, path: str, headers: Raw) -> Raw:
         """Return the headers of an answer for `path`, completed; no answer may be kept unless it says so itself."""
         present = {name for name, _ in headers}
-        merged = headers + (self._worker if path.startswith(WORKER_PREFIX) else self._page)
+        ours = self._worker if path.startswith(WORKER_PREFIX) else self._page
+        merged = headers + (ours if _POLICY not in present else [one for one in ours if one[0] != _POLICY])
         if _CORP[0] not in present:
             merged.append(_CORP)
         if _FRESH[0] not in present:

@@ -7,6 +7,8 @@ the sources of the services, so that a new one cannot be forgotten.
 
 from __future__ import annotations
 
+from services.gateway.http import relay_reasons
+
 # Of the request as such.
 _REQUEST = {
     "fields": "Some fields of the request are missing or not of the right form; see the list.",
@@ -98,7 +100,7 @@ _MAIL = {
     "timeout": "This took too long and was stopped; please try again.",
     "deadline": "This took too long; please try again in a moment.",
 }
-DETAILS = _REQUEST | _ACCOUNTS | _CERTIFICATES | _OUT | _MAIL
+DETAILS = _REQUEST | _ACCOUNTS | _CERTIFICATES | _OUT | _MAIL | relay_reasons.SENDING
 
 # What a field can be wrong in, by the words of pydantic; everything else is "not of the right form".
 FIELD_DETAILS = {
@@ -119,11 +121,11 @@ FIELD_DETAILS = {
 FIELD_DETAIL = "This is not of the right form."
 
 # Limits of what somebody has, not of how often he asks: waiting does not help, deleting something does.
-FULL = frozenset({"folders", "too_many_credentials", "quota_bytes", "quota_messages", "recipient_full"})
+FULL = relay_reasons.FULL | {"folders", "too_many_credentials", "quota_bytes", "quota_messages", "recipient_full"}
 # Buffers of ours that are full: not the caller asks too much, all of them together do.
 BUSY = frozenset({"queue_full", "rpc_limit", "gauge_full", "seal_busy", "busy"})
 # Between the services; whoever sees one of these has found a fault of ours, not one of his.
-FAULTS = frozenset(
+FAULTS = relay_reasons.FAULTS | frozenset(
     {
         "caller",
         "certificate",

@@ -16,7 +16,10 @@ RAISED = re.compile(
     r"\b(Invalid|NotFound|Conflict|Unauthenticated|Denied|Exhausted|Unavailable|Internal)Error\(\s*\"([a-z0-9_.-]+)\""
 )
 # Sources whose errors can come out of a call that the gateway makes.
-SOURCES = ("services/accounts", "services/crypto", "services/storage", "services/gateway", "libs/rpc", "libs/runtime")
+SOURCES = (
+    "services/accounts", "services/crypto", "services/delivery", "services/storage", "services/gateway",
+    "libs/net", "libs/rpc", "libs/runtime",
+)  # fmt: skip
 # Raised only where the gateway does not call.
 ELSEWHERE = {
     # Settings and the command line of accounts.
