@@ -7,7 +7,6 @@ TLS: that protects against nobody who can break a handshake, but mail arrives at
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import ssl
 from dataclasses import dataclass
@@ -24,9 +23,6 @@ from services.delivery.transport.session import Session
 from services.delivery.transport.settings import Patience
 from services.delivery.transport.tls import Demand, Level, Tls, TlsFailedError
 from services.delivery.transport.wire import Wire
-
-# Lines of a conversation must not reach a log by way of the library or of asyncio's debug mode.
-logging.getLogger("aiosmtplib").disabled = True
 
 
 @dataclass(frozen=True, slots=True)

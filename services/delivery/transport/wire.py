@@ -93,6 +93,8 @@ class Wire(asyncio.Protocol):
             if self._fault:
                 raise ConnectionLostError(self._fault)
             self._transport.write(block)
+            if self._writable.is_set():
+                continue
             try:
                 async with asyncio.timeout(seconds):
                     await self._writable.wait()

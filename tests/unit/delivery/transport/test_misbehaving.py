@@ -188,6 +188,26 @@ async def test_a_server_that_has_seen_enough_of_a_mail_is_heard() -> None:
     assert (outcome.result, outcome.status) == (PERMANENT, "5.3.4")
 
 
+async def test_a_server_that_stops_reading_is_given_up_before_the_end_of_the_mail() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx ESMTP\r\n")
+        for reply in (b"250 mx\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n"):
+            await reader.readline()
+            writer.write(reply)
+        await asyncio.sleep(2)
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.2", 0, limit=4096)
+    settings = FakeSettings(mx_port=server.sockets[0].getsockname()[1])
+    content = b"Subject: large\r\n\r\n" + (b"y" * 998 + b"\r\n") * 20_000
+    async with server, make_site(servers=(), zone=zone_for("127.0.0.2"), settings=settings, tuning=HASTY) as site:
+        began = time.monotonic()
+        outcome = await site.send_one(content=content)
+        assert time.monotonic() - began < 1.9
+    # Of the destination: had the end been sent, it would be of this mail.
+    assert (outcome.result, outcome.status, outcome.elsewhere) == (TEMPORARY, "4.4.2", True)
+
+
 async def test_sending_can_be_cancelled_at_any_time() -> None:
     async with make_site(tuning=TUNING) as site:
         site.mta.says(RCPT, SILENCE)

@@ -10,6 +10,7 @@ import pytest
 
 from services.delivery.domain.model import Result
 from services.delivery.transport.settings import Bounds, Tuning
+from tests.support.dns import Zone
 from tests.support.remote_mta import serve_mta
 from tests.support.remote_steps import CONNECT, DROP
 from tests.unit.delivery.transport.site import SHORT, FakeSettings, make_site, zone_for
@@ -92,7 +93,7 @@ async def test_a_server_that_is_an_alias_is_found() -> None:
         ),
     ],
 )
-async def test_where_there_is_no_way_the_mail_comes_back_at_once(zone: dict[tuple[str, str], list[str]], status: str):
+async def test_where_there_is_no_way_the_mail_comes_back_at_once(zone: Zone, status: str) -> None:
     async with make_site(zone=zone) as site:
         outcome = await site.send_one()
     assert (outcome.result, outcome.status) == (PERMANENT, status)

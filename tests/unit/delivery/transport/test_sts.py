@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from libs.runtime.errors import UnavailableError
 from services.delivery.domain.model import Result
 from services.delivery.transport.sts import Policy, parse_policy
 from tests.support.clock import ManualClock
-from tests.support.https import HttpsServer, reply, serve_https
+from tests.support.https import Asked, HttpsServer, reply, serve_https
 from tests.support.remote_steps import HANDSHAKE, NOISE, STARTTLS
 from tests.support.remote_tls import World, server_context
 from tests.unit.delivery.transport.site import FakeSettings, Site, make_site, zone_for
@@ -31,7 +32,6 @@ class Published:
     kind: str = "text/plain"
     status: int = 200
     server: HttpsServer | None = None
-    authorities: list[str] = field(default_factory=list)
 
     @property
     def fetches(self) -> int:
@@ -65,19 +65,16 @@ async def publishing(
     names: Sequence[str] = ("mx1.remote.test",),
     clock: ManualClock | None = None,
     store: FakeStore | None = None,
-    **certificate: bool,
+    certificate: Mapping[str, bool] | None = None,
 ) -> AsyncIterator[Site]:
     """Run a domain with a policy, and one mail server that shows a certificate for `names`."""
     world = World(directory)
 
-    async def answer(asked: object, writer: object) -> None:
-        send = reply(published.status, published.body, {"content-type": published.kind})
-        await send(asked, writer)  # type: ignore[arg-type]
+    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        await reply(published.status, published.body, {"content-type": published.kind})(asked, writer)
 
     async with AsyncExitStack() as stack:
-        published.server = await stack.enter_async_context(
-            serve_https(directory, ["mta-sts.remote.test"], answer)  # type: ignore[arg-type]
-        )
+        published.server = await stack.enter_async_context(serve_https(directory, ["mta-sts.remote.test"], answer))
         bundle = directory / "both.crt"
         bundle.write_bytes(Path(published.server.ca_file).read_bytes() + Path(world.ca_file).read_bytes())
         zone = zone_for("127.0.0.2")
@@ -86,7 +83,7 @@ async def publishing(
         yield await stack.enter_async_context(
             make_site(
                 zone=zone,
-                context=server_context(world.certificate(*names, **certificate)) if names else None,
+                context=server_context(world.certificate(*names, **(certificate or {}))) if names else None,
                 settings=FakeSettings(ca_file=str(bundle), fetch_ports=(published.server.port,)),
                 clock=clock,
                 store=store,
@@ -118,7 +115,7 @@ async def test_a_server_that_does_not_gets_nothing(
     tmp_path: Path, names: tuple[str, ...], certificate: dict[str, bool], status: str
 ) -> None:
     with counted(failed=1):
-        async with publishing(tmp_path, Published(), names=names, **certificate) as site:
+        async with publishing(tmp_path, Published(), names=names, certificate=certificate) as site:
             outcome = await site.send_one()
     assert (outcome.result, outcome.status, outcome.elsewhere) == (TEMPORARY, status, True)
     assert not [line for line in site.mta.commands if line.startswith("MAIL")]
@@ -172,7 +169,6 @@ async def test_a_policy_that_cannot_be_had_is_none_and_not_asked_for_all_the_tim
     tmp_path: Path, published: Published
 ) -> None:
     clock = ManualClock()
-    # Certificates are of now, and so must be the clock.
     async with publishing(tmp_path, published, names=(), clock=clock) as site:
         for _ in range(3):
             assert (await site.send_one()).result is DELIVERED
