@@ -31,6 +31,11 @@ class DeliveryRpc(SubmissionRpc, ReportsRpc, CustomersRpc):
 def serve_delivery(server: RpcServer, servicer: DeliveryRpc, callers: Collection[str]) -> None:
     """Add the servicer to `server`, whose list of callers is `callers`, and restrict its methods."""
     server.add(add_DeliveryServicer_to_server, servicer, SERVICE)
+    restrict_callers(server, callers)
+
+
+def restrict_callers(server: RpcServer, callers: Collection[str]) -> None:
+    """Let each method be called by those only who need it."""
     for method in pb.DESCRIPTOR.services_by_name["Delivery"].methods:
         server.restrict(f"/{SERVICE}/{method.name}", _callers(method.name) & set(callers))
 

@@ -21,8 +21,8 @@ from services.delivery.worker.worker import Worker
 
 _PAGE = 100
 _AT_ONCE = 20
-_WAIT_SECONDS = 5.0
-_STEP = 0.05
+_WAIT_SECONDS = 3.0
+_STEP = 0.1
 _TRIES = 5
 
 

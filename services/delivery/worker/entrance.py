@@ -52,6 +52,7 @@ class Entrance:
         until = max(now, order.send_at) + self._schedule.max_age
         domain = only_domain(order.recipients)
         if order.send_at > now:
+            entry.holder = ""
             await self._queue.insert(entry, pieces, order.send_at, until, None)
             meters.TAKEN.inc(way="later")
             return
