@@ -2,13 +2,12 @@
 
 Each sentence says what the services do, not what they mean to do: tests/unit/gateway/test_readers.py compares the
 list of fields with the documents that storage writes and the announcement that it publishes, and the day on which a
-key ends with what ingest asks for. A sentence that a reader could take for more than is true is wrong. Whether its
-sender sealed a mail stands inside of it, where nobody here can look; so the sentences are true for both.
+key ends with what ingest asks for. A sentence that a reader could take for more than is true is wrong.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from protos.storage.v1 import storage_pb2
@@ -32,7 +31,7 @@ _PLAIN = {
     "folder": "inbox, sent, drafts, archive, junk, trash, or the number of a folder whose name is sealed",
     "flags": "whether it is seen, flagged, answered",
     "expires_at": "when it is deleted by itself, if ever",
-    "scheme": "which format opens it",
+    "scheme": "which format opens it, and whether its sender has sealed it or we have",
     "delivery": "if it went to several mailboxes here at once: a random number that the copies share",
     "announcement": (
         "mailbox_id, message_id, folder and the power of ten of the size, for live updates; "
@@ -83,25 +82,42 @@ class Readers:
     deletion: str
 
 
+BY_SENDER = "openpgp-sender"
+
 _SENDER = KeyHolder(
     "the sender, and the mail servers on the way here",
-    "they had it before it was sealed - the servers not where the sender sealed it; what they keep is not in our hands",
+    "they had it before it was sealed; what they keep is not in our hands",
 )
-_OTHERS = KeyHolder("whoever else it was sent to", "each has a copy, sealed or not as it reached them")
-_UNLESS_SEALED = "; nothing of it where the sender sealed it"
+_WRITER = KeyHolder("the sender", "who wrote it, and sealed it before it left his device")
+_OTHERS = KeyHolder("whoever else it was sent to", "each has a copy of his own, sealed or not as it reached him")
 _INGEST = Service("ingest", "plaintext", "in memory only, from its arrival over SMTP until it was sealed and stored")
 _ACCOUNTS = Service("accounts", "routing", "the recipient's address, when the mail arrived, to find the mailbox")
 _DELIVERY = Service(
     "delivery",
     "plaintext",
-    "if somebody here sent it unsealed, or it is a report of ours: in memory while it was brought to its recipients; "
-    "in between it waited sealed, under a key that ended with the last of them",
-)
-_SUBMITTED = Service(
-    "gateway", "plaintext", "in memory only, if it was handed in through the API, until delivery had it"
+    "if somebody here sent it, or it is a report of ours: in memory while it was brought to its recipients; in between "
+    "it waited sealed, under a key that ended with the last of them",
 )
 _STORAGE = Service("storage", "ciphertext", "from then on, with the plain fields listed here")
+_FETCHED = Service("gateway", "ciphertext", "whenever you, or a program with a key of yours, fetch it")
 _DNS = Service("DNS servers", "routing", "the sender's domain, when the sender was checked, where DNS is reachable")
+_SEALED_HERE = [
+    _INGEST,
+    _ACCOUNTS,
+    _DELIVERY,
+    Service("crypto", "plaintext", "in memory only, while it was sealed; it has no key to open it again"),
+    _STORAGE,
+    Service("gateway", "plaintext", "in memory only, if it was sent through the API, until delivery had it"),
+    _FETCHED,
+    _DNS,
+]
+_SEALED_BY_SENDER = [
+    _ACCOUNTS,
+    Service("delivery", "routing", "that its sender wrote to somebody, to count it; neither to whom nor what"),
+    _STORAGE,
+    Service("gateway", "ciphertext", "when its sender handed it in, with the address it goes to"),
+    _FETCHED,
+]
 
 
 def stored_fields(key: str) -> list[Stored]:
@@ -112,6 +128,7 @@ def stored_fields(key: str) -> list[Stored]:
 
 def of_member(message: storage_pb2.Message) -> Readers:
     """Return who can read a member's mail."""
+    by_sender = message.scheme == BY_SENDER
     return Readers(
         stored=stored_fields(_MEMBER_KEY),
         key_holders=[
@@ -129,6 +146,60 @@ def of_member(message: storage_pb2.Message) -> Readers:
             _OTHERS,
         ],
         services=_by_sender() if message.scheme == BY_SENDER else _by_anybody(),
+        expires=message.expires_at,
+        deletion=(
+            "Deleting removes all of it from the database. Copies in backups stay sealed to the key; "
+            "the announcement goes from the event queue within three days."
+        ),
+    )
+
+
+def _by_anybody() -> list[Service]:
+    return [
+        _unless_sealed(_INGEST),
+        _ACCOUNTS,
+        _DELIVERY,
+        _unless_sealed(
+            Service("crypto", "plaintext", "in memory only, while it was sealed; it has no key to open it again")
+        ),
+        _STORAGE,
+        _unless_sealed(_SUBMITTED),
+        Service(
+            "gateway",
+            "ciphertext",
+            "when a mail is handed in sealed, and whenever you, or a program with a key of yours, fetch it",
+        ),
+        _DNS,
+    ]
+
+
+def _by_sender() -> list[Service]:
+    return [
+        Service(
+            "gateway",
+            "ciphertext",
+            "when it came from its sender's program, which had sealed it, and whenever you fetch it",
+        ),
+        Service("accounts", "routing", "the recipient's address, when the mail came, to find the mailbox"),
+        Service("delivery", "routing", "that its sender wrote to one more recipient, to count against limits"),
+        _STORAGE,
+    ]
+
+
+def of_public(message: storage_pb2.Message) -> Readers:
+    """Return who can read a mail in a public inbox: everybody."""
+    return Readers(
+        stored=stored_fields(_PUBLIC_KEY),
+        key_holders=[
+            KeyHolder("everybody", "by opening this public inbox: there is no password, and no account is needed"),
+            KeyHolder(
+                "whoever runs this installation",
+                f"with key {message.key_id} of its domain and day, which this installation keeps until it is destroyed",
+            ),
+            _WRITER if by_sender else _SENDER,
+            _OTHERS,
+        ],
+        services=_SEALED_BY_SENDER if by_sender else _SEALED_HERE,
         expires=message.expires_at,
         deletion=(
             "Deleting removes all of it from the database. Copies in backups stay sealed to the key; "
@@ -198,11 +269,6 @@ def of_public(message: storage_pb2.Message) -> Readers:
         expires=message.expires_at,
         deletion=_public_deletion(message),
     )
-
-
-def _unless_sealed(service: Service) -> Service:
-    """Return `service` for a mail of which is not known who sealed it: that stands inside of what is sealed."""
-    return replace(service, when=service.when + _UNLESS_SEALED)
 
 
 def key_destroyed_after(message: storage_pb2.Message) -> datetime | None:

@@ -76,6 +76,7 @@ async def test_an_own_copy_is_seen_and_replaces_another(site: Gateway) -> None:
         assert (await post(site, "own", header)).status_code == 204
     (stored,) = site.storage.appended
     assert (stored.mailbox_id, stored.folder, list(stored.flags)) == ("a" * 32, "drafts", ["seen"])
+    assert stored.scheme == "openpgp-sender"
     assert site.storage.messages["a" * 32] == []
     assert site.delivery.reserved == []
 

@@ -91,10 +91,11 @@ def test_who_saw_plaintext() -> None:
         assert "plaintext" not in {one.saw for one in services if one.name in ("storage", "accounts")}
 
 
-def test_of_a_member_s_mail_plaintext_was_seen_only_where_its_sender_did_not_seal_it() -> None:
-    for service in readers.of_member(stored_message()).services:
-        if service.saw == "plaintext":
-            assert "where the sender sealed it" in service.when or "sent it unsealed" in service.when
+def test_of_a_mail_that_its_sender_sealed_nobody_here_saw_plaintext() -> None:
+    told_of = readers.of_member(stored_message(scheme=readers.BY_SENDER))
+    assert {one.saw for one in told_of.services} == {"ciphertext", "routing"}
+    assert not {"ingest", "crypto", "DNS servers"} & {one.name for one in told_of.services}
+    assert not any("mail servers" in holder.who for holder in told_of.key_holders)
 
 
 async def test_the_answers(site: Gateway) -> None:
