@@ -27,12 +27,17 @@ def _show(platform: Platform, settings: local.LocalSettings) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(no_wrap=True, overflow="ignore")
-    web = f"http://{settings.host}:{settings.http_port}"
+    web = settings.url
     smtp = f"{settings.host}:{settings.smtp_port}"
     table.add_row("web", web)
     table.add_row("API", f"{web}/openapi.json")
     table.add_row("SMTP", smtp)
+    table.add_row(
+        "submission",
+        f"{settings.host}:{settings.submission_port} (STARTTLS), {settings.host}:{settings.submissions_port} (TLS)",
+    )
     table.add_row("members", f"anybody@{settings.member_domain}, after signing up")
+    table.add_row("relay", f"anybody@{settings.relay_domain}, after signing up")
     table.add_row("public", f"anything@{settings.public_domain}, read by everybody")
     for name, address in platform.addresses.metrics.items():
         table.add_row(f"{name} metrics", f"http://{address}/metrics")

@@ -19,11 +19,11 @@ from libs.local.settings import LocalError, LocalSettings, clean_environment
 from libs.runtime.secret import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
-_KEYS = {"accounts": ("kek", "lookup_key"), "crypto": ("kek", "lookup_key")}
+_KEYS = {name: ("kek", "lookup_key") for name in ("accounts", "crypto", "delivery")}
 # In this order they start; a caller finds those it calls up already.
-_ORDER = ("crypto", "storage", "accounts", "ingest", "gateway")
-_STORES = ("crypto", "storage", "accounts")
-_EVENTS = ("storage", "gateway")
+_ORDER = ("crypto", "storage", "accounts", "delivery", "ingest", "gateway")
+_STORES = ("crypto", "storage", "accounts", "delivery")
+_EVENTS = ("storage", "delivery", "gateway")
 # Below the ports that the kernel gives to clients (from 32768 up on Linux): while a process comes back, a peer that
 # tries to reach it could otherwise be given that very port, connect to itself and keep it from listening again.
 _PORTS = range(20_000, 32_000)
@@ -141,14 +141,39 @@ def _edges(name: str, settings: LocalSettings) -> dict[str, str]:
     if name == "ingest":
         return {
             "SMTP_ADDRESS": f"{settings.host}:{settings.smtp_port}",
+            "SUBMISSION_ADDRESS": f"{settings.host}:{settings.submission_port}",
+            "SUBMISSIONS_ADDRESS": f"{settings.host}:{settings.submissions_port}",
             "SMTP_TLS_DIR": str(settings.tls / "smtp"),
             "WORKERS": str(settings.smtp_workers),
+            "BOUNCE_DOMAIN": settings.bounce_domain,
         }
     if name == "accounts":
-        return {"MEMBER_DOMAINS": settings.member_domain, "PUBLIC_DOMAINS": settings.public_domain}
+        return {
+            "MEMBER_DOMAINS": settings.member_domain,
+            "RELAY_DOMAINS": settings.relay_domain,
+            "PUBLIC_DOMAINS": settings.public_domain,
+        }
     if name == "gateway":
-        return {"HTTP_ADDRESS": f"{settings.host}:{settings.http_port}"}
+        return {"HTTP_ADDRESS": f"{settings.host}:{settings.http_port}"} | _outside(settings)
+    if name == "delivery":
+        return {
+            "BOUNCE_DOMAIN": settings.bounce_domain,
+            "PUBLIC_URL": settings.url,
+            "MX_PORT": str(settings.mx_port),
+            "SMARTHOST": settings.smarthost,
+        } | _outside(settings)
     return {}
+
+
+def _outside(settings: LocalSettings) -> dict[str, str]:
+    """How services that connect to the world do it."""
+    told = {
+        "RESOLVERS": settings.resolvers,
+        "ALLOWED_NETWORKS": settings.allowed_networks,
+        "FETCH_PORTS": settings.fetch_ports,
+        "CA_FILE": settings.ca_file,
+    }
+    return {name: text for name, text in told.items() if text}
 
 
 def prepare_secrets(settings: LocalSettings) -> dict[str, Secret[str]]:

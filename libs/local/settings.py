@@ -9,6 +9,8 @@ from pathlib import Path
 
 MEMBER_DOMAIN = "sealpost.test"
 PUBLIC_DOMAIN = "public.sealpost.test"
+RELAY_DOMAIN = "relay.sealpost.test"
+BOUNCE_DOMAIN = "bounces.sealpost.test"
 
 
 class LocalError(Exception):
@@ -19,6 +21,9 @@ class LocalError(Exception):
 class LocalSettings:
     """Where it keeps its data and where it listens; loopback unless `host` says otherwise.
 
+    Mail to the world goes to its mail servers, or all of it to `smarthost` ("host:port"). The services that connect to
+    the world ask `resolvers`, and connect to private networks only where `allowed_networks` names them.
+
     The workers of the MX share the cores with crypto and storage. Each gathers batches of its own: a second one on two
     cores halved them, which cost more than it brought (docs/performance.md).
     """
@@ -27,10 +32,25 @@ class LocalSettings:
     host: str = "127.0.0.1"
     http_port: int = 8080
     smtp_port: int = 2525
+    submission_port: int = 2587
+    submissions_port: int = 2465
     nats_port: int = 0
     smtp_workers: int = field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2))
     member_domain: str = MEMBER_DOMAIN
     public_domain: str = PUBLIC_DOMAIN
+    relay_domain: str = RELAY_DOMAIN
+    bounce_domain: str = BOUNCE_DOMAIN
+    smarthost: str = ""
+    mx_port: int = 25
+    resolvers: str = ""
+    allowed_networks: str = ""
+    fetch_ports: str = ""
+    ca_file: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{self.host}:{self.http_port}"
 
     @property
     def data(self) -> Path:

@@ -115,14 +115,15 @@ def test_domains_stand_in_one_place() -> None:
 def test_smtp_comes_in_with_the_address_of_the_sender() -> None:
     service = chart.find(chart.render(), "Service", "sealpost-ingest-smtp")["spec"]
     assert (service["type"], service["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
-    assert service["ports"] == [{"name": "smtp", "port": 25, "targetPort": "smtp"}]
+    ports = {(one["name"], one["port"], one["targetPort"]) for one in service["ports"]}
+    assert ports == {("smtp", 25, "smtp"), ("submission", 587, "submission"), ("submissions", 465, "submissions")}
 
 
 def test_callers_see_every_replica() -> None:
     manifests = chart.render()
     assert all(
         chart.find(manifests, "Service", f"sealpost-{name}")["spec"]["clusterIP"] == "None"
-        for name in ("accounts", "crypto", "storage")
+        for name in ("accounts", "crypto", "delivery", "storage")
     )
 
 

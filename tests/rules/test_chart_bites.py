@@ -46,6 +46,17 @@ def port(number: int) -> list[chart.Document]:
 
 HTTPS_TO_THE_WORLD = {"ports": port(443), "to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}
 STORE_WORLD = {"ports": port(27017), "to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}
+
+
+def open_road(documents: list[chart.Document]) -> Any:
+    """The rule that lets mail out to the world."""
+    return next(
+        rule
+        for rule in policy(documents, "sealpost-delivery")["egress"]
+        if {"port": 25, "protocol": "TCP"} in rule["ports"]
+    )
+
+
 CASES: list[tuple[rules.Rule, Break]] = [
     (rules.pods_are_restricted, lambda m: pod(m)["securityContext"].pop("runAsNonRoot")),
     (rules.pods_are_restricted, lambda m: pod(m)["securityContext"].update(runAsUser=0)),
@@ -143,6 +154,11 @@ CASES: list[tuple[rules.Rule, Break]] = [
         network.nothing_else_goes_out,
         lambda m: policy(m)["egress"].append({"ports": port(27017), "to": [peer("mongodb")]}),
     ),
+    (
+        network.nothing_else_goes_out,
+        lambda m: open_road(m)["to"][0]["ipBlock"]["except"].remove("10.0.0.0/8"),
+    ),
+    (network.nothing_else_goes_out, lambda m: open_road(m)["ports"].append({"port": 22, "protocol": "TCP"})),
     (
         network.only_edges_are_open,
         lambda m: policy(m, "sealpost-storage")["ingress"][0]["from"].append({"namespaceSelector": {}}),

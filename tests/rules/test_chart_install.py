@@ -74,7 +74,7 @@ def installed(installed_once: tuple[Installation, Objects]) -> Installation:
 
 def test_an_upgrade_keeps_what_there_is_adds_what_is_new_and_renews_what_is_old(installed: Installation) -> None:
     before = installed.everything()
-    kept = {"sealpost-accounts", "sealpost-crypto", "sealpost-mongodb", "sealpost-authority", "sealpost-ingest-edge"}
+    kept = {f"sealpost-{name}" for name in ("accounts", "crypto", "delivery", "mongodb", "authority", "ingest-edge")}
     assert kept < set(before)
     installed.age("sealpost-tls-ingest", 121)
     installed.age("sealpost-tls-crypto", 119)
@@ -84,15 +84,16 @@ def test_an_upgrade_keeps_what_there_is_adds_what_is_new_and_renews_what_is_old(
     assert after["sealpost-tls-ingest"]["ca.crt"] == before["sealpost-tls-ingest"]["ca.crt"]
     lines = after["sealpost-nats"].pop("passwords.conf").decode().splitlines()
     assert len(after["sealpost-nats"].pop("crypto")) == 40
-    assert {line.partition(":")[0] for line in lines} == {"crypto_password", "gateway_password", "storage_password"}
+    users = {f"{name}_password" for name in ("crypto", "delivery", "gateway", "storage")}
+    assert {line.partition(":")[0] for line in lines} == users
     before["sealpost-nats"].pop("passwords.conf")
     assert after["sealpost-nats"] == before["sealpost-nats"]
 
 
 def test_keys_are_keys(installed: Installation) -> None:
-    keys = {(name, key): installed.data(name)[key] for name in ("sealpost-accounts", "sealpost-crypto")
-            for key in ("kek", "lookup_key")}  # fmt: skip
-    assert len(set(keys.values())) == 4
+    holders = ("sealpost-accounts", "sealpost-crypto", "sealpost-delivery")
+    keys = {(name, key): installed.data(name)[key] for name in holders for key in ("kek", "lookup_key")}
+    assert len(set(keys.values())) == 6
     assert all(len(bytes.fromhex(text.decode())) == 32 for text in keys.values())
 
 

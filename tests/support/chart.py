@@ -122,7 +122,13 @@ BY_REFERENCE: Document = {
         "annotations": {"nginx.ingress.kubernetes.io/proxy-buffering": "off"},
     },
     "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["mail.example.org"]},
-    "domains": {"members": ["example.org", "example.net"], "public": ["inbox.example.org"], "mx": "mx.example.org"},
+    "domains": {
+        "members": ["example.org", "example.net"],
+        "relay": ["relay.example.org"],
+        "public": ["inbox.example.org"],
+        "bounces": "bounces.example.org",
+        "mx": "mx.example.org",
+    },
     "image": {"repository": "images.example.org/sealpost", "tag": "1.2.3", "pullSecrets": ["pull"]},
     "priorityClassName": "mail",
     "nodeSelector": {"kubernetes.io/os": "linux"},
@@ -130,6 +136,7 @@ BY_REFERENCE: Document = {
     "services": {
         "accounts": {"existingSecret": "accounts-keys", "replicas": {"min": 2, "max": 2}},
         "crypto": {"existingSecret": "crypto-keys", "settings": {"key_cache": 1000000, "sweep_interval": 30.5}},
+        "delivery": {"existingSecret": "delivery-keys", "resolvers": ["192.0.2.53"]},
         "ingest": {
             "resolvers": ["192.0.2.53", "2001:db8::53"],
             "edge": {"tls": {"existingSecret": "mx-tls"}, "service": {"annotations": {"load-balancer": "internal"}}},

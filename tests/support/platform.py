@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from libs.local.plan import free_ports
-from libs.local.settings import MEMBER_DOMAIN, PUBLIC_DOMAIN
+from libs.local.settings import BOUNCE_DOMAIN, MEMBER_DOMAIN, PUBLIC_DOMAIN, RELAY_DOMAIN
 
 ROOT = Path(__file__).resolve().parents[2]
 _READY_SECONDS = 60.0
@@ -34,6 +34,10 @@ class RunningPlatform:
     smtp_host: str = "127.0.0.1"
     member_domain: str = MEMBER_DOMAIN
     public_domain: str = PUBLIC_DOMAIN
+    relay_domain: str = RELAY_DOMAIN
+    bounce_domain: str = BOUNCE_DOMAIN
+    submission_port: int = 0
+    submissions_port: int = 0
 
     @property
     def url(self) -> str:
@@ -60,7 +64,11 @@ class RunningPlatform:
 def platform_environment(home: Path, http_port: int, smtp_port: int, **extra: str) -> dict[str, str]:
     """Return the environment that starts a platform in `home` on these ports; `extra` are SEALPOST_ settings."""
     base = {name: text for name, text in os.environ.items() if not name.startswith("SEALPOST_")}
-    own = {"HOME": str(home), "HTTP_PORT": str(http_port), "SMTP_PORT": str(smtp_port)} | extra
+    own = {"HOME": str(home), "HTTP_PORT": str(http_port), "SMTP_PORT": str(smtp_port)}
+    if not extra.keys() >= {"SUBMISSION_PORT", "SUBMISSIONS_PORT"}:
+        first, second = free_ports(2)
+        own |= {"SUBMISSION_PORT": str(first), "SUBMISSIONS_PORT": str(second)}
+    own |= extra
     return base | {"PYTHONPATH": str(ROOT)} | {f"SEALPOST_{name}": text for name, text in own.items()}
 
 
@@ -70,7 +78,8 @@ def running_platform(home: Path, *, program: Sequence[str] = ("services",), **ex
 
     `program` is the module to run and its arguments, for tests that start the platform in a way of their own.
     """
-    http_port, smtp_port = free_ports(2)
+    http_port, smtp_port, submission_port, submissions_port = free_ports(4)
+    extra = {"SUBMISSION_PORT": str(submission_port), "SUBMISSIONS_PORT": str(submissions_port)} | extra
     process = subprocess.Popen(
         [sys.executable, "-m", *program],
         cwd=ROOT,
@@ -81,6 +90,7 @@ def running_platform(home: Path, *, program: Sequence[str] = ("services",), **ex
         text=True,
     )
     platform = RunningPlatform(home, http_port, smtp_port, process)
+    platform.submission_port, platform.submissions_port = submission_port, submissions_port
     ready = threading.Event()
     reader = threading.Thread(target=_read, args=(platform, ready), daemon=True)
     reader.start()

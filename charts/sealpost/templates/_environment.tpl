@@ -39,6 +39,9 @@ What a service is told: its addresses, its peers and callers from the table, the
 {{- end }}
 {{- with $service.edge }}
 - {name: SEALPOST_{{ upper .setting }}, value: "{{ $root.Values.listenHost }}:{{ .port }}"}
+{{- range .more }}
+- {name: SEALPOST_{{ upper .setting }}, value: "{{ $root.Values.listenHost }}:{{ .port }}"}
+{{- end }}
 {{- with .tls }}
 - {name: SEALPOST_{{ upper .setting }}, value: /etc/sealpost/edge-tls}
 {{- end }}
