@@ -82,8 +82,6 @@ class Readers:
     deletion: str
 
 
-BY_SENDER = "openpgp-sender"
-
 _SENDER = KeyHolder(
     "the sender, and the mail servers on the way here",
     "they had it before it was sealed; what they keep is not in our hands",
@@ -112,10 +110,10 @@ _SEALED_HERE = [
     _DNS,
 ]
 _SEALED_BY_SENDER = [
+    Service("gateway", "ciphertext", "when its sender's program, which had sealed it, handed it in"),
     _ACCOUNTS,
-    Service("delivery", "routing", "that its sender wrote to somebody, to count it; neither to whom nor what"),
+    Service("delivery", "routing", "that its sender wrote to one more recipient, to count against limits"),
     _STORAGE,
-    Service("gateway", "ciphertext", "when its sender handed it in, with the address it goes to"),
     _FETCHED,
 ]
 
@@ -142,60 +140,6 @@ def of_member(message: storage_pb2.Message) -> Readers:
                 "or guesses it, or changes the page that it is typed into: choose a long one, and trust whoever "
                 "runs this site",
             ),
-            _SENDER,
-            _OTHERS,
-        ],
-        services=_by_sender() if message.scheme == BY_SENDER else _by_anybody(),
-        expires=message.expires_at,
-        deletion=(
-            "Deleting removes all of it from the database. Copies in backups stay sealed to the key; "
-            "the announcement goes from the event queue within three days."
-        ),
-    )
-
-
-def _by_anybody() -> list[Service]:
-    return [
-        _unless_sealed(_INGEST),
-        _ACCOUNTS,
-        _DELIVERY,
-        _unless_sealed(
-            Service("crypto", "plaintext", "in memory only, while it was sealed; it has no key to open it again")
-        ),
-        _STORAGE,
-        _unless_sealed(_SUBMITTED),
-        Service(
-            "gateway",
-            "ciphertext",
-            "when a mail is handed in sealed, and whenever you, or a program with a key of yours, fetch it",
-        ),
-        _DNS,
-    ]
-
-
-def _by_sender() -> list[Service]:
-    return [
-        Service(
-            "gateway",
-            "ciphertext",
-            "when it came from its sender's program, which had sealed it, and whenever you fetch it",
-        ),
-        Service("accounts", "routing", "the recipient's address, when the mail came, to find the mailbox"),
-        Service("delivery", "routing", "that its sender wrote to one more recipient, to count against limits"),
-        _STORAGE,
-    ]
-
-
-def of_public(message: storage_pb2.Message) -> Readers:
-    """Return who can read a mail in a public inbox: everybody."""
-    return Readers(
-        stored=stored_fields(_PUBLIC_KEY),
-        key_holders=[
-            KeyHolder("everybody", "by opening this public inbox: there is no password, and no account is needed"),
-            KeyHolder(
-                "whoever runs this installation",
-                f"with key {message.key_id} of its domain and day, which this installation keeps until it is destroyed",
-            ),
             _WRITER if by_sender else _SENDER,
             _OTHERS,
         ],
@@ -206,38 +150,6 @@ def of_public(message: storage_pb2.Message) -> Readers:
             "the announcement goes from the event queue within three days."
         ),
     )
-
-
-def _by_anybody() -> list[Service]:
-    return [
-        _unless_sealed(_INGEST),
-        _ACCOUNTS,
-        _DELIVERY,
-        _unless_sealed(
-            Service("crypto", "plaintext", "in memory only, while it was sealed; it has no key to open it again")
-        ),
-        _STORAGE,
-        _unless_sealed(_SUBMITTED),
-        Service(
-            "gateway",
-            "ciphertext",
-            "when a mail is handed in sealed, and whenever you, or a program with a key of yours, fetch it",
-        ),
-        _DNS,
-    ]
-
-
-def _by_sender() -> list[Service]:
-    return [
-        Service(
-            "gateway",
-            "ciphertext",
-            "when it came from its sender's program, which had sealed it, and whenever you fetch it",
-        ),
-        Service("accounts", "routing", "the recipient's address, when the mail came, to find the mailbox"),
-        Service("delivery", "routing", "that its sender wrote to one more recipient, to count against limits"),
-        _STORAGE,
-    ]
 
 
 def of_public(message: storage_pb2.Message) -> Readers:

@@ -2,9 +2,9 @@
 
 What comes here is ciphertext already, and goes to storage as it is: a small body inside of the Append, a large one
 staged ahead, piece by piece as the client brings it. The server cannot look inside, and vouches for nothing of it; it
-only sees to it that both parts begin as something encrypted to a key does, and marks them with a scheme of their own: what
-an envelope of such a mail says of the sender, or of checks of the sender, is the word of whoever wrote it, where that of
-other mail is ours. The client makes the id of the message, so that a repetition changes nothing.
+only sees to it that both parts begin as something encrypted to a key does, and marks them with a scheme of their own:
+what the envelope of such a mail says of the sender, or of checks of the sender, is the word of whoever wrote it, where
+that of other mail is ours. The client makes the id of the message, so that a repetition changes nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from services.gateway.http.bodies import BODY_SECONDS
 from services.gateway.http.caller import peers_of
 from services.gateway.http.openapi import errors
 from services.gateway.peers import Peers
-from services.gateway.readers import BY_SENDER
 
 router = APIRouter(prefix="/v1/outbox", tags=["mail out"])
 _INLINE_BYTES = 1024 * 1024
@@ -36,8 +35,6 @@ _BLOCK = 256 * 1024
 # The part that is inside, its copy in the message, what gRPC has under way.
 _HELD_BYTES = 4 * 1024 * 1024
 _CLOCK_SECONDS = 600
-# Not that of mail which we have sealed: what such an envelope says of checks is its sender's word alone.
-_SCHEME = readers.BY_SENDER
 _PKESK = 1
 
 Envelope = Annotated[models.Bytes, models.sized(1, 32 * 1024)]
@@ -83,7 +80,7 @@ async def send_sealed(caller: InSession, request: Request) -> None:
             received_minute=minute,
             folder="inbox",
             expires_at=minute * 60 + route.retention_seconds if route.retention_seconds else 0,
-            scheme=BY_SENDER,
+            scheme=readers.BY_SENDER,
             key_id=key_id,
             envelope=given.envelope,
             quota_bytes=route.quota_bytes,
@@ -119,7 +116,7 @@ async def keep_own(caller: InSession, request: Request) -> None:
             message_id=given.id,
             received_minute=unix_seconds(clock) // 60,
             folder=given.folder,
-            scheme=BY_SENDER,
+            scheme=readers.BY_SENDER,
             key_id=account.fingerprint,
             envelope=given.envelope,
             quota_bytes=account.quota_bytes,
