@@ -101,7 +101,8 @@ class RemoteMta:
         return server
 
     async def stop(self) -> None:
-        """End all conversations."""
+        """End all conversations, those too that were accepted and have not begun."""
+        await asyncio.sleep(0.01)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

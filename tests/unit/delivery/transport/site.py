@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -36,6 +36,9 @@ SHORT = Patience(
     close=2.0,
 )
 TUNING = Tuning(SHORT, Bounds())
+
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -125,3 +128,28 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is nothing to wait on
             await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def raw_server(talk: Talk) -> AsyncIterator[int]:
+    """Run a server that does with each connection what `talk` does; yield its port on 127.0.0.2."""
+    talking: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talking.add(task)
+        try:
+            await talk(reader, writer)
+        except (asyncio.CancelledError, ConnectionError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(connected, "127.0.0.2", 0, limit=4096)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        for task in talking:
+            task.cancel()
+        await asyncio.gather(*talking)
+        await asyncio.sleep(0.01)

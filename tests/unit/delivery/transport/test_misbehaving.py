@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -23,11 +25,21 @@ from tests.support.remote_steps import (
     Misdeed,
     slow,
 )
-from tests.unit.delivery.transport.site import SHORT, TUNING, FakeSettings, make_site, zone_for
+from tests.unit.delivery.transport.site import SHORT, TUNING, FakeSettings, Site, make_site, raw_server, zone_for
 
 DELIVERED, TEMPORARY, PERMANENT = Result.DELIVERED, Result.TEMPORARY, Result.PERMANENT
 # Waits that make silence short.
 HASTY = Tuning(replace(SHORT, greeting=0.3, hello=0.3, mail=0.3, rcpt=0.3, data=0.3, block=0.3, content=0.3), Bounds())
+
+LARGE = b"Subject: large\r\n\r\n" + (b"y" * 998 + b"\r\n") * 20_000
+
+
+@asynccontextmanager
+async def reaching(port: int, tuning: Tuning = TUNING) -> AsyncIterator[Site]:
+    """Run a site whose mail server is somebody else's, at 127.0.0.2 and `port`."""
+    settings = FakeSettings(mx_port=port)
+    async with make_site(servers=(), zone=zone_for("127.0.0.2"), settings=settings, tuning=tuning) as site:
+        yield site
 
 
 @pytest.mark.parametrize(
@@ -180,11 +192,8 @@ async def test_a_server_that_has_seen_enough_of_a_mail_is_heard() -> None:
         await asyncio.sleep(0.3)
         writer.close()
 
-    server = await asyncio.start_server(talk, "127.0.0.2", 0)
-    settings = FakeSettings(mx_port=server.sockets[0].getsockname()[1])
-    content = b"Subject: large\r\n\r\n" + (b"y" * 998 + b"\r\n") * 20_000
-    async with server, make_site(servers=(), zone=zone_for("127.0.0.2"), settings=settings) as site:
-        outcome = await site.send_one(content=content)
+    async with raw_server(talk) as port, reaching(port) as site:
+        outcome = await site.send_one(content=LARGE)
     assert (outcome.result, outcome.status) == (PERMANENT, "5.3.4")
 
 
@@ -194,15 +203,11 @@ async def test_a_server_that_stops_reading_is_given_up_before_the_end_of_the_mai
         for reply in (b"250 mx\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n"):
             await reader.readline()
             writer.write(reply)
-        await asyncio.sleep(2)
-        writer.close()
+        await asyncio.sleep(10)
 
-    server = await asyncio.start_server(talk, "127.0.0.2", 0, limit=4096)
-    settings = FakeSettings(mx_port=server.sockets[0].getsockname()[1])
-    content = b"Subject: large\r\n\r\n" + (b"y" * 998 + b"\r\n") * 20_000
-    async with server, make_site(servers=(), zone=zone_for("127.0.0.2"), settings=settings, tuning=HASTY) as site:
+    async with raw_server(talk) as port, reaching(port, HASTY) as site:
         began = time.monotonic()
-        outcome = await site.send_one(content=content)
+        outcome = await site.send_one(content=LARGE)
         assert time.monotonic() - began < 1.9
     # Of the destination: had the end been sent, it would be of this mail.
     assert (outcome.result, outcome.status, outcome.elsewhere) == (TEMPORARY, "4.4.2", True)
