@@ -90,8 +90,8 @@ def count_fields(content: bytes | bytearray, start: int, end: int) -> int:
     return content.count(b"\r\n", start, end) - folded
 
 
-def read_addresses(text: str) -> list[Address]:
-    """Return at most 50 addresses of a field's unfolded value (RFC 5322 3.4, leniently): groups are taken apart."""
+def read_addresses(text: str, most: int = MAX_ADDRESSES) -> list[Address]:
+    """Return at most `most` addresses of a field's unfolded value (RFC 5322 3.4, leniently): groups are taken apart."""
     found: list[Address] = []
     phrase: list[str] = []
     comment: list[str] = []
@@ -116,7 +116,7 @@ def read_addresses(text: str) -> list[Address]:
             comment.append(match[0] if depth else "")
         elif special in (",", ";"):
             finish()
-            if len(found) >= MAX_ADDRESSES:
+            if len(found) >= most:
                 return found
         elif special == ":":
             phrase.clear()

@@ -17,7 +17,6 @@ from email.policy import SMTP
 
 from libs.mail.addresses import PathError, read_path
 from libs.mail.fields import Fields, begins_with_field, block_end, read_addresses
-from libs.mail.text import unfold
 from libs.runtime.errors import InvalidError
 from services.gateway.http.relay_models import MOST_RECIPIENTS, Attachment, SendIn
 
@@ -33,6 +32,7 @@ _RESERVED = re.compile(
 _CRLF = "\r\n"
 _WIDTH = 76
 _MAX_LINE = 990
+_MAX_HEADER_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,10 @@ def envelope_of(content: bytes) -> Composed:
     "recipient_missing" | "too_many_recipients").
     """
     whole = with_crlf(content)
-    if not begins_with_field(whole):
+    end = block_end(whole, 0, len(whole))
+    if not begins_with_field(whole) or end > _MAX_HEADER_BYTES:
         raise InvalidError("content_malformed")
-    fields = Fields(whole[: block_end(whole, 0, len(whole))])
+    fields = Fields(whole[:end])
     senders = _listed(fields, b"sender") or _listed(fields, b"from")
     if not senders:
         raise InvalidError("from_missing")
@@ -161,8 +162,9 @@ def _is_address(address: str) -> bool:
 def _listed(fields: Fields, name: bytes) -> list[str]:
     """Return the addresses of all fields of a name, one more than may be at most."""
     most = MOST_RECIPIENTS + 1
-    found = [one.address for value in fields.all(name) for one in read_addresses(unfold(value), most)]
-    return found[:most]
+    # libs.mail.text.unfold cuts long fields, and an address that is cut may be somebody else's.
+    values = [value.replace(b"\r\n", b"").decode("utf-8", "replace") for value in fields.all(name)]
+    return [one.address for value in values for one in read_addresses(value, most)][:most]
 
 
 def _addresses(name: str, mailboxes: Sequence[_Mailbox]) -> str:
