@@ -94,7 +94,8 @@ class Policies:
             known.policy = None
         changed = policy_id != "" and (known.policy is None or known.policy.policy_id != policy_id)
         stale = known.policy is not None and known.policy.fetched + _REFRESH_SECONDS <= now
-        if (changed or stale) and known.not_before <= now:
+        # Mails that come while it is being fetched wait for it too: they must not slip past the first policy.
+        if (changed or stale) and (domain in self._under_way or known.not_before <= now):
             await self._renew(domain, known, policy_id)
         return known.policy
 

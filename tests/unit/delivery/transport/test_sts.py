@@ -196,6 +196,15 @@ async def test_a_record_that_is_none_asks_for_nothing(tmp_path: Path, records: l
         assert published.fetches == 0
 
 
+async def test_mails_that_come_while_the_policy_is_fetched_wait_for_it(tmp_path: Path) -> None:
+    published = Published()
+    async with publishing(tmp_path, published, names=()) as site:
+        outcomes = await asyncio.gather(*(site.send_one() for _ in range(20)))
+        assert {one.result for one in outcomes} == {TEMPORARY}
+        assert published.fetches == 1
+    assert not site.mta.mails
+
+
 async def test_a_policy_holds_while_it_lives_whatever_happens_to_its_server(tmp_path: Path) -> None:
     clock, published, store = ManualClock(), Published(), FakeStore()
     async with publishing(tmp_path, published, clock=clock, store=store) as site:
