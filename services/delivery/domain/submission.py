@@ -101,6 +101,8 @@ class Submissions:
 
     async def authorize(self, account_id: str, addresses: Sequence[str]) -> list[bool]:
         """Tell for each address whether the account may send with it. Raises: SealpostError."""
+        if len(addresses) == 1:
+            return [await self._may_use(account_id, addresses[0])]
         return list(await asyncio.gather(*(self._may_use(account_id, address) for address in addresses)))
 
     async def submit(self, orders: Sequence[Order]) -> list[Submitted | SealpostError]:

@@ -13,7 +13,8 @@ to ask whether a mail was taken. What takes long - a thousand recipients - is wr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import ExhaustedError, SealpostError, UnavailableError
@@ -106,9 +107,7 @@ class Attempt:
             async with limit:
                 await self._to_domain(domain, indices)
 
-        for result in await asyncio.gather(*(one(*group) for group in groups.items()), return_exceptions=True):
-            if isinstance(result, BaseException):
-                raise result
+        await _all([one(*group) for group in groups.items()])
 
     async def _to_domain(self, domain: str, indices: Sequence[int]) -> None:
         try:
@@ -140,9 +139,7 @@ class Attempt:
             letter = self._letter
             todo.reverse()
             senders = [self._drain(todo, letter) for _ in range(extra + (1 if has_slot else 0))]
-            for result in await asyncio.gather(*senders, return_exceptions=True):
-                if isinstance(result, BaseException):
-                    raise result
+            await _all(senders)
         finally:
             lanes.leave(lane, extra)
 
@@ -232,3 +229,14 @@ class Attempt:
 
     def _now(self) -> int:
         return unix_seconds(self._parts.clock)
+
+
+async def _all(steps: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Do all of them, at once; raise what one raised only when all have ended."""
+    if len(steps) == 1:
+        # Nearly always, and a task costs more than a transaction takes of our time.
+        await steps[0]
+        return
+    for result in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

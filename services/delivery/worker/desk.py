@@ -44,8 +44,9 @@ Run = Callable[[Held], Coroutine[Any, Any, None]]
 class Desk:
     """Holds mails until they have been looked at."""
 
-    def __init__(self, lanes: Lanes, room: Room, clock: Clock, run: Run) -> None:
-        """Take what looks at a mail: `run`, which never raises."""
+    def __init__(self, lanes: Lanes, room: Room, clock: Clock, run: Run, hungry: Callable[[], None]) -> None:
+        """Take what looks at a mail: `run`, which never raises; and what is told when there is room for more."""
+        self._hungry = hungry
         self._lanes = lanes
         self._room = room
         self._clock = clock
@@ -163,6 +164,8 @@ class Desk:
             self.drop(held.entry)
             if held.lane is not None:
                 self._lanes.leave(held.lane)
+                if self._lanes.wants_more(held.lane):
+                    self._hungry()
             asyncio.get_running_loop().call_soon(self._after)
 
     def _after(self) -> None:

@@ -21,6 +21,7 @@ from services.delivery.worker.names import Names
 from services.delivery.worker.parts import Parts
 
 _PAGE = 200
+_FETCH = 500
 # A mail that has been claimed so often without anything being written down has perhaps ended processes.
 _CLAIMS = 2
 _LONGEST = 64
@@ -63,7 +64,7 @@ class Intake:
         """Take in mails that were put off for a lane's destination. Raises: UnavailableError."""
         lane.fetching = True
         try:
-            wanted = min(_PAGE, self._desk.free)
+            wanted = min(_FETCH, self._desk.free)
             if wanted <= 0:
                 return
             found = await self._parts.queue.put_off_to(self._names.hash(lane.domain), wanted)

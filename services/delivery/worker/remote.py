@@ -86,7 +86,8 @@ class Letter:
         self._unsubscribes = unsubscribes
         self._entry = entry
         self._content = content
-        self._signing: asyncio.Task[bytes] | None = None
+        self._signing = asyncio.Lock()
+        self._signed: bytes | SealpostError | None = None
 
     async def content(self, one: Transaction) -> bytes:
         """Return the signed mail for a transaction. Raises: SealpostError."""
@@ -94,14 +95,13 @@ class Letter:
         if self._entry.mail.order.one_click_unsubscribe and one.return_index != ALL_RECIPIENTS:
             fields = self._unsubscribes.fields(self._entry.mail, one.return_index)
             return await self._signer.sign(fields + self._content, facts.sender_domain)
-        if self._signing is None:
-            signing = self._signer.sign(self._content, facts.sender_domain)
-            self._signing = asyncio.ensure_future(signing)
-            # Who waits for it sees its failure; if nobody does any more, it is nobody's.
-            self._signing.add_done_callback(_seen)
-        return await asyncio.shield(self._signing)
-
-
-def _seen(task: asyncio.Task[bytes]) -> None:
-    if not task.cancelled():
-        task.exception()
+        async with self._signing:
+            if self._signed is None:
+                # Who comes meanwhile waits, and is told the same.
+                try:
+                    self._signed = await self._signer.sign(self._content, facts.sender_domain)
+                except SealpostError as error:
+                    self._signed = error
+        if isinstance(self._signed, SealpostError):
+            raise self._signed
+        return self._signed

@@ -40,7 +40,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopped = False
         self._attempts: set[Attempt] = set()
-        self.desk = Desk(parts.lanes, room, parts.clock, self._look)
+        self.desk = Desk(parts.lanes, room, parts.clock, self._look, self.wake)
         self._intake = Intake(parts, self.desk, Names(parts.queue.codec.hashes))
 
     @property
