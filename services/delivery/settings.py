@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from libs.runtime.secret import Secret
 from libs.runtime.settings import CommonSettings, SettingsError, setting
+from services.delivery.domain.schedule import PAUSES
 
 _DAY = 86400
 _MIB = 1024 * 1024
@@ -41,7 +42,7 @@ class Settings(CommonSettings):
     ca_file: str = setting("", help="certificates trusted besides the system's, PEM")
 
     max_concurrency: int = setting(200, low=1, high=10_000, help="mails under way at once")
-    max_held_mails: int = setting(2_000, low=1, help="mails in memory at once, under way or waiting for their turn")
+    max_held_mails: int = setting(5_000, low=1, help="mails in memory at once, under way or waiting for their turn")
     max_held_bytes: int = setting(128 * _MIB, low=_MIB, help="content of these mails in memory, in bytes")
     max_message_bytes: int = setting(50 * _MIB, low=64 * 1024, high=64 * _MIB, help="largest mail")
     per_destination: int = setting(20, low=1, high=1000, help="transactions at once with one domain")
@@ -49,6 +50,9 @@ class Settings(CommonSettings):
         300.0, low=5, high=3600, help="how long a mail belongs to the process that has begun it; it renews this in time"
     )
     poll_seconds: float = setting(1.0, low=0.05, high=60, help="longest time between two looks for mail that is due")
+    retry_seconds: tuple[int, ...] = setting(
+        PAUSES, help="seconds between the attempts at a mail, each give or take a little; the last one repeats"
+    )
     max_age_seconds: int = setting(
         5 * _DAY, low=1, high=5 * _DAY, help="seconds after which a mail that nobody takes is given up"
     )
@@ -73,6 +77,8 @@ class Settings(CommonSettings):
         if self.smarthost and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
             faults.append("SEALPOST_SMARTHOST: must be host:port")
         faults += [fault for network in self.allowed_networks for fault in _network_faults(network)]
+        if not self.retry_seconds or min(self.retry_seconds) < 1:
+            faults.append("SEALPOST_RETRY_SECONDS: must be at least one number, none below 1")
         if self.max_held_mails < self.max_concurrency:
             faults.append("SEALPOST_MAX_HELD_MAILS: must not be less than SEALPOST_MAX_CONCURRENCY")
         if faults:
