@@ -72,15 +72,15 @@ class AllHappenings:
         ]
         news = await insert_new(self._store, [*events, *posts, *suppressed])
         await self._posts.wake(posts)
-        await self._count([one for one, new in zip(happenings, news[: len(events)], strict=True) if new])
+        self._count([one for one, new in zip(happenings, news[: len(events)], strict=True) if new])
 
-    async def _count(self, happenings: Sequence[Happening]) -> None:
+    def _count(self, happenings: Sequence[Happening]) -> None:
         tallies: defaultdict[str, Tally] = defaultdict(Tally)
         for one in happenings:
             if one.kind in _TALLIES:
                 tallies[one.account_id] = tallies[one.account_id].plus(_TALLIES[one.kind])
         for account_id, tally in tallies.items():
-            await self._standings.note(account_id, tally)
+            self._standings.note(account_id, tally)
 
 
 def _reason_to_suppress(happening: Happening) -> str:

@@ -1,23 +1,26 @@
 """How an account's sending stands: the ring of what became of its mail, and whether it has to stop.
 
-Tallies of all accounts gather while a write is under way, and go as one batch; a ring is read, changed and put back
-under its version, so that several processes share it. An account that must stop is stopped in that same write, which
-also says that a notice is due: if the process dies before the notice is in the mailbox, another one brings it.
+Tallies of all accounts gather for a moment and are written as one batch, for a write with each mail would cost as much
+as the mail itself; what a crash takes along of them is less than what a thousand recipients could notice. A ring is
+read, changed and put back under its version, so that several processes share it. An account that must stop is stopped
+in that same write, which also says that a notice is due: if the process dies before the notice is in the mailbox,
+another one brings it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Replace, Store, Value
 from libs.envelope import place_of
 from libs.runtime.backoff import Backoff
-from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock, unix_seconds
-from libs.runtime.errors import ConflictError, InternalError, UnavailableError
+from libs.runtime.errors import ConflictError, InternalError, SealpostError, UnavailableError
 from libs.runtime.ids import new_message_id
+from libs.telemetry.logs import get_logger
 from services.delivery.customers.fields import blob, number, text
 from services.delivery.customers.marks import Marks
 from services.delivery.domain.limits import Tally, add_to_ring, reason_to_pause
@@ -28,7 +31,10 @@ STANDING = Collection("standing", (Index("notice", ("notice_due",)),))
 # For how long another process's pause may go unnoticed here.
 _KNOWN_SECONDS = 5.0
 _MAX_KNOWN = 20_000
+_GATHER_SECONDS = 0.2
 _ATTEMPTS = 20
+
+_log = get_logger("standing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +59,28 @@ class Standings:
         self._vault = vault
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, str]] = OrderedDict()
-        self._batcher: Batcher[tuple[str, Tally], None] = Batcher(
-            self._note, max_items=5000, max_weight=5000, weigh=lambda _: 1, max_delay=0.0, concurrency=1,
-            max_queued=100_000,
-        )  # fmt: skip
+        self._pending: defaultdict[str, Tally] = defaultdict(Tally)
+        self._flushing = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushes: set[asyncio.Task[None]] = set()
 
-    async def note(self, account_id: str, tally: Tally) -> None:
-        """Count what became of recipients; durable when it returns. Raises: UnavailableError, ExhaustedError."""
-        await self._batcher.submit((account_id, tally))
+    def note(self, account_id: str, tally: Tally) -> None:
+        """Count what became of recipients; written within moments, together with what else comes until then."""
+        self._pending[account_id] = self._pending[account_id].plus(tally)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._flush_soon)
+
+    async def flush(self) -> None:
+        """Write what was counted. Raises: UnavailableError; it is then still to be written."""
+        async with self._flushing:
+            pending, self._pending = self._pending, defaultdict(Tally)
+            try:
+                if pending:
+                    await self._add(pending)
+            except BaseException:
+                for account_id, tally in pending.items():
+                    self._pending[account_id] = self._pending[account_id].plus(tally)
+                raise
 
     async def paused(self, account_id: str) -> str:
         """Return why the account must not send, "" if it may, as it was at most five seconds ago."""
@@ -95,19 +115,27 @@ class Standings:
         await self._change(standing.account_id, change)
 
     async def close(self) -> None:
-        """Finish what is under way."""
-        await self._batcher.close()
+        """Write what was counted. Raises: UnavailableError."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*self._flushes)
+        await self.flush()
 
-    async def _note(self, items: Sequence[tuple[str, Tally]]) -> Sequence[Exception | None]:
-        wanted: dict[str, Tally] = defaultdict(Tally)
-        for account_id, tally in items:
-            wanted[account_id] = wanted[account_id].plus(tally)
-        failed = await self._add(wanted)
-        return [failed.get(account_id) for account_id, _ in items]
+    def _flush_soon(self) -> None:
+        self._timer = None
+        task = asyncio.get_running_loop().create_task(self._flush_quietly())
+        self._flushes.add(task)
+        task.add_done_callback(self._flushes.discard)
 
-    async def _add(self, wanted: Mapping[str, Tally]) -> dict[str, Exception]:
-        failed: dict[str, Exception] = {}
-        left = dict(wanted)
+    async def _flush_quietly(self) -> None:
+        try:
+            await self.flush()
+        except SealpostError as error:
+            # The next one takes it along; there is one as soon as anything else is counted.
+            _log.warning("standing_not_written", count=len(self._pending), error=error)
+
+    async def _add(self, left: dict[str, Tally]) -> None:
+        """Write tallies, and take out of `left` what is written."""
         async for _ in Backoff(first=0.01, ceiling=0.2, attempts=_ATTEMPTS):
             keys = {self._marks.account(account_id): account_id for account_id in left}
             found = await self._get_many(list(keys))
@@ -116,14 +144,13 @@ class Standings:
             for new, result in zip(news, results, strict=True):
                 if isinstance(result, ConflictError):
                     continue
-                del left[new.account_id]
                 if isinstance(result, Exception):
-                    failed[new.account_id] = result
-                else:
-                    self._remember(new)
+                    raise result
+                del left[new.account_id]
+                self._remember(new)
             if not left:
-                return failed
-        return failed | dict.fromkeys(left, UnavailableError("contention"))
+                return
+        raise UnavailableError("contention")
 
     async def _get_many(self, keys: Sequence[str]) -> dict[str, Document]:
         found: dict[str, Document] = {}

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from libs.docstore.sqlite import SqliteStore
-from libs.docstore.store import Collection
+from libs.docstore.store import Collection, Store
 from libs.envelope import KeyedHash, KeyEncryptionKeys
 from libs.runtime.errors import NotFoundError, UnavailableError
 from libs.runtime.ids import new_id
@@ -32,6 +33,19 @@ OLD = TODAY - 100
 async def opened(directory: Path, *collections: Collection) -> AsyncIterator[SqliteStore]:
     async with SqliteStore.open(directory / "delivery.db", collections) as store:
         yield store
+
+
+class BrokenStore:
+    """A store that cannot be reached while `broken`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.broken = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.broken:
+            raise UnavailableError("store")
+        return getattr(self._store, name)
 
 
 @dataclass

@@ -94,6 +94,7 @@ async def test_told_again_it_changes_nothing(tmp_path: Path) -> None:
         one = await desk.note(Kind.BOUNCED, status="5.1.1")
         await desk.happenings.note([one, one])
         assert len((await desk.events.page(desk.account, 0, ""))[0]) == 1
+        await desk.standings.flush()
         ring = (await desk.standings.get(desk.account)).ring
         assert (total(ring).settled, total(ring).bounced) == (1, 1)
         await desk.happenings.note([])

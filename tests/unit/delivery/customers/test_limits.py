@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -18,7 +19,7 @@ from services.delivery.customers.standing import STANDING, Standings
 from services.delivery.domain.limits import Allowance, LimitRules, Tally, add_to_ring, reason_to_pause, total
 from services.delivery.domain.model import Profile
 from tests.support.clock import ManualClock
-from tests.unit.delivery.customers.support import MARKS, OLD, TODAY, VAULT, FakeAccounts, opened
+from tests.unit.delivery.customers.support import MARKS, OLD, TODAY, VAULT, BrokenStore, FakeAccounts, opened
 
 RULES = LimitRules(member=Allowance(100, 500, 60), relay=Allowance(1000, 50_000, 3000))
 
@@ -176,7 +177,8 @@ async def test_too_many_bounces_pause_and_an_operator_resumes(tmp_path: Path) ->
     async with opened(tmp_path, SENT, STANDING) as store:
         here, elsewhere, account = Desk(store), Desk(store), new_id()
         await elsewhere.limits.reserve(account, Profile.RELAY, 1)
-        await here.standings.note(account, Tally(100, 20, 0))
+        here.standings.note(account, Tally(100, 20, 0))
+        await here.standings.flush()
         with pytest.raises(DeniedError, match="sending_paused"):
             await here.limits.reserve(account, Profile.RELAY, 1)
         # Another process hears of it within seconds.
@@ -187,7 +189,8 @@ async def test_too_many_bounces_pause_and_an_operator_resumes(tmp_path: Path) ->
         assert (sending.paused, sending.reason, sending.bounced_per_mille) == (True, "bounces", 200)
         await here.standings.resume(account)
         await here.limits.reserve(account, Profile.RELAY, 1)
-        await here.standings.note(account, Tally(99, 99, 0))
+        here.standings.note(account, Tally(99, 99, 0))
+        await here.standings.flush()
         await here.limits.reserve(account, Profile.RELAY, 1)
         for desk in (here, elsewhere):
             await desk.close()
@@ -196,10 +199,29 @@ async def test_too_many_bounces_pause_and_an_operator_resumes(tmp_path: Path) ->
 async def test_counts_of_many_and_of_several_processes_all_arrive(tmp_path: Path) -> None:
     async with opened(tmp_path, SENT, STANDING) as store:
         desks, account = [Desk(store), Desk(store)], new_id()
-        await asyncio.gather(*(desk.standings.note(account, Tally(1, 0, 0)) for desk in desks for _ in range(40)))
+        for _ in range(40):
+            for desk in desks:
+                desk.standings.note(account, Tally(1, 0, 0))
+            await asyncio.gather(*(desk.standings.flush() for desk in desks))
         assert total((await desks[0].standings.get(account)).ring).settled == 80
         for desk in desks:
             await desk.close()
+
+
+async def test_counts_are_written_without_being_asked_and_kept_until_they_are(tmp_path: Path) -> None:
+    async with opened(tmp_path, STANDING) as store:
+        broken = BrokenStore(store)
+        standings, account = Standings(cast(Store, broken), MARKS, VAULT, ManualClock()), new_id()
+        broken.broken = True
+        standings.note(account, Tally(2, 1, 0))
+        with pytest.raises(UnavailableError):
+            await standings.flush()
+        broken.broken = False
+        standings.note(account, Tally(1, 0, 0))
+        async with asyncio.timeout(5):
+            while total((await standings.get(account)).ring) != Tally(3, 1, 0):  # noqa: ASYNC110 - a timer's doing
+                await asyncio.sleep(0.02)
+        await standings.close()
 
 
 async def test_counts_of_past_days_are_forgotten(tmp_path: Path) -> None:
@@ -216,7 +238,8 @@ async def test_documents_name_no_account(tmp_path: Path) -> None:
         desk = Desk(store)
         desk.accounts.known[account] = AccountFacts(Profile.SEALED, OLD)
         await desk.limits.reserve(account, Profile.SEALED, 3)
-        await desk.standings.note(account, Tally(200, 100, 0))
+        desk.standings.note(account, Tally(200, 100, 0))
+        await desk.standings.flush()
         await desk.close()
     held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert account.encode() not in held

@@ -41,11 +41,14 @@ async def test_a_pause_is_told_once(tmp_path: Path, tally: Tally, words: list[st
         clock, mailboxes, account = ManualClock(), Mailboxes(), new_id()
         standings = Standings(store, MARKS, VAULT, clock)
         notices = PauseNotices(standings, mailboxes, "sealpost.test", clock)
-        await standings.note(account, Tally(99, 0, 0))
+        standings.note(account, Tally(99, 0, 0))
+        await standings.flush()
         assert await notices.send() == 0
-        await standings.note(account, tally)
+        standings.note(account, tally)
+        await standings.flush()
         assert await notices.send() == 1
-        await standings.note(account, tally)
+        standings.note(account, tally)
+        await standings.flush()
         assert await notices.send() == 0
         ((owner, content),) = mailboxes.stored.values()
         assert owner == account
@@ -68,7 +71,8 @@ async def test_a_notice_that_cannot_be_stored_is_tried_again_with_the_same_id(tm
         clock, mailboxes, account = ManualClock(), Mailboxes(), new_id()
         standings = Standings(store, MARKS, VAULT, clock)
         upkeep = Upkeep({"notices": PauseNotices(standings, mailboxes, "sealpost.test", clock).send})
-        await standings.note(account, Tally(200, 100, 0))
+        standings.note(account, Tally(200, 100, 0))
+        await standings.flush()
         mailboxes.error = UnavailableError("unreachable")
         await upkeep.once()
         mailboxes.error = None
@@ -80,7 +84,8 @@ async def test_a_notice_that_cannot_be_stored_is_tried_again_with_the_same_id(tm
         assert notice_id == (await standings.get(account)).notice_id
         mailboxes.error = NotFoundError("account_not_found")
         other = new_id()
-        await standings.note(other, Tally(200, 100, 0))
+        standings.note(other, Tally(200, 100, 0))
+        await standings.flush()
         await upkeep.once()
         assert (await standings.get(other)).notice_due == 0
 
@@ -89,7 +94,8 @@ async def test_who_is_resumed_before_he_was_told_is_not_told(tmp_path: Path) -> 
     async with opened(tmp_path, STANDING) as store:
         clock, mailboxes, account = ManualClock(), Mailboxes(), new_id()
         standings = Standings(store, MARKS, VAULT, clock)
-        await standings.note(account, Tally(200, 100, 0))
+        standings.note(account, Tally(200, 100, 0))
+        await standings.flush()
         await standings.resume(account)
         assert await PauseNotices(standings, mailboxes, "sealpost.test", clock).send() == 0
         assert await standings.paused(account) == ""

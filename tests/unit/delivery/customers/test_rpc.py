@@ -96,7 +96,8 @@ async def test_limits_and_standing(tmp_path: Path) -> None:
         asked = pb.GetSendingRequest(account_id=desk.account)
         sending = await desk.stub.GetSending(asked, timeout=5)
         assert (sending.sent_today, sending.limit_today, sending.paused) == (3000, 50_000, False)
-        await desk.customers.standings.note(desk.account, Tally(200, 0, 10))
+        desk.customers.standings.note(desk.account, Tally(200, 0, 10))
+        await desk.customers.standings.flush()
         sending = await desk.stub.GetSending(asked, timeout=5)
         assert (sending.paused, sending.reason, sending.complained_per_mille) == (True, "complaints", 50)
         with pytest.raises(DeniedError, match="sending_paused"):
