@@ -82,6 +82,7 @@ class MailCodec:
             "pieces": entry.pieces,
             "holder": entry.holder,
             **self.progress(entry, due),
+            "wait": entry.waits_for,
         }
 
     def progress(self, entry: Entry, due: int) -> dict[str, Value]:

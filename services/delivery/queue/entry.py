@@ -30,6 +30,8 @@ class Entry:
     # Pieces of the content outside the document; 0: it is inside.
     pieces: int = 0
     sealed_content: bytes | None = None
+    # Of a new mail that is put off: what stands for the busy destination.
+    waits_for: bytes | None = None
     reports: list[Report] = field(default_factory=list)
     # Unix seconds.
     leased_until: int = 0

@@ -38,15 +38,6 @@ class _Settled:
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """When a mail is looked at, until when it is tried, in Unix seconds; and the busy destination that it waits for."""
-
-    at: int
-    until: int
-    waits_for: bytes | None = None
-
-
 class QueueRepository:
     """Keeps mails until they are settled, and their trails after."""
 
@@ -75,7 +66,9 @@ class QueueRepository:
         """Forget at most 1,000 trails whose time is over; return how many."""
         return await self._store.delete_range(MAILS, "expires", (), unix_seconds(self._clock), 1000)
 
-    async def insert(self, entry: Entry, pieces: Sequence[bytes], due: Due, event: Event | None = None) -> None:
+    async def insert(
+        self, entry: Entry, pieces: Sequence[bytes], due: int, until: int, event: Event | None = None
+    ) -> None:
         """Write a new mail, its pieces first. Raises: ConflictError("exists"), SealpostError."""
         now = unix_seconds(self._clock)
         if pieces:
@@ -87,11 +80,11 @@ class QueueRepository:
                 }
                 await self._store.write(Insert(CONTENTS, f"{entry.key_id}/{number}", body))
             entry.pieces = len(pieces)
-        body = self.codec.new(entry, due.at, due.until) | {"wait": due.waits_for}
+        body = self.codec.new(entry, due, until)
         events = () if event is None else (event,)
         written = await self._store.write(Insert(MAILS, entry.mail.mail_id, body, events))
         entry.mail.version = written.version
-        entry.leased_until = due.at
+        entry.leased_until = due
 
     async def get(self, mail_id: str) -> Document | None:
         """Return the document of a mail. Raises: UnavailableError."""

@@ -21,7 +21,7 @@ from services.delivery.domain.submission import Submitted
 from services.delivery.queue.codec import seal_content
 from services.delivery.queue.entry import Entry
 from services.delivery.queue.keys import KeyRing
-from services.delivery.queue.repository import Due, QueueRepository, new_holder
+from services.delivery.queue.repository import QueueRepository, new_holder
 from services.delivery.worker import meters
 from services.delivery.worker.desk import only_domain
 from services.delivery.worker.worker import Worker
@@ -53,21 +53,21 @@ class Entrance:
         domain = only_domain(order.recipients)
         if order.send_at > now:
             entry.holder = ""
-            await self._queue.insert(entry, pieces, Due(order.send_at, until))
+            await self._queue.insert(entry, pieces, order.send_at, until)
             meters.TAKEN.inc(way="later")
             return
         if not self._worker.desk.admit(domain, entry.size):
             entry.holder = ""
             put_off = self._worker.put_off_for(domain)
             event = None if put_off else self._event()
-            due = Due(now + put_off, until, self._queue.codec.hashes.destination(domain) if put_off else None)
-            await self._queue.insert(entry, pieces, due, event)
+            entry.waits_for = self._queue.codec.hashes.destination(domain) if put_off else None
+            await self._queue.insert(entry, pieces, now + put_off, until, event)
             meters.TAKEN.inc(way="queued")
             if event is not None and self.announce is not None:
                 self.announce()
             return
         try:
-            await self._queue.insert(entry, pieces, Due(now + self._worker.lease, until))
+            await self._queue.insert(entry, pieces, now + self._worker.lease, until)
         except BaseException:
             self._worker.desk.dismiss(domain, entry.size)
             raise

@@ -16,7 +16,6 @@ from services.delivery.domain.model import Profile, State
 from services.delivery.domain.submission import Submitted
 from services.delivery.queue.codec import seal_content
 from services.delivery.queue.collections import CONTENTS, IDEMPOTENCY, MAILS, SHREDS
-from services.delivery.queue.repository import Due
 from tests.unit.delivery.world import ACCOUNT, CONTENT, DELIVERED, LATER, SENDER, Node, World, a_store, order
 
 OTHER = "b" * 32
@@ -277,7 +276,7 @@ async def test_left_overs_are_swept(world: World, store: SqliteStore, node: Node
     entry.key_id, entry.key = key_id, key
     _, pieces = seal_content(settled, key, bytes(2_000_000))
     with pytest.raises(ConflictError):
-        await node.graph.repository.insert(entry, pieces, Due(0, 0))
+        await node.graph.repository.insert(entry, pieces, 0, 0)
     fresh = world.node(store)
     waiting = await fresh.submit(
         "erin@example.org", content=CONTENT + b"x\r\n" * 20_000, send_at=world.now + 20 * 86400
