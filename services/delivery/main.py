@@ -116,6 +116,7 @@ def _customers(ctx: Context, base: Base, local: LocalDelivery) -> customers_grap
         notices=local,
         installation=Installation(settings.hostname, settings.bounce_domain),
         notices_domain=site_of(settings.hostname).domain,
+        rules=settings.limit_rules(),
         fetch_ports=settings.fetch_ports,
     )
     customers = customers_graph.make_customers(needs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from libs.runtime.secret import Secret
 from libs.runtime.settings import CommonSettings, SettingsError, setting
+from services.delivery.domain.limits import Allowance, LimitRules
 from services.delivery.domain.schedule import PAUSES
 
 _DAY = 86400
@@ -63,6 +64,20 @@ class Settings(CommonSettings):
         30 * _DAY, low=60, high=60 * _DAY, help="seconds for which the outcome of a mail is remembered"
     )
     route_cache_seconds: float = setting(5.0, low=0, high=60, help="how long an address of ours is remembered")
+
+    member_per_message: int = setting(100, low=1, high=1000, help="recipients of one mail of a member")
+    member_per_day: int = setting(500, low=1, help="recipients of a member in a day, from the tenth day on")
+    member_per_minute: int = setting(60, low=1, help="recipients of a member in a minute, per process")
+    relay_per_message: int = setting(1000, low=1, high=1000, help="recipients of one mail of a relay account")
+    relay_per_day: int = setting(50_000, low=1, help="recipients of a relay account in a day, from the tenth day on")
+    relay_per_minute: int = setting(3000, low=1, help="recipients of a relay account in a minute, per process")
+
+    def limit_rules(self) -> LimitRules:
+        """Return what accounts may send."""
+        return LimitRules(
+            member=Allowance(self.member_per_message, self.member_per_day, self.member_per_minute),
+            relay=Allowance(self.relay_per_message, self.relay_per_day, self.relay_per_minute),
+        )
 
     def __post_init__(self) -> None:
         """Check what one field alone does not show. Raises: SettingsError."""
