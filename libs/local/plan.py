@@ -154,7 +154,12 @@ def _edges(name: str, settings: LocalSettings) -> dict[str, str]:
             "PUBLIC_DOMAINS": settings.public_domain,
         }
     if name == "gateway":
-        return {"HTTP_ADDRESS": f"{settings.host}:{settings.http_port}"} | _outside(settings)
+        return {
+            "HTTP_ADDRESS": f"{settings.host}:{settings.http_port}",
+            "SUBMISSION_HOST": settings.host,
+            "SUBMISSION_PORT": str(settings.submission_port),
+            "SUBMISSIONS_PORT": str(settings.submissions_port),
+        } | _outside(settings)
     if name == "delivery":
         return {
             "BOUNCE_DOMAIN": settings.bounce_domain,

@@ -31,6 +31,12 @@ class Settings(CommonSettings):
     name: str = setting(default="sealpost", help="what this installation calls itself")
     max_message_bytes: int = setting(default=50 * _MIB, low=1024, help="largest mail accepted, as ingest is told")
 
+    submission_host: str = setting(
+        default="", help="where mail programs hand in mail, as they are told; empty: they are told nothing"
+    )
+    submission_port: int = setting(default=587, low=1, high=65535, help="its port with STARTTLS, as seen from outside")
+    submissions_port: int = setting(default=465, low=1, high=65535, help="its port over TLS, as seen from outside")
+
     requests_per_minute: int = setting(default=1200, low=1, help="requests per client address and minute")
     public_per_minute: int = setting(default=600, low=1, help="looks into public inboxes per client address and minute")
     proofs_per_minute: int = setting(

@@ -36,7 +36,9 @@ def add_account_routes(app: FastAPI, fake: FakeGateway) -> None:
             "version": "0.1.0",
             "public_domains": [fake.public_domain],
             "member_domains": [fake.member_domain],
+            "relay_domains": ["relay.sealpost.test"],
             "sign_up_open": True,
+            "submission": {"host": "mx.sealpost.test", "starttls_port": 587, "tls_port": 465},
             "max_message_bytes": 50_000_000,
             "public": {"keep_newest": 6, "retention_seconds": 345_600},
         }

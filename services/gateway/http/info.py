@@ -46,6 +46,7 @@ async def _ask(peers: Peers, settings: Settings) -> models.Info:
     found = await peers.accounts.ListDomains(accounts_pb2.ListDomainsRequest(), timeout=peers.timeout)
     public = [domain.name for domain in found.domains if domain.profile == common_pb2.PROFILE_PUBLIC]
     members = [domain for domain in found.domains if domain.profile == common_pb2.PROFILE_SEALED]
+    relays = [domain for domain in found.domains if domain.profile == common_pb2.PROFILE_RELAY]
     policy = models.PublicPolicy(keep_newest=0, retention_seconds=0)
     if public:
         # Any address of the domain has the domain's rules.
@@ -57,7 +58,17 @@ async def _ask(peers: Peers, settings: Settings) -> models.Info:
         version=VERSION,
         public_domains=public,
         member_domains=[domain.name for domain in members],
-        sign_up_open=any(domain.open_for_sign_up for domain in members),
+        relay_domains=[domain.name for domain in relays],
+        sign_up_open=any(domain.open_for_sign_up for domain in (*members, *relays)),
+        submission=_submission(settings),
         max_message_bytes=settings.max_message_bytes,
         public=policy,
+    )
+
+
+def _submission(settings: Settings) -> models.SubmissionServer | None:
+    if not settings.submission_host:
+        return None
+    return models.SubmissionServer(
+        host=settings.submission_host, starttls_port=settings.submission_port, tls_port=settings.submissions_port
     )

@@ -139,12 +139,22 @@ class PublicPolicy(BaseModel):
     retention_seconds: int
 
 
+class SubmissionServer(BaseModel):
+    """Where mail programs hand in mail: with STARTTLS (RFC 6409) or over TLS (RFC 8314)."""
+
+    host: str
+    starttls_port: int
+    tls_port: int
+
+
 class Info(BaseModel):
     name: str
     version: str
     public_domains: list[str]
     member_domains: list[str]
+    relay_domains: list[str]
     sign_up_open: bool
+    submission: SubmissionServer | None
     max_message_bytes: int
     public: PublicPolicy
 

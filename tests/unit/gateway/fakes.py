@@ -76,6 +76,7 @@ class FakeAccounts:
         return accounts_pb2.ListDomainsResponse(
             domains=[
                 accounts_pb2.Domain(name="member.test", profile=common_pb2.PROFILE_SEALED, open_for_sign_up=True),
+                accounts_pb2.Domain(name="relay.test", profile=common_pb2.PROFILE_RELAY, open_for_sign_up=True),
                 accounts_pb2.Domain(name="public.test", profile=common_pb2.PROFILE_PUBLIC),
             ]
         )

@@ -70,6 +70,7 @@ async def test_information_is_what_the_services_say(site: Gateway) -> None:
     info = (await site.client.get("/v1/info")).json()
     assert info["public_domains"] == ["public.test"]
     assert info["member_domains"] == ["member.test"]
+    assert (info["relay_domains"], info["sign_up_open"], info["submission"]) == (["relay.test"], True, None)
     assert info["public"] == {"keep_newest": 6, "retention_seconds": 345600}
 
 
