@@ -13,7 +13,7 @@ to ask whether a mail was taken. What takes long - a thousand recipients - is wr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from libs.runtime.clock import unix_seconds
@@ -41,10 +41,14 @@ _log = get_logger("attempt")
 
 
 class Attempt:
-    """One look at one mail that is ours. `lane` has a slot for it where all of it goes to one destination."""
+    """One look at one mail that is ours. `lane` has a slot for it where all of it goes to one destination.
 
-    def __init__(self, parts: Parts, entry: Entry, lane: Lane | None) -> None:
+    `vacate` gives that slot back once everything is sent: other mails go on while this one is written down.
+    """
+
+    def __init__(self, parts: Parts, entry: Entry, lane: Lane | None, vacate: Callable[[], None]) -> None:
         """Prepare."""
+        self._vacate = vacate
         self._parts = parts
         self._entry = entry
         self._mail = entry.mail
@@ -76,6 +80,7 @@ class Attempt:
         if due:
             self._content = await self._parts.queue.load(self._entry)
             await self._send(due)
+        self._vacate()
         await self._finish()
 
     async def _exclude(self) -> None:

@@ -130,6 +130,16 @@ class Desk:
             task.add_done_callback(self._tasks.discard)
             meters.ACTIVE.set(len(self._tasks))
 
+    def vacate(self, held: Held) -> None:
+        """Give back a mail's slot at its destination, to which nothing more of it goes now, and start the next."""
+        lane, held.lane = held.lane, None
+        if lane is None:
+            return
+        self._lanes.leave(lane)
+        if self._lanes.wants_more(lane):
+            self._hungry()
+        asyncio.get_running_loop().call_soon(self.pump)
+
     def drop(self, entry: Entry) -> None:
         """Forget a mail that waited in line and does no more."""
         held = self._held.pop(entry.mail.mail_id, None)
@@ -162,10 +172,7 @@ class Desk:
             await self._run(held)
         finally:
             self.drop(held.entry)
-            if held.lane is not None:
-                self._lanes.leave(held.lane)
-                if self._lanes.wants_more(held.lane):
-                    self._hungry()
+            self.vacate(held)
             asyncio.get_running_loop().call_soon(self._after)
 
     def _after(self) -> None:

@@ -104,7 +104,7 @@ class Worker:
 
     async def _look(self, held: Held) -> None:
         entry, parts = held.entry, self._parts
-        attempt = Attempt(parts, entry, held.lane)
+        attempt = Attempt(parts, entry, held.lane, lambda: self.desk.vacate(held))
         self._attempts.add(attempt)
         try:
             waited = parts.clock.monotonic() - held.since
