@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import base64
 import builtins
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from urllib.parse import quote, urlencode
 
 import httpx
 
 from libs.client import keys
+from libs.client.compose import Letter
 from libs.client.errors import RefusedError, SignInNeededError
 from libs.client.http import Http
 from libs.client.model import Account, Json, Mail, Progress, PublicInbox, SignedUp, account_of, mail_of, well_formed
+from libs.client.opening import OpenedMail, Opener
+from libs.client.sending import Recipient, Sender, Sent, find_recipients
 from libs.runtime.clock import Clock, SystemClock, unix_seconds
 from libs.runtime.ids import is_id
 from libs.runtime.secret import Secret
@@ -49,6 +51,7 @@ class Client:
         self._progress = progress or _silent
         self._account: Account | None = None
         self._key: keys.PrivateKey | None = None
+        self._opening: Opener | None = None
 
     def __enter__(self) -> Client:
         """Return itself."""
@@ -62,7 +65,7 @@ class Client:
 
     def close(self) -> None:
         """Release the connections and forget the key. The session goes on."""
-        self._key = None
+        self._key = self._opening = None
         self._http.close()
 
     @property
@@ -129,7 +132,7 @@ class Client:
     def logout(self) -> None:
         """End the session."""
         self._http.call("DELETE", "/v1/session")
-        self._http.token, self._account, self._key = "", None, None
+        self._http.token, self._account, self._key, self._opening = "", None, None, None
 
     def recover(self, address: str, code: str, password: str) -> Account:
         """Set a new password with the recovery code; signed in afterwards."""
@@ -153,18 +156,42 @@ class Client:
         return account
 
     def list(self, folder: str = "inbox", limit: int = 50) -> builtins.list[Mail]:
-        """Return at most `limit` mails of a folder ("" for all of them), newest first, envelopes opened."""
-        key, found = self._unlocked(), []
+        """Return at most `limit` mails of a folder ("" for all of them), newest first, envelopes opened and checked."""
+        opener, found = self._opener(), []
         for page in self._pages("/v1/messages", {"folder": folder} if folder else {}, limit):
-            for entry in page["messages"]:
-                found.append(mail_of(entry, lambda sealed: _opened(key, sealed)))
+            found += opener.mails(page["messages"])
             self._progress("list", len(found), limit)
         return found[:limit]
 
     def read(self, mail_id: str) -> bytes:
         """Return a mail as it was received, trace fields in front. Raises RefusedError("not_found", "cannot_open")."""
-        key = self._unlocked()
-        return key.open(self._http.download(f"/v1/messages/{_id(mail_id)}/body", self._downloaded))
+        return self.open(mail_id).content
+
+    def open(self, mail_id: str) -> OpenedMail:
+        """Return a mail, and what is known of who wrote it. Raises RefusedError("not_found", "cannot_open")."""
+        opener, path = self._opener(), f"/v1/messages/{_id(mail_id)}"
+        return opener.mail(self._http.call("GET", path), self._http.download(f"{path}/body", self._downloaded))
+
+    def recipients(self, *addresses: str) -> builtins.list[Recipient]:
+        """Return how mail to each address would go. Raises SignInNeededError, UnreachableError."""
+        self.account()
+        return find_recipients(self._http, addresses)
+
+    def send(self, letter: Letter, *, allow_open: bool = False) -> Sent:
+        """Send a letter: sealed to whoever has a key, and in the clear to others where `allow_open` says so.
+
+        Raises: RefusedError("open_recipients", "recipient_unknown", ...): nobody has got it. Where only some have,
+        Sent.failed tells.
+        """
+        return self.send_to(letter, self.recipients(*letter.recipients), allow_open=allow_open)
+
+    def send_to(self, letter: Letter, found: Sequence[Recipient], *, allow_open: bool = False) -> Sent:
+        """Send a letter to its recipients as `recipients` has found them; see `send`."""
+        unsealed = [one.address for one in found if not one.sealed]
+        if unsealed and not allow_open:
+            raise RefusedError("open_recipients", f"there is no key to seal it to for {', '.join(unsealed)}")
+        sender = Sender(self._http, self.account(), self._unlocked(), self._clock, self._progress)
+        return sender.send(letter, found)
 
     def delete(self, *mail_ids: str) -> builtins.list[str]:
         """Delete mails for good; return the ids that were not there."""
@@ -207,7 +234,7 @@ class Client:
             cursor, left = str(following), left - count
 
     def _enter(self, answer: Json) -> Account:
-        self._account = account_of(answer)
+        self._account, self._opening = account_of(answer), None
         return self._account
 
     def _derive(self, password: str, kdf: keys.Kdf) -> keys.DerivedKeys:
@@ -217,6 +244,12 @@ class Client:
     def _unlock(self, account: Account, derived: keys.DerivedKeys) -> None:
         secret = keys.unwrap(account.wrapped_private_key, account.fingerprint, derived)
         self._key = keys.PrivateKey(secret, account.fingerprint)
+
+    def _opener(self) -> Opener:
+        key = self._unlocked()
+        if self._opening is None:
+            self._opening = Opener(self._http, self.account(), key)
+        return self._opening
 
     def _unlocked(self) -> keys.PrivateKey:
         if self._key is None:
@@ -238,14 +271,6 @@ def _check_length(password: str) -> None:
 
 def _proof(derived: keys.DerivedKeys) -> dict[str, str]:
     return {"authentication_key": _b64(derived.authentication.reveal())}
-
-
-def _opened(key: keys.PrivateKey, sealed: str) -> Json | None:
-    try:
-        return _plain(json.loads(key.open(base64.b64decode(sealed, validate=True))))
-    except (RefusedError, ValueError, RecursionError):
-        # One that does not open is shown as such and hides none of the others.
-        return None
 
 
 def _plain(envelope: object) -> Json | None:

@@ -42,11 +42,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
     listing = commands.add_parser("list", help="list mails, newest first")
     listing.add_argument("--json", action="store_true", help="one JSON array")
-    listing.add_argument("--folder", default="inbox", help='inbox, archive, junk, trash, an id, or "" for all')
+    listing.add_argument(
+        "--folder", default="inbox", help='inbox, sent, drafts, archive, junk, trash, an id, or "" for all'
+    )
     listing.add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
     read = commands.add_parser("read", help="show a mail")
     read.add_argument("id", metavar="ID")
     read.add_argument("--raw", action="store_true", help="the mail as it was received, byte for byte")
+    _add_send(commands.add_parser("send", help="send a mail, sealed to everybody who has a key"))
     commands.add_parser("delete", help="delete mails for good").add_argument("ids", metavar="ID", nargs="+")
     commands.add_parser("export-key", help="print the private key, unprotected, for gpg --import")
 
@@ -57,6 +60,25 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     public.add_argument("--read", metavar="ID", help="show this mail")
     public.add_argument("--raw", action="store_true", help="with --read: byte for byte")
     return parser.parse_args(arguments)
+
+
+def _add_send(send: argparse.ArgumentParser) -> None:
+    for name, text in (
+        ("to", "to whom"),
+        ("cc", "who gets a copy"),
+        ("bcc", "who gets a copy that nobody else knows of"),
+    ):
+        send.add_argument(f"--{name}", metavar="ADDRESS", action="append", default=[], help=f"{text}; may be repeated")
+    send.add_argument("--subject", default="")
+    send.add_argument(
+        "--text", metavar="FILE", default="-", help="the text, UTF-8; -: standard input, after the password"
+    )
+    send.add_argument("--attach", metavar="FILE", type=Path, action="append", default=[], help="may be repeated")
+    send.add_argument(
+        "--allow-open",
+        action="store_true",
+        help="send in the clear to whoever has no key (else: asked, or refused)",
+    )
 
 
 def _positive(text: str) -> int:

@@ -15,14 +15,25 @@ from pathlib import Path
 
 import httpx
 
-from libs.client import arguments, reading, state, terminal
+from libs.client import arguments, reading, signatures, state, terminal
 from libs.client.api import Client
+from libs.client.compose import Attachment, Letter
 from libs.client.errors import ClientError, RefusedError, SignInNeededError, UsageError
 from libs.client.model import Mail
+from libs.client.sending import Recipient
 
 _DEFAULT_URL = "http://127.0.0.1:8080"
 _INTERRUPTED = 130
 _MAX_LINE = 4096
+_MAX_TEXT = 10 * 1024 * 1024
+_WAYS = {
+    "member": "sealed",
+    "wkd": "sealed (PGP/MIME, with the key that the domain publishes)",
+    "public": "in the clear: a public inbox, which anybody can read",
+    "open": "in the clear: no key was found",
+    "unknown": "nobody has this address",
+}
+_MARKS = {"": "", signatures.VERIFIED: "signed"}
 
 
 def main(given: list[str] | None = None, transport: httpx.BaseTransport | None = None) -> int:
@@ -72,6 +83,7 @@ class _Command:
             "logout": self._logout,
             "list": self._list,
             "read": self._read,
+            "send": self._send,
             "delete": self._delete,
             "export-key": self._export_key,
             "public": self._public,
@@ -121,9 +133,31 @@ class _Command:
 
     def _read(self) -> None:
         with self._unlocked() as client:
-            mail = client.read(self._options.id)
+            mail = client.open(self._options.id)
         self._progress.stop()
-        _show_mail(mail, self._options.raw)
+        if mail.sealed_by_sender:
+            _say(signatures.SENTENCES[mail.signature].format(sender=mail.sender or "whoever it says"))
+        _show_mail(mail.content, self._options.raw)
+
+    def _send(self) -> None:
+        options = self._options
+        if not (options.to or options.cc or options.bcc):
+            raise UsageError("no_recipients", "name somebody with --to, --cc or --bcc")
+        attachments = [Attachment.of_file(path) for path in options.attach]
+        with self._unlocked() as client:
+            letter = Letter(options.to, options.subject, _text(options.text), options.cc, options.bcc, attachments)
+            found = client.recipients(*letter.recipients)
+            self._progress.stop()
+            for one in found:
+                _say(f"{one.address}: {_WAYS[one.kind]}")
+            allowed = options.allow_open or _agreed([one for one in found if not one.sealed])
+            sent = client.send_to(letter, found, allow_open=allowed)
+        self._progress.stop()
+        for address, error in sent.failed.items():
+            _say(f"not sent to {address}: {error}")
+        print(sent.message_id)
+        if sent.failed:
+            raise RefusedError("partly", "the mail was not sent to everybody; a copy is in sent")
 
     def _delete(self) -> None:
         with self._resumed() as client:
@@ -186,6 +220,25 @@ class _Command:
         state.save(self._path, state.Session(client.url, address, client.token))
 
 
+def _text(name: str) -> str:
+    """Return the text in a file, or what is left of standard input."""
+    try:
+        text = sys.stdin.read(_MAX_TEXT + 1) if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("text", "the text cannot be read, or is not UTF-8") from error
+    if len(text) > _MAX_TEXT:
+        raise UsageError("text", "the text is too long; attach it")
+    return text
+
+
+def _agreed(unsealed: Sequence[Recipient]) -> bool:
+    """Ask on a terminal whether these may have the mail in the clear; where there is none, nobody has agreed."""
+    known = [one for one in unsealed if one.kind != "unknown"]
+    if not known or len(known) < len(unsealed) or not sys.stdin.isatty():
+        return False
+    return input("Send it in the clear to those without a key? [y/N] ").strip().lower() in ("y", "yes")
+
+
 def _ask(prompt: str, again: bool = False) -> str:
     """Return what is typed without echo, or the next line of a standard input that is no terminal."""
     if not sys.stdin.isatty():
@@ -215,12 +268,13 @@ def _show(mails: Sequence[Mail], as_json: bool) -> None:
     for mail in mails:
         sender, subject = terminal.envelope_row(mail.envelope)
         mark = " " if "seen" in mail.flags else "*"
-        rows.append((mail.id, mark, mail.received[:16].replace("T", " "), sender, subject))
+        proof = _MARKS.get(mail.signature, "NOT VERIFIED")
+        rows.append((mail.id, mark, mail.received[:16].replace("T", " "), sender, proof, subject))
     if not rows:
         _say("no mail")
         return
     columns = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 200
-    for line in terminal.table(("id", "", "received", "from", "subject"), rows, columns):
+    for line in terminal.table(("id", "", "received", "from", "", "subject"), rows, columns):
         print(line)
 
 

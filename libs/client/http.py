@@ -10,6 +10,7 @@ import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,7 +25,10 @@ MAX_BODY_BYTES = 128 * 1024 * 1024
 OnBytes = Callable[[int, "int | None"], None]
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+# A large mail over a slow line; each piece of it within the time.
+_UPLOAD_TIMEOUT = httpx.Timeout(60.0, connect=10.0, write=60.0)
 _SAFE = ("GET", "HEAD")
+FRAME = "application/vnd.sealpost.frame"
 
 
 class Http:
@@ -51,25 +55,20 @@ class Http:
 
     def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
         """Return the JSON object that the server answers, empty for an answer without content."""
-        content = self._exchange(method, path, body, MAX_JSON_BYTES, None)
-        if not content:
-            return {}
-        try:
-            answer = json.loads(content)
-        except ValueError as error:
-            raise _strange() from error
-        if not isinstance(answer, dict):
-            raise _strange()
-        return answer
+        return _json(self._exchange(method, path, {"json": body}, MAX_JSON_BYTES, None))
+
+    def upload(self, path: str, frame: bytes, headers: Mapping[str, str]) -> dict[str, object]:
+        """Bring a frame (docs/architecture.md); return the JSON object that the server answers, as `call` does."""
+        given = {"content": frame, "headers": {**headers, "Content-Type": FRAME}, "timeout": _UPLOAD_TIMEOUT}
+        return _json(self._exchange("POST", path, given, MAX_JSON_BYTES, None))
 
     def download(self, path: str, on_bytes: OnBytes | None = None) -> bytes:
         """Return the bytes that the server answers."""
-        return self._exchange("GET", path, None, MAX_BODY_BYTES, on_bytes)
+        return self._exchange("GET", path, {}, MAX_BODY_BYTES, on_bytes)
 
-    def _exchange(
-        self, method: str, path: str, body: Mapping[str, object] | None, most: int, on_bytes: OnBytes | None
-    ) -> bytes:
-        request = self._client.build_request(method, path, json=body, headers=self._headers(method))
+    def _exchange(self, method: str, path: str, given: Mapping[str, Any], most: int, on_bytes: OnBytes | None) -> bytes:
+        headers = {**given.get("headers", {}), **self._headers(method)}
+        request = self._client.build_request(method, path, **{**given, "headers": headers})
         try:
             response = self._client.send(request, stream=True)
             try:
@@ -102,6 +101,18 @@ class Http:
                 continue
             if cookie is not None:
                 self.token = cookie.value
+
+
+def _json(content: bytes) -> dict[str, object]:
+    if not content:
+        return {}
+    try:
+        answer = json.loads(content)
+    except ValueError as error:
+        raise _strange() from error
+    if not isinstance(answer, dict):
+        raise _strange()
+    return answer
 
 
 def _content(response: httpx.Response, most: int, on_bytes: OnBytes | None) -> bytes:

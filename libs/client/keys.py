@@ -15,6 +15,7 @@ import secrets
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 
 import pysequoia
 from argon2.low_level import Type, hash_secret_raw
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from libs.client import signatures
 from libs.client.errors import RefusedError
 from libs.client.openpgp import GeneratedKey, KeyMaterial, build_key
 from libs.runtime.secret import Secret
@@ -159,6 +161,20 @@ def generate(address: str, now: int) -> GeneratedKey:
     return build_key(f"<{address}>", (now // _DAY - 1) * _DAY, KeyMaterial.generate())
 
 
+def check_certificate(certificate: bytes, fingerprint: str, names: str) -> None:
+    """Raise unless `certificate` has this fingerprint and, unless `names` is empty, is of that address.
+
+    Raises: RefusedError("certificate_unusable").
+    """
+    try:
+        found = pysequoia.Cert.from_bytes(certificate)
+        addresses = [parseaddr(str(user_id))[1].lower() for user_id in found.user_ids]
+    except RuntimeError as error:
+        raise RefusedError("certificate_unusable", "a certificate of the directory cannot be read") from error
+    if str(found.fingerprint).lower() != fingerprint.lower() or (names and names.lower() not in addresses):
+        raise RefusedError("certificate_unusable", "a certificate of the directory is not what it is said to be")
+
+
 class PrivateKey:
     """An unlocked private key."""
 
@@ -166,11 +182,11 @@ class PrivateKey:
         """Take a binary transferable secret key. Raises RefusedError if it is none, or not of `fingerprint`."""
         try:
             key = pysequoia.Tsk.from_bytes(secret.reveal())
-            actual = str(key.extract_certificate().fingerprint)
-            self._decryptor = key.decryptor()
+            self._certificate = key.extract_certificate()
+            self._decryptor, self._signer = key.decryptor(), key.signer()
         except RuntimeError as error:
             raise RefusedError("private_key_malformed", "the private key cannot be read") from error
-        if actual != fingerprint:
+        if str(self._certificate.fingerprint) != fingerprint:
             raise RefusedError("private_key_foreign", "the private key is not that of this account")
         self._secret = secret
         self.fingerprint = fingerprint
@@ -188,6 +204,38 @@ class PrivateKey:
         if plaintext is None:
             raise RefusedError("cannot_open", "the mail does not open with this key")
         return plaintext
+
+    def open_checked(self, message: bytes, writer: bytes | None) -> signatures.Opened:
+        """Return the plaintext and what its signature is worth, checked with the certificate `writer` if there is one.
+
+        Raises: RefusedError("cannot_open") as `open` does.
+        """
+        try:
+            return signatures.open_checked(self._decryptor, message, writer)
+        except RuntimeError as error:
+            raise RefusedError("cannot_open", "the mail does not open with this key") from error
+
+    def seal(self, plaintext: bytes, certificate: bytes) -> bytes:
+        """Return a binary message, signed by this key and encrypted to one certificate alone.
+
+        Raises: RefusedError("certificate_unusable").
+        """
+        return self._seal(plaintext, certificate, armor=False)
+
+    def seal_armoured(self, plaintext: bytes, certificate: bytes) -> str:
+        """Return the same as text."""
+        return self._seal(plaintext, certificate, armor=True).decode("ascii")
+
+    def _seal(self, plaintext: bytes, certificate: bytes, *, armor: bool) -> bytes:
+        try:
+            reader = pysequoia.Cert.from_bytes(certificate)
+            return bytes(pysequoia.encrypt(plaintext, recipients=[reader], signer=self._signer, armor=armor))
+        except RuntimeError as error:
+            raise RefusedError("certificate_unusable", "nothing can be sealed to this certificate") from error
+
+    def certificate(self) -> bytes:
+        """Return the public half, binary."""
+        return bytes(self._certificate)
 
     def armoured(self) -> str:
         """Return the transferable secret key as text that `gpg --import` takes."""

@@ -19,7 +19,7 @@ class Progress(Protocol):
     """Is told what takes long."""
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """`stage` is "derive", "list" or "download"; `done` of `total` (None: not known) mails or bytes."""
+        """`stage` is "derive", "list", "download" or "send"; `done` of `total` (None: not known) of them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Account:
 class Mail:
     """One mail of a list. `envelope` is the opened JSON (docs/architecture.md), None if it does not open.
 
-    Times are RFC 3339, `size` in bytes as received.
+    Times are RFC 3339, `size` in bytes as received. `signature` is a word of libs.client.signatures where the sender
+    has sealed the mail, "" elsewhere.
     """
 
     id: str
@@ -48,6 +49,9 @@ class Mail:
     flags: tuple[str, ...]
     expires: str | None
     envelope: Json | None
+    scheme: str = ""
+    sealed_by_sender: bool = False
+    signature: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,4 +105,5 @@ def mail_of(given: Json, envelope: Callable[[Any], Json | None]) -> Mail:
             tuple(str(flag) for flag in given["flags"]),
             None if expires is None else str(expires),
             envelope(given["envelope"]),
+            str(given["scheme"]),
         )

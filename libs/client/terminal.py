@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Format characters (category Cf) that joined letters and emoji need; the others are shown.
 _JOINERS = {"\u200c", "\u200d"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_STAGES = {"derive": "Deriving keys", "list": "Opening mails", "download": "Loading mail"}
+_STAGES = {"derive": "Deriving keys", "list": "Opening mails", "download": "Loading mail", "send": "Sending"}
 
 
 def one_line(text: str) -> str:

@@ -15,6 +15,8 @@ from libs.runtime.ids import new_id
 
 SITE = "https://sealpost.test"
 COOKIE = "__Host-session"
+FRAME = "application/vnd.sealpost.frame"
+INFO = {"name": "sealpost", "member_domains": ["sealpost.test"]}
 NOTICE = "This inbox is public."
 
 
@@ -36,6 +38,9 @@ class Sealpost:
     # Answered instead of anything else, by "METHOD path".
     instead: dict[str, httpx.Response] = field(default_factory=dict)
     page: int = 100
+    # Certificates of people elsewhere, and what was submitted: sender, recipients, mail, by key.
+    directory: dict[str, bytes] = field(default_factory=dict)
+    submitted: dict[str, tuple[str, list[str], bytes]] = field(default_factory=dict)
 
     def transport(self) -> httpx.MockTransport:
         """Return the way to it."""
@@ -86,9 +91,12 @@ class Sealpost:
             return problem(403, "origin")
         if path.startswith("/v1/public/"):
             return self._public(request, path.split("/")[3:])
-        body = json.loads(request.content) if request.content else {}
+        framed = request.headers.get("content-type") == FRAME
+        body = json.loads(request.content) if request.content and not framed else {}
         open_routes = {
-            ("GET", "/v1/info"): lambda: httpx.Response(200, json={"name": "sealpost"}),
+            ("GET", "/v1/info"): lambda: httpx.Response(
+                200, json={"name": "sealpost", "member_domains": ["sealpost.test"]}
+            ),
             ("POST", "/v1/kdf"): lambda: self._kdf(body),
             ("POST", "/v1/accounts"): lambda: self._sign_up(body),
             ("POST", "/v1/session"): lambda: self._sign_in(body, "authentication_key"),
@@ -111,15 +119,49 @@ class Sealpost:
             del self.sessions[token]
             return httpx.Response(204, headers={"Set-Cookie": f'{COOKIE}=""; Max-Age=0; Path=/; Secure'})
         if path == "/v1/messages":
-            return self._page(mails, request, {})
+            folder = request.url.params.get("folder")
+            return self._page([one for one in mails if folder in (None, one["folder"])], request, {})
         if path == "/v1/messages/delete":
             missing = [i for i in body["ids"] if i not in [mail["id"] for mail in mails]]
             mails[:] = [mail for mail in mails if mail["id"] not in body["ids"]]
             return httpx.Response(200, json={"not_found": missing})
+        if path.startswith(("/v1/outbox/", "/v1/send", "/v1/recipients")):
+            return self._out(request, address, body)
         mail_id = path.split("/")[3]
         if mail_id not in [mail["id"] for mail in mails]:
             return problem(404, "message")
+        if not path.endswith("/body"):
+            return httpx.Response(200, json=next(mail for mail in mails if mail["id"] == mail_id))
         return httpx.Response(200, content=self.bodies[mail_id])
+
+    def _out(self, request: httpx.Request, address: str, body: dict[str, Any]) -> httpx.Response:
+        path = request.url.path
+        if path == "/v1/recipients":
+            return httpx.Response(200, json={"recipients": [self._recipient(one) for one in body["addresses"]]})
+        length = int.from_bytes(request.content[:4], "big")
+        header, content = json.loads(request.content[4 : 4 + length]), request.content[4 + length :]
+        if path == "/v1/send":
+            key = request.headers["idempotency-key"]
+            self.submitted[key] = (header["from"], header["recipients"], content)
+            return httpx.Response(202, json={"id": "0" * 32, "message_id": "<x@sealpost.test>"})
+        folder, owner = ("inbox", header["to"]) if path.endswith("sealed") else (header["folder"], address)
+        if header["id"] not in self.bodies:
+            mail_id = self._store(owner, content, header["envelope"])
+            self.bodies[header["id"]] = self.bodies.pop(mail_id)
+            self.mails[owner][0] |= {"id": header["id"], "folder": folder, "scheme": "openpgp-sender"}
+        return httpx.Response(204)
+
+    def _recipient(self, address: str) -> dict[str, Any]:
+        if address in self.accounts:
+            data = self.accounts[address]["certificate"]
+            kind = "member"
+        elif address in self.directory:
+            data, kind = base64.b64encode(self.directory[address]).decode(), "wkd"
+        else:
+            kind = "public" if "@public." in address else "unknown" if address.endswith("@sealpost.test") else "open"
+            return {"address": address, "kind": kind, "certificate": None, "fingerprint": None}
+        fingerprint = pysequoia.Cert.from_bytes(base64.b64decode(data)).fingerprint
+        return {"address": address, "kind": kind, "certificate": data, "fingerprint": fingerprint}
 
     def _page(self, mails: list[dict[str, Any]], request: httpx.Request, more: dict[str, Any]) -> httpx.Response:
         start = int(request.url.params.get("cursor", "0"))

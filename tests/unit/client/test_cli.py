@@ -78,7 +78,11 @@ def test_list_as_json(ada: Shell) -> None:
     assert ada.run("list", "--json", given=PASSWORD) == 0
     (mail,) = json.loads(ada.out)
     assert mail["envelope"] == {**ENVELOPE, "preview": "\x7f\x9b"}
-    assert set(mail) == {"id", "received", "size", "folder", "flags", "expires", "envelope"}
+    assert set(mail) == {"id", "received", "size", "folder", "flags", "expires", "envelope"} | {
+        "scheme",
+        "sealed_by_sender",
+        "signature",
+    }
     assert all(32 <= byte < 127 or byte == 10 for byte in ada.out)
     assert ada.run("list", "--json", "--folder", "trash", given=PASSWORD) == 0
 
