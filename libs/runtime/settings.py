@@ -180,16 +180,18 @@ def _find(field: dataclasses.Field[Any], kind: Any, environ: Mapping[str, str]) 
 
 
 def _checked(meta: _Meta, value: Any) -> Any:
-    number = value.total_seconds() if isinstance(value, datetime.timedelta) else value
+    """Return `value`; of several, each has to be within the bounds."""
+    ones = value if isinstance(value, tuple) else (value,)
     checks: tuple[tuple[Any, Callable[[Any], bool], str], ...] = (
-        (meta.low, lambda low: number >= low, f"must be at least {meta.low}"),
-        (meta.high, lambda high: number <= high, f"must be at most {meta.high}"),
+        (meta.low, lambda number: number < meta.low, f"must be at least {meta.low}"),
+        (meta.high, lambda number: number > meta.high, f"must be at most {meta.high}"),
     )
-    for bound, holds, complaint in checks:
-        if bound is not None and number is not None and not holds(bound):
+    for bound, passes, complaint in checks:
+        numbers = [one.total_seconds() if isinstance(one, datetime.timedelta) else one for one in ones]
+        if bound is not None and any(number is not None and passes(number) for number in numbers):
             raise parsing.Complaint(complaint)
     if meta.choices:
-        for one in value if isinstance(value, tuple) else (value,):
+        for one in ones:
             if one not in meta.choices:
                 raise parsing.Complaint("must be one of " + ", ".join(str(choice) for choice in meta.choices))
     return value

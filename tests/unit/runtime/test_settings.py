@@ -24,7 +24,7 @@ class Example:
     path: Path = setting(Path("x"), help="a path")
     maybe: Path | None = setting(None, help="a path or none")
     names: tuple[str, ...] = setting((), help="names")
-    ports: tuple[int, ...] = setting((), help="ports")
+    ports: tuple[int, ...] = setting((), low=1, high=65535, help="ports")
     pairs: Mapping[str, str] = setting({}, help="pairs")
     pause: datetime.timedelta = setting(datetime.timedelta(seconds=2), low=1, help="a pause")
     colour: str = setting("red", choices=("red", "green"), help="a colour")
@@ -50,6 +50,13 @@ def faults(cls: type[object], environ: Mapping[str, str]) -> tuple[str, ...]:
 def test_nothing_given_means_the_defaults() -> None:
     made = load(Example, {"PATH": "/bin", "OTHER_SEALPOST": "x"})
     assert (made.text, made.whole, made.on, made.names, made.pairs) == ("fallback", 3, False, (), {})
+
+
+def test_of_several_each_is_within_the_bounds() -> None:
+    assert load(Example, {"SEALPOST_PORTS": "1,65535"}).ports == (1, 65535)
+    for ports in ("0", "443,0", "443,65536"):
+        (fault,) = faults(Example, {"SEALPOST_PORTS": ports})
+        assert "SEALPOST_PORTS" in fault and "must be at" in fault
 
 
 def test_each_type_is_parsed() -> None:
