@@ -66,7 +66,9 @@ class Composed:
     """A letter of one sender at one moment, with its Message-ID."""
 
     def __init__(self, letter: Letter, sender: str, date: datetime) -> None:
-        """Take what it says. Raises UsageError for addresses that are none."""
+        """Take what it says. Raises UsageError for addresses that are none, and a subject of several lines."""
+        if len(letter.subject.splitlines()) > 1:
+            raise UsageError("subject", "a subject is one line")
         self._letter = letter
         self._sender = sender
         self._date = format_datetime(date.replace(microsecond=0))
@@ -152,7 +154,7 @@ def _content(letter: Letter, policy: EmailPolicy[Any]) -> EmailMessage:
         if not sub or main in ("message", "multipart"):
             # Neither may be in base64 (RFC 2046, 5.2.1); as plain bytes they may.
             main, sub = "application", "octet-stream"
-        message.add_attachment(attachment.content, maintype=main, subtype=sub, filename=attachment.name)
+        message.add_attachment(attachment.content, maintype=main, subtype=sub, filename=attachment.name or None)
     return message
 
 

@@ -69,7 +69,7 @@ class Opener:
 
     def _checked(self, mail: Mail, entry: Json) -> Mail:
         if mail.envelope is None:
-            return replace(mail, sealed_by_sender=True, signature=signatures.NONE)
+            return replace(mail, sealed_by_sender=True, signature=signatures.UNCHECKED)
         certificate = self._certificates.get(signatures.sender_of(mail.envelope))
         word = self._key.open_checked(_sealed(entry), certificate).signature
         if word == signatures.VERIFIED and not signatures.is_for(mail.envelope, self._account.address):

@@ -213,3 +213,85 @@ def _control(descriptor: int) -> None:
     import termios
 
     fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
+
+
+BOB = "bob@sealpost.test"
+
+
+@pytest.fixture
+def two(ada: Shell) -> Shell:
+    """Ada, signed in, and Bob beside her."""
+    own = ada.state.read_bytes()
+    assert ada.run("signup", BOB, given=PASSWORD + "\n") == 0
+    ada.state.rename(ada.state.with_name("bob.json"))
+    ada.state.touch(mode=0o600)
+    ada.state.write_bytes(own)
+    return ada
+
+
+def test_a_mail_is_sent_listed_and_read(two: Shell, tmp_path: Path) -> None:
+    (tmp_path / "plan.txt").write_text("at noon")
+    sending = ["send", "--to", BOB, "--subject", "Plan", "--attach", str(tmp_path / "plan.txt")]
+    assert two.run(*sending, given=PASSWORD + "\nHello Bob\nsee below\n") == 0
+    assert two.err == f"{BOB}: sealed\n"
+    assert two.out.decode().strip().endswith("@sealpost.test>")
+    two.state = two.state.with_name("bob.json")
+    assert two.run("list", given=PASSWORD) == 0
+    row = two.out.decode().splitlines()[1].split()
+    assert row[-3:] == [ADA, "signed", "Plan"]
+    assert two.run("read", row[0], given=PASSWORD) == 0
+    assert two.err == f"signature verified: written by {ADA}\n"
+    assert two.out.decode().endswith("Hello Bob\nsee below\n\n[attached: plan.txt, text/plain]\n")
+    assert two.run("list", "--json", given=PASSWORD) == 0
+    (mail,) = json.loads(two.out)
+    assert (mail["signature"], mail["sealed_by_sender"]) == ("verified", True)
+
+
+def test_what_is_not_verified_is_said_loudly(two: Shell) -> None:
+    mail_id = two.site.deliver(ADA, MAIL, ENVELOPE)
+    two.site.mails[ADA][0]["scheme"] = "openpgp-sender"
+    assert two.run("list", given=PASSWORD) == 0
+    assert "NOT VERIFIED" in two.out.decode()
+    assert two.run("read", mail_id, "--raw", given=PASSWORD) == 0
+    assert (two.err[:12], two.out) == ("NOT VERIFIED", MAIL)
+
+
+def test_nothing_goes_in_the_clear_by_itself(two: Shell) -> None:
+    sending = ["send", "--to", "otto@example.net", "--cc", BOB, "--bcc", "x@public.sealpost.test"]
+    assert two.run(*sending, given=PASSWORD + "\nhello\n") == 1
+    assert "otto@example.net: in the clear: no key was found\n" in two.err
+    assert "x@public.sealpost.test: in the clear: a public inbox, which anybody can read\n" in two.err
+    assert two.site.submitted == {} and two.site.mails.get(BOB, []) == []
+    assert two.run(*sending, "--allow-open", given=PASSWORD + "\nhello\n") == 0
+    ((sender, recipients, content),) = two.site.submitted.values()
+    assert (sender, recipients) == (ADA, ["otto@example.net", "x@public.sealpost.test"])
+    assert b"hello" in content and b"public" not in content
+
+
+def test_an_unknown_recipient_stops_everything(two: Shell) -> None:
+    assert two.run("send", "--to", "nobody@sealpost.test", "--to", BOB, "--allow-open", given=PASSWORD + "\nx\n") == 1
+    assert "nobody has this address" in two.err
+    assert two.site.mails.get(BOB, []) == []
+
+
+def test_what_failed_is_told_and_fails_the_command(two: Shell) -> None:
+    two.site.instead["POST /v1/send"] = problem(403, "sending_paused", "Sending is paused.")
+    assert two.run("send", "--to", BOB, "--to", "o@example.net", "--allow-open", given=PASSWORD + "\nx\n") == 1
+    assert "not sent to o@example.net: Sending is paused." in two.err
+    assert len(two.site.mails[BOB]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "text"),
+    [
+        (["--subject", "x"], "\nx\n", "name somebody"),
+        (["--to", "bob"], "\nx\n", ""),
+        (["--to", BOB, "--attach", "/nonexistent"], "\nx\n", "cannot be read"),
+        (["--to", BOB, "--text", "/nonexistent"], "\n", "cannot be read"),
+        (["--to", BOB, "--subject", "a\nb"], "\nx\n", "one line"),
+    ],
+)
+def test_bad_commands_send_nothing(two: Shell, arguments: list[str], given: str, text: str) -> None:
+    assert two.run("send", *arguments, given=PASSWORD + given) in (1, 2)
+    assert text in two.err
+    assert two.site.mails.get(BOB, []) == [] and two.site.submitted == {}
