@@ -113,7 +113,7 @@ def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalD
     shredder = Shredder(base.store, outside.keys, clock)
     codec = MailCodec(Hashes(base.secrets.hashes), base.secrets.vault)
     repository = QueueRepository(base.store, codec, keys, shredder, clock)
-    schedule = Schedule(settings.max_age_seconds, settings.delay_notice_seconds)
+    schedule = Schedule(settings.max_age_seconds, settings.delay_notice_seconds, pauses=settings.retry_seconds)
     paths = ReturnPaths(base.secrets.hashes, settings.bounce_domain)
     judge = Judge(schedule)
     rules = LaneRules(settings.per_destination, settings.max_concurrency, max(1, settings.max_held_mails // 2))

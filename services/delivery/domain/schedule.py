@@ -8,29 +8,32 @@ mails that failed together from coming back together.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _MINUTE, _HOUR = 60, 3600
-_PAUSES = (1 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE, 1 * _HOUR, 2 * _HOUR, 4 * _HOUR)
-_LONGEST = 6 * _HOUR
+PAUSES = (1 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE, 1 * _HOUR, 2 * _HOUR, 4 * _HOUR, 6 * _HOUR)
 _JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Times in seconds; `max_age` and `notice_after` count from when the mail was to be sent."""
+    """Times in seconds; `max_age` and `notice_after` count from when the mail was to be sent.
+
+    `pauses` (at least one) stand between attempts; the last of them is used again and again.
+    """
 
     max_age: int
     notice_after: int
     uniform: Callable[[float, float], float] = random.uniform
+    pauses: Sequence[int] = PAUSES
 
     def next_attempt(self, attempts: int, now: int, until: int) -> int:
         """Return when to try again after `attempts` (from 1) attempts, in Unix seconds; not after `until`.
 
         A last attempt is made when the time is over, rather than none between the last pause and the end.
         """
-        pause = _PAUSES[attempts - 1] if attempts <= len(_PAUSES) else _LONGEST
+        pause = self.pauses[min(attempts, len(self.pauses)) - 1]
         if attempts == 1:
             # Greylisting commonly wants a whole minute.
             delay = self.uniform(pause, 2 * pause)
