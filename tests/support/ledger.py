@@ -55,6 +55,10 @@ class Load:
         """Return what it has recorded so far."""
         return Ledger.read(self.journal)
 
+    def codes_since(self, before: Ledger) -> list[int]:
+        """Return the codes of the outcomes that `before` does not know."""
+        return [outcome.code for number, outcome in self.ledger().outcomes.items() if number not in before.outcomes]
+
     def finish(self, seconds: float = 90.0) -> float:
         """Let it end once it has sent what it was asked for; return how many seconds it ran in all."""
         if self.process.stdin is not None and not self.process.stdin.closed:
@@ -72,9 +76,9 @@ class Load:
 
 
 @contextmanager
-def load(assignment: Assignment) -> Iterator[Load]:
+def load(assignment: Assignment, client: str = "tests.support.ledger_client") -> Iterator[Load]:
     """Run a client for the time of the block; one that still runs at its end is killed."""
-    command = [sys.executable, "-m", "tests.support.ledger_client", assignment.to_json()]
+    command = [sys.executable, "-m", client, assignment.to_json()]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
     running = Load(assignment, process)
     try:

@@ -106,8 +106,8 @@ class Client:
         await reader.read()
         self._stopping.set()
 
-    def _take(self) -> int | None:
-        """Return the number of the next mail, None when there is nothing left to do."""
+    def _take(self, session: int) -> int | None:
+        """Return the number of the next mail of any session, None when there is nothing left to do."""
         if self._stopping.is_set() and self._begun >= self._assignment.mails:
             return None
         number = next(self._mails, None)
@@ -116,15 +116,19 @@ class Client:
         return number
 
     async def _sessions(self, number: int) -> None:
-        session = Session(self._assignment.run, self._assignment.host, self._assignment.port)
+        session = self._session(number)
         sent = 0
-        while (mail := self._take()) is not None:
+        while (mail := self._take(number)) is not None:
             await self._wait_turn()
             await self._deliver(session, self._assignment.mail(mail), tls=number % 6 == 0)
             sent += 1
             if sent % _PER_CONNECTION == 0:
                 session.close()
         session.close()
+
+    def _session(self, number: int) -> Session:
+        """Return session `number`, not yet open."""
+        return Session(self._assignment.run, self._assignment.host, self._assignment.port)
 
     async def _wait_turn(self) -> None:
         if self._assignment.pace:

@@ -15,11 +15,12 @@ _BACK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Recovery:
-    """One kill: seconds until the process answered again, and until the next mail was accepted."""
+    """One kill: seconds until the process answered again, and until the next mail was accepted; when (monotonic)."""
 
     victim: str
     back: float
     accepted: float
+    at: float
 
 
 def victims(platform: RunningPlatform) -> list[str]:
@@ -56,4 +57,4 @@ def _kill_one(platform: RunningPlatform, load: Load, name: str) -> Recovery:
     back = time.monotonic() - began
     # What was under way at the kill may still have been accepted; a tenth of a second later nothing of it is left.
     wait_for("mail accepted again", lambda: load.accepted() > before + load.assignment.sessions, _BACK_SECONDS)
-    return Recovery(name, back, time.monotonic() - began)
+    return Recovery(name, back, time.monotonic() - began, began)

@@ -14,6 +14,7 @@ import re
 import secrets
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Self
 
 from libs.local.settings import MEMBER_DOMAIN, PUBLIC_DOMAIN
 
@@ -43,7 +44,7 @@ class Run:
     public_domain: str = PUBLIC_DOMAIN
 
     @classmethod
-    def fresh(cls) -> Run:
+    def fresh(cls) -> Self:
         """Return a run with a random token and a random address of the loopback network as its client."""
         token = "".join(secrets.choice("bcdfghjklmnpqrstvwx") for _ in range(16))
         host = ".".join(str(100 + secrets.randbelow(150)) for _ in range(3))
@@ -62,6 +63,10 @@ class Run:
         """Return the number of the transaction whose canary of `field` comes first in `text`."""
         found = re.search(rf"{self.token}{field}([{_DIGITS}]+){_END}".encode(), text)
         return None if found is None else _number(found[1].decode())
+
+    def sender(self, transaction: Transaction) -> str:
+        """Return the address that a transaction is sent from."""
+        return f"{self.canary('f', transaction.number)}@{self.token}d.example"
 
     def member(self, number: int) -> str:
         """Return the address of a member; its name is a canary too."""
@@ -96,7 +101,7 @@ class Transaction:
 
     def sender(self, run: Run) -> str:
         """Return the reverse-path, also the From."""
-        return f"{run.canary('f', self.number)}@{run.token}d.example"
+        return run.sender(self)
 
     def subject(self, run: Run) -> str:
         """Return the subject."""

@@ -84,15 +84,19 @@ class Mailboxes:
         parts = [inboxes[at : at + _INBOXES_PER_READER] for at in range(0, len(inboxes), _INBOXES_PER_READER)]
         readers = [self.client() for _ in parts]
         with ThreadPoolExecutor(_READERS) as pool:
-            members = pool.map(lambda member: list(self._of_member(member)), self.members)
+            members = pool.map(of_member, self.members)
             public = pool.map(lambda pair: list(_of_inboxes(*pair)), zip(readers, parts, strict=True))
             copies = [copy for found in (*members, *public) for copy in found]
         return copies
 
-    def _of_member(self, member: Member) -> Iterator[StoredCopy]:
-        for mail in member.client.list(folder="", limit=_MOST):
-            body = _readable(lambda mail=mail: member.client.read(mail.id))  # type: ignore[misc]
-            yield StoredCopy(member.address, mail.id, mail.envelope or {}, body)
+
+def of_member(member: Member) -> list[StoredCopy]:
+    """Return everything that a member holds."""
+    copies = []
+    for mail in member.client.list(folder="", limit=_MOST):
+        body = _readable(lambda mail=mail: member.client.read(mail.id))  # type: ignore[misc]
+        copies.append(StoredCopy(member.address, mail.id, mail.envelope or {}, body))
+    return copies
 
 
 def _of_inboxes(client: Client, addresses: Sequence[str]) -> Iterator[StoredCopy]:

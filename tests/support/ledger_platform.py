@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,14 +15,20 @@ from tests.support.platform import RunningPlatform, running_platform
 
 
 @contextmanager
-def spoiled_platform(home: Path, *sabotage: str) -> Iterator[RunningPlatform]:
-    """Start a platform of which something is taken away: "service:kind", kinds as in ledger_saboteur."""
+def spoiled_platform(
+    home: Path, *sabotage: str, tuning: Mapping[str, Mapping[str, str]] | None = None, **extra: str
+) -> Iterator[RunningPlatform]:
+    """Start a platform of which something is taken away: "service:kind", kinds as in ledger_saboteur.
+
+    `tuning` gives services settings of their own that the local platform does not have; `extra` are its own.
+    """
     scratch = home.with_name(home.name + "-scratch")
     scratch.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ledger_saboteur.VARIABLE, ",".join(sabotage))
         patch.setenv(ledger_saboteur.SCRATCH, str(scratch))
-        with running_platform(home, program=(ledger_saboteur.__name__, "platform")) as platform:
+        patch.setenv(ledger_saboteur.TUNING, json.dumps({name: dict(own) for name, own in (tuning or {}).items()}))
+        with running_platform(home, program=(ledger_saboteur.__name__, "platform"), **extra) as platform:
             yield platform
 
 

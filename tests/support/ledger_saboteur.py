@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
+import json
 import os
 import secrets
 import signal
@@ -21,6 +23,8 @@ from typing import Any
 
 VARIABLE = "LEDGER_SABOTAGE"
 SCRATCH = "LEDGER_SCRATCH"
+# Settings that single services get besides: {"delivery": {"LEASE_SECONDS": "5"}}.
+TUNING = "LEDGER_TUNING"
 
 
 def sync_off() -> None:
@@ -103,9 +107,74 @@ def spool() -> None:
     _replace(Inbound, "receive", spool_and_receive)
 
 
+def settle_skipped() -> None:
+    """Never write down that a mail on its way out is done."""
+    from services.delivery.queue.repository import QueueRepository
+
+    async def forget(self: QueueRepository, entry: Any, expires: int) -> None:
+        return None
+
+    _replace(QueueRepository, "settle", forget)
+
+
+def crash_after_reply() -> None:
+    """Die once when a remote server has taken a mail, before that is written down."""
+    from services.delivery.transport.sender import MxTransport
+
+    send = MxTransport.send
+
+    async def send_and_die(self: MxTransport, outgoing: Any) -> Any:
+        outcomes = await send(self, outgoing)
+        if any(200 <= one.code < 300 for one in outcomes):
+            _die_once("reply")
+        return outcomes
+
+    _replace(MxTransport, "send", send_and_die)
+
+
+def queue_forgets() -> None:
+    """Accept each fifth mail that is to go out without keeping it anywhere."""
+    from services.delivery.worker.entrance import Entrance
+
+    put = Entrance.put
+    turns = itertools.cycle((True, True, True, True, False))
+
+    async def put_or_forget(self: Entrance, order: Any, prepared: Any) -> None:
+        if next(turns):
+            await put(self, order, prepared)
+
+    _replace(Entrance, "put", put_or_forget)
+
+
+def queue_spool() -> None:
+    """Write every mail on its way out to a file as well, as mail servers do."""
+    from services.delivery.queue.repository import QueueRepository
+
+    insert = QueueRepository.insert
+    folder = Path(os.environ[SCRATCH]) / "queue"
+    folder.mkdir(exist_ok=True)
+
+    async def spool_and_insert(self: QueueRepository, entry: Any, *others: Any) -> None:
+        (folder / secrets.token_hex(8)).write_bytes(bytes(entry.content))
+        await insert(self, entry, *others)
+
+    _replace(QueueRepository, "insert", spool_and_insert)
+
+
 _KINDS: dict[str, Callable[[], None]] = {
     function.__name__: function
-    for function in (sync_off, crash_after_append, append_dedupe_off, crash_after_publish, event_dedupe_off, spool)
+    for function in (
+        sync_off,
+        crash_after_append,
+        append_dedupe_off,
+        crash_after_publish,
+        event_dedupe_off,
+        spool,
+        settle_skipped,
+        crash_after_reply,
+        queue_forgets,
+        queue_spool,
+    )
 }
 
 
@@ -131,6 +200,8 @@ def _spoil(service: str) -> None:
 
 def _run_service(service: str) -> None:
     _spoil(service)
+    for name, text in json.loads(os.environ[TUNING]).get(service, {}).items():
+        os.environ[f"SEALPOST_{name}"] = text
     module = importlib.import_module(f"services.{service}.main")
     if service == "ingest":
         command = (sys.executable, "-m", __spec__.name, "ingest.worker")
