@@ -18,6 +18,7 @@ const Leaving = lazyView(() => import("./views/leaving"));
 const MailboxView = lazyView(() => import("./views/mailbox"));
 const WriteView = lazyView(() => import("./views/write"));
 const ContactsView = lazyView(() => import("./views/contacts"));
+const Sending = lazyView(() => import("./views/sending"));
 const Settings = lazyView(() => import("./views/settings"));
 
 export function App() {
@@ -62,7 +63,7 @@ function viewOf(first: string, second: string, third: string): ComponentChildren
     case "sign-in":
       return <SignIn />;
     case "sign-up":
-      return <SignUp />;
+      return <SignUp key={second} relays={second === "business"} />;
     case "recover":
       return <Recover />;
     case "public":
@@ -75,6 +76,8 @@ function viewOf(first: string, second: string, third: string): ComponentChildren
       return <Guarded>{() => <WriteView id={second} />}</Guarded>;
     case "contacts":
       return <Guarded>{() => <ContactsView />}</Guarded>;
+    case "sending":
+      return <Guarded>{() => <Sending section={second || "overview"} />}</Guarded>;
     case "settings":
       return <Guarded>{() => <Settings section={second || "account"} />}</Guarded>;
     default:

@@ -6,7 +6,11 @@ export interface Info {
   version: string;
   public_domains: string[];
   member_domains: string[];
+  /** of accounts that send by program */
+  relay_domains: string[];
   sign_up_open: boolean;
+  /** where mail programs hand in mail, where that is told */
+  submission: { host: string; starttls_port: number; tls_port: number } | null;
   max_message_bytes: number;
   public: { keep_newest: number; retention_seconds: number };
 }

@@ -1,9 +1,8 @@
 /** Settings: one section at a time, each with its own path. */
-import type { ComponentType } from "preact";
 import { useEffect } from "preact/hooks";
 import { startMailbox } from "../state/mailbox";
-import { useTitle } from "../ui/frame";
-import { Icon, type IconName } from "../ui/icon";
+import { Icon } from "../ui/icon";
+import { Sections, type Section } from "../ui/sections";
 import { MailTop } from "./mail/top";
 import { AccountSection } from "./settings/account";
 import { AppearanceSection } from "./settings/appearance";
@@ -17,7 +16,7 @@ import "../styles/mail.css";
 import "../styles/forms.css";
 import "../styles/settings.css";
 
-const SECTIONS: { id: string; name: string; icon: IconName; view: ComponentType }[] = [
+const SECTIONS: Section[] = [
   { id: "account", name: "Account and key", icon: "user", view: AccountSection },
   { id: "password", name: "Password", icon: "lock", view: PasswordSection },
   { id: "recovery", name: "Recovery code", icon: "shield", view: RecoverySection },
@@ -30,33 +29,21 @@ const SECTIONS: { id: string; name: string; icon: IconName; view: ComponentType 
 
 export default function Settings({ section }: { section: string }) {
   useEffect(startMailbox, []);
-  const shown = SECTIONS.find((one) => one.id === section) ?? SECTIONS[0]!;
-  useTitle(shown.name);
-  const View = shown.view;
   return (
-    <div class="mailbox settings">
-      <MailTop />
-      <div class="body">
-        <nav class="settings-nav" aria-label="Settings">
-          <a class="back-link" href="/mail/inbox">
-            <Icon name="back" size={18} /> Mailbox
+    <Sections
+      label="Settings"
+      base="/settings"
+      sections={SECTIONS}
+      current={section}
+      top={<MailTop />}
+      more={
+        <li>
+          <a href="/sending">
+            <Icon name="send" />
+            <span>Sending</span>
           </a>
-          <ul>
-            {SECTIONS.map(({ id, name, icon }) => (
-              <li key={id} class={id === shown.id ? "current" : ""}>
-                <a href={`/settings/${id}`} aria-current={id === shown.id ? "page" : undefined}>
-                  <Icon name={icon} />
-                  <span>{name}</span>
-                </a>
-              </li>
-            ))}
-          </ul>
-        </nav>
-        <main id="content" class="settings-main" tabIndex={-1} key={shown.id}>
-          <h1>{shown.name}</h1>
-          <View />
-        </main>
-      </div>
-    </div>
+        </li>
+      }
+    />
   );
 }

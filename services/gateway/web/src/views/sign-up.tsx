@@ -1,4 +1,7 @@
-/** Sign-up: address and password, keys made here, then the offer of a recovery code. */
+/**
+ * Sign-up: address and password, keys made here, then the offer of a recovery code. The same for businesses that send by
+ * program; their addresses are at domains of their own.
+ */
 import { useState } from "preact/hooks";
 import { ApiError, asSentence } from "../api/http";
 import { navigate } from "../lib/router";
@@ -10,10 +13,11 @@ import { Button, Notice, TextField, Working } from "../ui/parts";
 import { RecoveryCode } from "../ui/recovery-code";
 import "../styles/forms.css";
 
-export default function SignUp() {
+export default function SignUp({ relays = false }: { relays?: boolean }) {
   const [made, setMade] = useState<{ address: string; password: string } | null>(null);
   if (made) return <OfferRecovery {...made} />;
-  if (info.value && !info.value.sign_up_open) {
+  const domains = (relays ? info.value?.relay_domains : info.value?.member_domains) ?? [];
+  if (info.value && (!info.value.sign_up_open || domains.length === 0)) {
     return (
       <Frame title="Sign up" narrow>
         <h1>Sign-up is closed</h1>
@@ -23,9 +27,32 @@ export default function SignUp() {
   }
   return (
     <Frame title="Sign up" narrow>
-      <h1>Create a mailbox</h1>
-      <SignUpForm onMade={(address, password) => setMade({ address, password })} />
+      <h1>{relays ? "Create an account to send by program" : "Create a mailbox"}</h1>
+      {relays && (
+        <p>
+          For receipts, alerts and newsletters of a business: over SMTP or HTTP, with addresses of your own domain. It has a
+          sealed mailbox too, for answers and notices.
+        </p>
+      )}
+      <SignUpForm domains={domains} onMade={(address, password) => setMade({ address, password })} />
+      <OtherKind relays={relays} />
     </Frame>
+  );
+}
+
+function OtherKind({ relays }: { relays: boolean }) {
+  if (relays) {
+    return (
+      <p class="form-foot">
+        For a person? <a href="/sign-up">Create a mailbox</a>
+      </p>
+    );
+  }
+  if (!info.value?.relay_domains.length) return null;
+  return (
+    <p class="form-foot">
+      A business that sends by program? <a href="/sign-up/business">Create an account for that</a>
+    </p>
   );
 }
 
@@ -48,8 +75,12 @@ function useSignUp(onMade: (address: string, password: string) => void) {
   return { step, error, run };
 }
 
-function SignUpForm({ onMade }: { onMade: (address: string, password: string) => void }) {
-  const domains = info.value?.member_domains ?? [];
+interface FormProps {
+  domains: string[];
+  onMade: (address: string, password: string) => void;
+}
+
+function SignUpForm({ domains, onMade }: FormProps) {
   const [local, setLocal] = useState("");
   const [chosen, setChosen] = useState("");
   const [understood, setUnderstood] = useState(false);

@@ -4,6 +4,7 @@ import { asSentence } from "../../api/http";
 import { bytes } from "../../lib/format";
 import { navigate } from "../../lib/router";
 import { addFolder, dropFolder, folders, renameFolder, usage, type FolderView } from "../../state/mailbox";
+import { account } from "../../state/session";
 import { toast } from "../../state/toast";
 import { write } from "../../state/write";
 import { Confirm, Dialog } from "../../ui/dialog";
@@ -43,6 +44,14 @@ export function Sidebar({ current, open, onClose }: { current: string; open: boo
               <span class="folder-name">Contacts</span>
             </a>
           </li>
+          {account.value?.profile === "relay" && (
+            <li>
+              <a href="/sending" onClick={onClose}>
+                <Icon name="code" />
+                <span class="folder-name">Sending</span>
+              </a>
+            </li>
+          )}
         </ul>
         <div class="sidebar-head">
           <h2>Folders</h2>

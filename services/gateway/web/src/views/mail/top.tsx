@@ -55,6 +55,7 @@ export function MailTop({ onMenu, onHelp, plain = false }: TopProps) {
           head={<span class="address">{account.value?.address}</span>}
           items={[
             { icon: "contacts", label: "Contacts", run: () => navigate("/contacts") },
+            { icon: "send", label: "Sending", run: () => navigate("/sending") },
             { icon: "settings", label: "Settings", run: () => navigate("/settings") },
             { icon: "lock", label: "Lock", run: () => void lock() },
             { icon: "signOut", label: "Sign out", run: () => leave() },

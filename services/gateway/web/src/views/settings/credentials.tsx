@@ -4,8 +4,8 @@ import { account as api } from "../../api/calls";
 import { asSentence } from "../../api/http";
 import type { Credential } from "../../api/types";
 import { toast } from "../../state/toast";
-import { copy } from "../../ui/copy";
-import { Confirm, Dialog } from "../../ui/dialog";
+import { SecretDialog } from "../../ui/copyable";
+import { Confirm } from "../../ui/dialog";
 import { Button, Failure, Notice, TextField, Waiting } from "../../ui/parts";
 import { useAction } from "../../ui/use-action";
 
@@ -14,6 +14,7 @@ const KIND_USE = { api_key: "for scripts, over HTTP", app_password: "for mail pr
 const SCOPES: [string, string][] = [
   ["mail:read", "List and fetch (sealed: it gets ciphertext)"],
   ["mail:write", "Flags, folders, delete"],
+  ["mail:send", "Send, and look at what became of it"],
 ];
 
 export function CredentialsSection() {
@@ -54,7 +55,9 @@ export function CredentialsSection() {
           }}
         />
       </section>
-      {secret && <SecretDialog {...secret} onClose={() => setSecret(null)} />}
+      {secret && (
+        <SecretDialog title={`Your new ${KIND[secret.kind]}`} secret={secret.secret} onClose={() => setSecret(null)} />
+      )}
       {dropping && (
         <Confirm
           title="Revoke it?"
@@ -179,24 +182,5 @@ function ScopeChoice({
         </label>
       ))}
     </fieldset>
-  );
-}
-
-function SecretDialog({ secret, kind, onClose }: { secret: string; kind: Credential["kind"]; onClose: () => void }) {
-  return (
-    <Dialog title={`Your new ${KIND[kind]}`} onClose={onClose}>
-      <Notice kind="warning">It is shown this once. Copy it now.</Notice>
-      <p class="secret mono" data-testid="secret">
-        {secret}
-      </p>
-      <footer>
-        <Button icon="copy" onClick={() => void copy(secret)}>
-          Copy
-        </Button>
-        <Button look="primary" onClick={onClose}>
-          I have copied it
-        </Button>
-      </footer>
-    </Dialog>
   );
 }
