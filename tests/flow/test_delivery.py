@@ -33,7 +33,9 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("delivery") / "home"
     with outside("remote.test", "refusing.test") as found, running_platform(home, **found.settings) as platform:
-        yield World(found, platform)
+        made = World(found, platform)
+        with made.alice.client, made.bob.client:
+            yield made
 
 
 def parsed(content: bytes) -> EmailMessage:
