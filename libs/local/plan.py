@@ -146,7 +146,7 @@ def _edges(name: str, settings: LocalSettings) -> dict[str, str]:
             "SMTP_TLS_DIR": str(settings.tls / "smtp"),
             "WORKERS": str(settings.smtp_workers),
             "BOUNCE_DOMAIN": settings.bounce_domain,
-        }
+        } | ({"RESOLVERS": settings.resolvers} if settings.resolvers else {})
     if name == "accounts":
         return {
             "MEMBER_DOMAINS": settings.member_domain,
