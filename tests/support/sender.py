@@ -19,6 +19,8 @@ from tests.support.ledger_procs import wait_for
 from tests.support.platform import RunningPlatform
 
 PASSWORD = "correct horse battery"
+CLIENT = "laptop-of-somebody.example"
+"""What the mail program calls its machine."""
 
 
 @dataclass
@@ -40,7 +42,8 @@ class Sender:
     def session(self) -> Iterator[smtplib.SMTP_SSL]:
         """Give a session that is signed in."""
         context = ssl.create_default_context(cafile=str(self.platform.home / "tls" / "ca.crt"))
-        with smtplib.SMTP_SSL("127.0.0.1", self.platform.submissions_port, context=context, timeout=60) as smtp:
+        place = ("127.0.0.1", self.platform.submissions_port, CLIENT)
+        with smtplib.SMTP_SSL(*place, context=context, timeout=60) as smtp:
             smtp.login(self.address, self.app_password)
             yield smtp
 
