@@ -7,6 +7,7 @@ this runs in. Answers are not kept here; who wants to keep them knows how long t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 import dns.asyncresolver
 import dns.name
@@ -39,5 +40,5 @@ def make_resolver(resolvers: Sequence[str]) -> dns.asyncresolver.Resolver:
 def _server(text: str) -> dns.nameserver.Nameserver:
     if text.startswith("[") or text.count(":") == 1:
         host, _, port = text.rpartition(":")
-        return dns.nameserver.Do53Nameserver(host.strip("[]"), int(port))
-    return dns.nameserver.Do53Nameserver(text, _DNS_PORT)
+        return dns.nameserver.Do53Nameserver(str(ip_address(host.strip("[]"))), int(port))
+    return dns.nameserver.Do53Nameserver(str(ip_address(text)), _DNS_PORT)

@@ -148,7 +148,7 @@ class GuardedHttp:
         request = httpcore.Request(
             method,
             httpcore.URL(scheme=b"https", host=target.host, port=target.port, target=target.path.encode()),
-            headers=self._headers(target, headers or {}, content),
+            headers=self._headers(method, target, headers or {}, content),
             content=content,
         )
         try:
@@ -176,9 +176,13 @@ class GuardedHttp:
             await response.aclose()
         return Fetched(response.status, _joined(response.headers), bytes(body))
 
-    def _headers(self, target: Target, headers: Mapping[str, str], content: bytes) -> list[tuple[str, str]]:
+    def _headers(
+        self, method: str, target: Target, headers: Mapping[str, str], content: bytes
+    ) -> list[tuple[str, str]]:
         host = f"[{target.host}]" if ":" in target.host else target.host
-        fixed = {"host": host if target.port == 443 else f"{host}:{target.port}", "content-length": str(len(content))}
+        fixed = {"host": host if target.port == 443 else f"{host}:{target.port}"}
+        if content or method in ("POST", "PUT"):
+            fixed["content-length"] = str(len(content))
         optional = {"user-agent": self._user_agent, "accept-encoding": "identity"}
         given = {name.lower(): value for name, value in headers.items()}
         return list((optional | given | fixed).items())

@@ -62,9 +62,10 @@ class _Known:
 class KeyLookup:
     """Finds certificates of people elsewhere. For one event loop."""
 
-    def __init__(self, http: Http, clock: Clock) -> None:
-        """Ask by `http`."""
+    def __init__(self, http: Http, clock: Clock, port: int = 443) -> None:
+        """Ask by `http`, at `port`."""
         self._http = http
+        self._port = port
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._kept_bytes = 0
@@ -115,7 +116,7 @@ class KeyLookup:
 
     async def _fetch(self, local_part: str, domain: str) -> Fetched | None:
         """Return the first answer of a directory, None if there is no directory that answers."""
-        for url in urls_of(local_part, domain):
+        for url in urls_of(local_part, domain, self._port):
             try:
                 answer = await self._http.fetch("GET", url, max_bytes=MAX_BYTES, seconds=_FETCH_SECONDS)
             except (InvalidError, UnavailableError):

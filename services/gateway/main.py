@@ -27,7 +27,7 @@ async def build(ctx: ServiceContext[Settings]) -> None:
         ca_file=settings.ca_file,
     )
     ctx.stack.push_async_callback(http.aclose)
-    lookup = KeyLookup(http, ctx.clock)
+    lookup = KeyLookup(http, ctx.clock, settings.fetch_ports[0])
     ctx.stack.push_async_callback(lookup.aclose)
     app = create_app(settings, services, hub, ctx.clock, lookup)
     bus = await ctx.connect_events()

@@ -68,7 +68,7 @@ class Settings(CommonSettings):
         default=(), help="networks that key directories may be in although they are not public"
     )
     fetch_ports: tuple[int, ...] = setting(
-        default=(443,), low=1, high=65535, help="ports that key directories may be asked at"
+        default=(443,), low=1, high=65535, help="port that key directories are asked at; 443 outside of tests"
     )
     ca_file: str = setting(default="", help="certificates of authorities trusted by key look-ups, besides the system's")
 
@@ -108,6 +108,8 @@ class Settings(CommonSettings):
         scheme, _, host = url.partition("://")
         if url and (scheme not in ("http", "https") or not host or set(host) & set("/?#@ ")):
             raise SettingsError(["SEALPOST_PUBLIC_URL: expected http://host or https://host, without a path"])
+        if not self.fetch_ports:
+            raise SettingsError(["SEALPOST_FETCH_PORTS: expected a port"])
         try:
             parse_networks(self.allowed_networks)
             make_resolver(self.resolvers)

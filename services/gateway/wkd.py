@@ -63,12 +63,13 @@ class Urls(NamedTuple):
     direct: str
 
 
-def urls_of(local_part: str, domain: str) -> Urls:
-    """Return where to look for an address (section 3.1); `domain` is canonical."""
+def urls_of(local_part: str, domain: str, port: int = 443) -> Urls:
+    """Return where to look for an address (section 3.1); `domain` is canonical. Another port is for tests alone."""
+    at = "" if port == 443 else f":{port}"
     name = f"hu/{hash_of(local_part)}?l={quote(local_part, safe='')}"
     return Urls(
-        f"https://openpgpkey.{domain}/.well-known/openpgpkey/{domain}/{name}",
-        f"https://{domain}/.well-known/openpgpkey/{name}",
+        f"https://openpgpkey.{domain}{at}/.well-known/openpgpkey/{domain}/{name}",
+        f"https://{domain}{at}/.well-known/openpgpkey/{name}",
     )
 
 

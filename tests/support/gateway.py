@@ -205,7 +205,7 @@ async def running_site(
         known: dict[str, Any] = {"http_address": "127.0.0.1:0", "drain_seconds": 3.0}
         chosen = Settings(web_dir=web or directory / "no-page", **(known | settings))
         http = await stack.enter_async_context(_http(chosen)) if chosen.resolvers else NoDirectories()
-        lookup = KeyLookup(http, clock)
+        lookup = KeyLookup(http, clock, chosen.fetch_ports[0])
         stack.push_async_callback(lookup.aclose)
         app = create_app(chosen, peers, hub, clock, lookup)
         _, port = await stack.enter_async_context(serving(app, chosen))

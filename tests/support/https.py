@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,3 +98,25 @@ async def _read(reader: asyncio.StreamReader) -> Asked | None:
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     method, path, _ = first.split(" ")
     return Asked(method, path, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+
+
+@contextmanager
+def served_https(directory: Path, hosts: Sequence[str], answer: Answer) -> Iterator[HttpsServer]:
+    """Do the same on a loop of its own in a thread, for tests that use none."""
+    loop, over, ready, found = asyncio.new_event_loop(), asyncio.Event(), threading.Event(), list[HttpsServer]()
+
+    async def serve() -> None:
+        async with serve_https(directory, hosts, answer) as server:
+            found.append(server)
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    try:
+        assert ready.wait(20), "the server does not listen"
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(20)
+        loop.close()

@@ -26,3 +26,12 @@ def test_limits_are_positive_and_every_knob_is_described() -> None:
         with pytest.raises(SettingsError, match=name):
             load(Settings, {f"SEALPOST_{name}": "0"})
     assert "SEALPOST_PROOFS_PER_ADDRESS" in describe(Settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FETCH_PORTS", ""), ("FETCH_PORTS", "0"), ("ALLOWED_NETWORKS", "10.0.0.1/8"), ("RESOLVERS", "dns.example.org")],
+)
+def test_where_keys_are_looked_up_is_checked(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load(Settings, {f"SEALPOST_{name}": value})
