@@ -68,9 +68,9 @@ class Watch:
         self.console.append(message.text)
 
 
-def sign_up(page: Page, site: str, local: str, password: str = PASSWORD) -> None:
-    """Make a mailbox through the page, without a recovery code, and wait for the inbox."""
-    page.goto(site + "/sign-up")
+def sign_up(page: Page, site: str, local: str, password: str = PASSWORD, path: str = "/sign-up") -> None:
+    """Make a mailbox through the page at `path`, without a recovery code, and wait for the inbox."""
+    page.goto(site + path)
     page.get_by_label("Address").fill(local)
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_label("Repeat it").fill(password)

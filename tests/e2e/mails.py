@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
 
@@ -87,3 +89,39 @@ def _mail(sender: str, subject: str, auth: str, to: str) -> EmailMessage:
     mail["Date"] = "Sun, 22 Nov 2026 17:00:00 +0000"
     mail["X-Test-Auth"] = auth
     return mail
+
+
+def envelope(sender: str, subject: str, *, by_sender: bool = True, dmarc: str = "none") -> bytes:
+    """Return an envelope as a client writes it, true or not."""
+    value = {
+        "v": 1,
+        "from": {"name": "Ada", "address": sender},
+        "to": [],
+        "cc": [],
+        "rcpt": "",
+        "subject": subject,
+        "date": "2026-11-22T17:00:00Z",
+        "preview": "",
+        "attachments": [],
+        "message_id": "<1@x>",
+        "auth": {"spf": dmarc, "dkim": dmarc, "dmarc": dmarc},
+        "encrypted": False,
+    }
+    return json.dumps(value | ({"sealed_by_sender": True} if by_sender else {})).encode()
+
+
+def multipart(kind: str, parts: Sequence[bytes], sender: str, subject: str = "...") -> bytes:
+    """Return a PGP/MIME mail (RFC 3156) around `parts`, each with its own fields."""
+    protocol = "application/pgp-encrypted" if kind == "encrypted" else "application/pgp-signature"
+    head = [
+        f"From: Grace <{sender}>",
+        "To: reader@sealpost.test",
+        f"Subject: {subject}",
+        "Date: Sun, 22 Nov 2026 17:00:00 +0000",
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/{kind}; protocol="{protocol}"; boundary="edge"',
+        "",
+        "",
+    ]
+    body = b"".join(b"--edge\r\n" + part + b"\r\n" for part in parts)
+    return "\r\n".join(head).encode() + body + b"--edge--\r\n"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
 from tests.e2e import mails
 from tests.e2e.browser import PASSWORD, Watch, sign_up
@@ -49,7 +49,8 @@ class Window:
     def send(self) -> None:
         """Send what is written, and wait until it is."""
         self.page.keyboard.press("Control+Enter")
-        expect(self.page.get_by_label("Notices").get_by_text("Sent", exact=True)).to_be_visible()
+        expect(self.page.locator("form.write")).to_have_count(0)
+        expect(self.page.get_by_label("Notices").get_by_text("Sent", exact=True).first).to_be_visible()
 
     def read(self, subject: str, folder: str = "Inbox") -> None:
         """Open a mail of a folder."""
@@ -90,6 +91,10 @@ def _open(windows: list[Window], browser: Browser, site: Site, *names: str) -> l
     return windows
 
 
+def _file(name: str, kind: str, content: bytes) -> FilePayload:
+    return {"name": name, "mimeType": kind, "buffer": content}
+
+
 def _recipients(page: Page, label: str) -> list[str]:
     chips = page.get_by_role("list", name=f"{label}: recipients")
     return [str(text) for text in chips.locator(".chip-name").all_inner_texts()]
@@ -104,9 +109,9 @@ def test_members_exchange_sealed_mail(
     ada.page.get_by_label("Bcc", exact=True).fill(eve.address + ",")
     ada.page.keyboard.press("Enter")
     expect(ada.page.get_by_text("Sealed for all 2: only they and you can read it.")).to_be_visible()
-    plan = {"name": "Pläne.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7 plan" * 100_000}
-    picture = {"name": "picture.png", "mimeType": "image/png", "buffer": mails.PNG}
-    ada.page.get_by_label("Files to attach").set_input_files([plan, picture])  # type: ignore[list-item]
+    plan = _file("Pläne.pdf", "application/pdf", b"%PDF-1.7 plan" * 100_000)
+    picture = _file("picture.png", "image/png", mails.PNG)
+    ada.page.get_by_label("Files to attach").set_input_files([plan, picture])
     ada.page.screenshot(path=artifacts / "write.png")
     ada.send()
 
@@ -149,9 +154,7 @@ def test_a_draft_is_kept_taken_up_again_and_gone_when_sent(windows: list[Window]
     writer, reader = _open(windows, browser, site, "drafter", "draftee")
     page = writer.page
     writer.write(reader.address, "Half a thought", "It begins")
-    page.get_by_label("Files to attach").set_input_files(
-        [{"name": "a.txt", "mimeType": "text/plain", "buffer": b"attached"}]
-    )
+    page.get_by_label("Files to attach").set_input_files([_file("a.txt", "text/plain", b"attached")])
     expect(page.get_by_text("Draft kept")).to_be_visible()
     page.get_by_label("Text").fill("It begins, and goes on")
     writer.folder("Drafts")

@@ -179,13 +179,15 @@ function Chip({ person, index, delivered, field }: ChipProps) {
         type="button"
         class="chip-main"
         title={`${showPerson(person)}. ${sentence}`}
-        aria-label={`${showPerson(person)}. ${sentence} Delete removes, Enter changes.`}
         onKeyDown={onKeyDown}
         onClick={() => field.mend(index)}
       >
         <Icon name={icon} size={15} />
         <span class="chip-name">{person.name || person.address}</span>
         <span class="chip-word">{word}</span>
+        <span class="visually-hidden">
+          . {person.name && person.address} {sentence} Delete removes, Enter changes.
+        </span>
       </button>
       <button
         type="button"

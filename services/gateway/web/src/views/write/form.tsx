@@ -130,14 +130,14 @@ function Fields({ composer }: { composer: Composer }) {
           onInput={(event) => (subject.value = event.currentTarget.value)}
         />
       </div>
+      <AttachmentList composer={composer} />
+      <SizeNote composer={composer} />
       <GrowingText
         label="Text"
         value={composer.text}
         autoFocus={!focusTo}
         onFiles={(files) => composer.attach(files.map((file) => ({ name: file.name, type: file.type, content: file })))}
       />
-      <AttachmentList composer={composer} />
-      <SizeNote composer={composer} />
     </>
   );
 }
