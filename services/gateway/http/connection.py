@@ -5,7 +5,8 @@ answers what it cannot parse in plain text. Here a header has a size, a number o
 a number of connections; and every refusal is a problem document with the headers of every other answer.
 
 After a refusal that left the request's body unread, the rest is read and dropped for a little while, so that the client
-gets to see the answer (RFC 9112, 9.6); whoever goes on sending is cut off.
+gets to see the answer (RFC 9112, 9.6): many look for it only when they have sent everything. Whoever goes on sending is
+cut off, where a whole mail may come later than elsewhere.
 
 What a client does not read is the kernel's business: TCP_USER_TIMEOUT (serve.py) ends connections that take nothing.
 """
@@ -32,6 +33,8 @@ MAX_FIELDS = 100
 MAX_PIPELINED = 16
 _LINGER_BYTES = 1024 * 1024
 _LINGER_SECONDS = 5.0
+# For a mail: as many as it may have, within
+_UPLOAD_LINGER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Connection(HttpToolsProtocol):
         """Feed the parser, and look how much of a header it has been fed."""
         if self._lingering is not None:
             self._dropped += len(data)
-            if self._dropped > _LINGER_BYTES:
+            if self._dropped > (self._most_body_bytes if self._is_upload() else _LINGER_BYTES):
                 self.transport.abort()
                 return
         if self._in_head:
@@ -158,7 +161,8 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         unread = not self._whole and not self._in_head and self._is_idle()
         if unread and self._lingering is None and not self.transport.is_closing():
-            self._lingering = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+            seconds = _UPLOAD_LINGER_SECONDS if self._is_upload() else _LINGER_SECONDS
+            self._lingering = self.loop.call_later(seconds, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser does not take."""
@@ -183,6 +187,9 @@ class Connection(HttpToolsProtocol):
         lines = [name + b": " + value + b"\r\n" for name, value in self._bounds.headers.added_to("", headers)]
         self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
         self.transport.close()
+
+    def _is_upload(self) -> bool:
+        return self._most_body_bytes > self._bounds.body_bytes("")
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

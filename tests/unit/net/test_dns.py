@@ -26,7 +26,7 @@ def test_servers_are_addresses(text: str, server: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("text", ["dns.example.org", "dns.example.org:53", "192.0.2.1:x", "", "300.1.1.1"])
 def test_anything_else_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"address|literal"):
         make_resolver([text])
 
 
