@@ -267,3 +267,17 @@ def test_name_and_signature_stand_in_what_is_written(windows: list[Window], brow
     reader.read("With a name")
     expect(reader.page.locator(".reader-who")).to_contain_text("Siegrid Signer")
     expect(reader.page.locator(".mail-text")).to_contain_text("of the signers")
+
+
+def test_what_travels_openly_arrives(windows: list[Window], browser: Browser, site: Site) -> None:
+    (writer,) = _open(windows, browser, site, "opener")
+    inbox = f"otter-{site.member_domain.split('.')[0]}@{site.public_domain}"
+    writer.write(inbox, "For everybody", "Grüße an alle")
+    expect(writer.page.get_by_text("Lands in a public inbox.")).to_be_visible()
+    writer.page.keyboard.press("Control+Enter")
+    writer.page.get_by_role("button", name="Send openly").click()
+    expect(writer.page.locator("form.write")).to_have_count(0)
+    reader = writer.context.new_page()
+    reader.goto(f"{site.url}/public/{inbox}")
+    reader.get_by_role("link", name="For everybody").click(timeout=20_000)
+    expect(reader.locator(".mail-text")).to_contain_text("Grüße an alle")

@@ -99,7 +99,11 @@ describe("the mail that is built", () => {
 
   it("brings enclosures through, byte for byte, under their names", async () => {
     const content = Uint8Array.from({ length: 70_001 }, (_, i) => i * 31);
-    const names = ["plan.pdf", "Übersicht für März – ünd noch viel mehr Wörter, die nicht in eine Zeile passen.ods", 'q"uote.txt'];
+    const names = [
+      "plan.pdf",
+      "Übersicht für März – ünd noch viel mehr Wörter, die nicht in eine Zeile passen.ods",
+      'q"uote.txt',
+    ];
     const enclosures = names.map((name) => ({ name, type: "application/pdf", content: new Blob([content]) }));
     const { view, leaves } = await read({ enclosures, text: "See there" });
     expect(view.parts.map((part) => part.name)).toEqual([names[0], names[1], "q_uote.txt"]);
@@ -117,7 +121,9 @@ describe("the mail that is built", () => {
 
 describe("text", () => {
   it.each([
-    ["A paragraph that is long enough to be cut into more than one line, since nobody breaks lines while typing today."],
+    [
+      "A paragraph that is long enough to be cut into more than one line, since nobody breaks lines while typing today.",
+    ],
     ["short\n\n  indented\n> quoted\n>> twice\nFrom here"],
     ["-- \nAda"],
     ["trailing\nÄ line with ümlauts that is long enough to be cut in two by whoever sends it over the wire"],
@@ -140,7 +146,9 @@ describe("text", () => {
     expect(quoted).toBe("> one\n>\n>> two\n> " + "long ".repeat(30).trim());
     const lines = toFlowed(quoted).trimEnd().split("\r\n");
     expect(lines.every((line) => line.startsWith(">") && line.length <= 78)).toBe(true);
-    expect((await read({ text: quoted })).view.blocks[0]?.text).toBe("> one\n>\n>> two\n> " + "long ".repeat(30).trim() + "\n");
+    expect((await read({ text: quoted })).view.blocks[0]?.text).toBe(
+      "> one\n>\n>> two\n> " + "long ".repeat(30).trim() + "\n",
+    );
   });
 
   it.each([
@@ -157,7 +165,10 @@ describe("text", () => {
 
 it("a draft comes back as it was kept, with what was no address yet", async () => {
   const change: Partial<Letter> = {
-    to: [{ name: "Bob", address: "bob@sealpost.test" }, { name: "", address: "somebo" }],
+    to: [
+      { name: "Bob", address: "bob@sealpost.test" },
+      { name: "", address: "somebo" },
+    ],
     bcc: [{ name: "", address: "eve@x.example" }],
     subject: "Half",
     text: "not done",
@@ -168,8 +179,15 @@ it("a draft comes back as it was kept, with what was no address yet", async () =
   const { view } = await decodeMail(await buildMail(letter(change), notes));
   const { messageId, cc, ...rest } = { ...letter(), ...change };
   expect(draftOf(view)).toEqual({
-    to: rest.to, cc, bcc: rest.bcc, subject: rest.subject, text: rest.text,
-    messageId, inReplyTo: rest.inReplyTo, references: rest.references, notes,
+    to: rest.to,
+    cc,
+    bcc: rest.bcc,
+    subject: rest.subject,
+    text: rest.text,
+    messageId,
+    inReplyTo: rest.inReplyTo,
+    references: rest.references,
+    notes,
   });
 });
 

@@ -1,13 +1,26 @@
 import { describe, expect, it } from "vitest";
 import { ApiError } from "../src/api/http";
-import { dropContact, inOrder, NO_BOOK, noteWritten, readBook, saveContact, suggest, type Book } from "../src/mail/contacts";
+import {
+  dropContact,
+  inOrder,
+  NO_BOOK,
+  noteWritten,
+  readBook,
+  saveContact,
+  suggest,
+  type Book,
+} from "../src/mail/contacts";
 import { SharedObject, type ObjectStore } from "../src/state/objects";
 
 const named = (name: string, address: string) => ({ name, address, note: "" });
 const addresses = (book: Book) => book.contacts.map((one) => one.address);
 
 describe("the address book", () => {
-  const book = saveContact(saveContact(NO_BOOK, "", named("Ada Lovelace", "ada@x.example")), "", named("Bob", "bob@y.example"));
+  const book = saveContact(
+    saveContact(NO_BOOK, "", named("Ada Lovelace", "ada@x.example")),
+    "",
+    named("Bob", "bob@y.example"),
+  );
 
   it("suggests by the beginnings of words, the used ones first, and not who is there already", () => {
     const used = noteWritten(book, [{ name: "", address: "bob@y.example", key: "" }], 5);
@@ -19,7 +32,12 @@ describe("the address book", () => {
 
   it("changes an address without losing what is known of it, and never holds one twice", () => {
     const noted = noteWritten(book, [{ name: "", address: "ADA@x.example", key: "ff" }], 7);
-    expect(noted.contacts.find((one) => one.name === "Ada Lovelace")).toMatchObject({ count: 1, used: 7, key: "ff", saved: true });
+    expect(noted.contacts.find((one) => one.name === "Ada Lovelace")).toMatchObject({
+      count: 1,
+      used: 7,
+      key: "ff",
+      saved: true,
+    });
     const moved = saveContact(noted, "ada@x.example", named("Ada L.", "bob@y.example"));
     expect(addresses(moved)).toEqual(["bob@y.example"]);
     expect(addresses(dropContact(moved, "Bob@y.example"))).toEqual([]);
@@ -36,14 +54,23 @@ describe("the address book", () => {
   });
 
   it("stays below what the server keeps", () => {
-    const long = Array.from({ length: 300 }, (_, i) => ({ name: "n".repeat(100), address: `${"a".repeat(60)}@${i}.${"b".repeat(60)}.example`, key: "f".repeat(40) }));
-    const notes = long.slice(0, 250).reduce((all, one) => saveContact(all, "", { ...one, note: "x".repeat(200) }), NO_BOOK);
+    const long = Array.from({ length: 300 }, (_, i) => ({
+      name: "n".repeat(100),
+      address: `${"a".repeat(60)}@${i}.${"b".repeat(60)}.example`,
+      key: "f".repeat(40),
+    }));
+    const notes = long
+      .slice(0, 250)
+      .reduce((all, one) => saveContact(all, "", { ...one, note: "x".repeat(200) }), NO_BOOK);
     expect(JSON.stringify(noteWritten(notes, long, 1)).length).toBeLessThan(200_000);
   });
 
-  it.each([[null], [[]], [{ contacts: 3 }], [{ contacts: [null, 4, { address: "none" }, { address: {} }] }]])("reads %j as empty", (value) => {
-    expect(readBook(value)).toEqual(NO_BOOK);
-  });
+  it.each([[null], [[]], [{ contacts: 3 }], [{ contacts: [null, 4, { address: "none" }, { address: {} }] }]])(
+    "reads %j as empty",
+    (value) => {
+      expect(readBook(value)).toEqual(NO_BOOK);
+    },
+  );
 
   it("comes back as it was written", () => {
     expect(readBook(JSON.parse(JSON.stringify({ v: 1, ...book })))).toEqual(book);
@@ -87,7 +114,9 @@ describe("a change of what two pages share", () => {
   it("comes one after the other", async () => {
     const server = new Server();
     const shared = new SharedObject(server, NO_BOOK, () => undefined);
-    await Promise.all(["a", "b", "c"].map((n) => shared.update((book) => saveContact(book, "", named(n, `${n}@x.example`)))));
+    await Promise.all(
+      ["a", "b", "c"].map((n) => shared.update((book) => saveContact(book, "", named(n, `${n}@x.example`)))),
+    );
     expect(addresses(server.value!)).toHaveLength(3);
     expect(server.version).toBe(3);
   });
@@ -95,9 +124,15 @@ describe("a change of what two pages share", () => {
   it("gives up when it is always late, and the next one is not kept waiting by it", async () => {
     const server = new Server();
     const shared = new SharedObject(server, NO_BOOK, () => undefined);
-    const late = { ...server, get: () => server.get(), put: async () => Promise.reject(new ApiError(409, "version", "Another version.")) };
+    const late = {
+      ...server,
+      get: () => server.get(),
+      put: async () => Promise.reject(new ApiError(409, "version", "Another version.")),
+    };
     const unlucky = new SharedObject(late, NO_BOOK, () => undefined);
-    await expect(unlucky.update((book) => saveContact(book, "", named("A", "a@x.example")))).rejects.toThrow("Another version.");
+    await expect(unlucky.update((book) => saveContact(book, "", named("A", "a@x.example")))).rejects.toThrow(
+      "Another version.",
+    );
     await shared.update((book) => book);
     expect(server.version).toBe(0);
   });

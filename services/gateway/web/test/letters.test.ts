@@ -40,7 +40,9 @@ const letter = (change: Partial<Letter> = {}): Letter => ({
 
 describe("a sealed letter", () => {
   it("is read by its reader, verified by its writer's key, and names nobody else", async () => {
-    const sealed = given(await ada.worker.sealLetter({ letter: letter(), rcpt: bob.address, certificate: certificateOf(bob) }));
+    const sealed = given(
+      await ada.worker.sealLetter({ letter: letter(), rcpt: bob.address, certificate: certificateOf(bob) }),
+    );
     const message = await openpgp.readMessage({ binaryMessage: sealed.body });
     const ids = bob.key.getKeyIDs().map((id) => id.toHex());
     expect(message.getEncryptionKeyIDs().every((id) => ids.includes(id.toHex()))).toBe(true);
@@ -55,7 +57,10 @@ describe("a sealed letter", () => {
     const opened = await openSigned(bob.key, sealed.envelope, ada.key.toPublic());
     expect(opened.signature).toBe("verified");
     expect(decodeEnvelope(opened.plain)).toMatchObject({
-      subject: "Between us", bySender: true, rcpt: bob.address, preview: "Nobody else reads this.",
+      subject: "Between us",
+      bySender: true,
+      rcpt: bob.address,
+      preview: "Nobody else reads this.",
     });
     expect(fromUtf8(opened.plain)).not.toMatch(/eve/);
     await expect(openSigned(eve.key, sealed.body, null)).rejects.toThrow();
@@ -64,13 +69,16 @@ describe("a sealed letter", () => {
   it("is read by gpg's rules too: SEIPD version 1", async () => {
     const sealed = await sealSigned(ada.key, bob.key.toPublic(), utf8("x"));
     const { packets } = await openpgp.readMessage({ binaryMessage: sealed });
-    const data = packets.findPacket(openpgp.enums.packet.symEncryptedIntegrityProtectedData) as unknown as { version: number };
+    const data = packets.findPacket(openpgp.enums.packet.symEncryptedIntegrityProtectedData) as unknown as {
+      version: number;
+    };
     expect(data.version).toBe(1);
   });
 
   it("is not said to be verified when anything but the expected key signed it", async () => {
     const toBob = (from: Person) => sealSigned(from.key, bob.key.toPublic(), utf8("x"));
-    const check = async (sealed: Bytes, writer: openpgp.Key | null) => (await openSigned(bob.key, sealed, writer)).signature;
+    const check = async (sealed: Bytes, writer: openpgp.Key | null) =>
+      (await openSigned(bob.key, sealed, writer)).signature;
     expect(await check(await toBob(ada), ada.key.toPublic())).toBe("verified");
     expect(await check(await toBob(eve), ada.key.toPublic())).toBe("other-key");
     expect(await check(await toBob(ada), null)).toBe("unchecked");
@@ -79,13 +87,19 @@ describe("a sealed letter", () => {
 
   it("is not said to be verified when its signature was taken from another letter", async () => {
     const signed = await openpgp.sign({
-      message: await openpgp.createMessage({ binary: utf8("pay Bob 1") }), signingKeys: ada.key, format: "object",
+      message: await openpgp.createMessage({ binary: utf8("pay Bob 1") }),
+      signingKeys: ada.key,
+      format: "object",
     });
     const literal = signed.packets.findPacket(openpgp.enums.packet.literalData) as unknown as {
       setBytes(bytes: Uint8Array, format: number): void;
     };
     literal.setBytes(utf8("pay Eve 1000"), openpgp.enums.literal.binary);
-    const sealed = (await openpgp.encrypt({ message: signed, encryptionKeys: bob.key.toPublic(), format: "binary" })) as Bytes;
+    const sealed = (await openpgp.encrypt({
+      message: signed,
+      encryptionKeys: bob.key.toPublic(),
+      format: "binary",
+    })) as Bytes;
     expect((await openSigned(bob.key, sealed, ada.key.toPublic())).signature).toBe("broken");
   });
 
@@ -103,16 +117,22 @@ describe("a sealed letter", () => {
     await expect(ada.worker.sealLetter({ ...asked, certificate: swapped })).rejects.toMatchObject({
       reason: "certificate_unusable",
     });
-    await expect(ada.worker.sealMime({ letter: letter(), certificate: certificateOf(eve, bob.address) })).rejects.toMatchObject({
+    await expect(
+      ada.worker.sealMime({ letter: letter(), certificate: certificateOf(eve, bob.address) }),
+    ).rejects.toMatchObject({
       reason: "certificate_unusable",
     });
-    await expect(ada.worker.sealMime({ letter: letter(), certificate: { ...certificateOf(eve), binary: utf8("no") } })).rejects.toThrow();
+    await expect(
+      ada.worker.sealMime({ letter: letter(), certificate: { ...certificateOf(eve), binary: utf8("no") } }),
+    ).rejects.toThrow();
   });
 });
 
 describe("PGP/MIME", () => {
   it("carries the subject inside alone, and every field that counts", async () => {
-    const mail = given(await ada.worker.sealMime({ letter: letter(), certificate: certificateOf(bob, "Bob@x.example") }));
+    const mail = given(
+      await ada.worker.sealMime({ letter: letter(), certificate: certificateOf(bob, "Bob@x.example") }),
+    );
     const text = fromUtf8(mail);
     expect(text).toMatch(/^Subject: \.\.\.\r$/m);
     expect(text).not.toMatch(/Between us|eve@/);

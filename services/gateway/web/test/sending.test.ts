@@ -21,9 +21,20 @@ const letter = (change: Partial<Letter> = {}): Letter => ({
 });
 const route = (name: string, kind: Found["kind"]): [string, Found] => [
   `${name}@x.example`,
-  { address: `${name}@x.example`, kind, certificate: kind === "member" || kind === "wkd" ? "AAAA" : null, fingerprint: null, at: 0 },
+  {
+    address: `${name}@x.example`,
+    kind,
+    certificate: kind === "member" || kind === "wkd" ? "AAAA" : null,
+    fingerprint: null,
+    at: 0,
+  },
 ];
-const ROUTES = new Map([route("member", "member"), route("open", "open"), route("wkd", "wkd"), route("secret", "member")]);
+const ROUTES = new Map([
+  route("member", "member"),
+  route("open", "open"),
+  route("wkd", "wkd"),
+  route("secret", "member"),
+]);
 
 /** Takes everything down, and fails where it is told to. */
 class World implements SendingPorts {
@@ -34,11 +45,15 @@ class World implements SendingPorts {
   now = () => new Date(this.time);
   sealLetter = async (_: Letter, rcpt: string) => this.sealed(`seal ${rcpt}`);
   sealOwn = async () => this.sealed("seal own");
-  sealMime = async (_: Letter, certificate: { names: string }) => (this.calls.push(`mime ${certificate.names}`), new Uint8Array(1));
+  sealMime = async (_: Letter, certificate: { names: string }) => (
+    this.calls.push(`mime ${certificate.names}`),
+    new Uint8Array(1)
+  );
   writeOpen = async () => (this.calls.push("write"), new Uint8Array(1));
   toMember = async (to: string, id: string) => this.take(`to ${to}`, id);
   toOwn = async (id: string) => this.take("own", id);
-  toWorld = async (_: string, recipients: string[], __: Uint8Array, key: string) => this.take(`send ${recipients.join(" ")}`, key);
+  toWorld = async (_: string, recipients: string[], __: Uint8Array, key: string) =>
+    this.take(`send ${recipients.join(" ")}`, key);
 
   private sealed(what: string) {
     this.calls.push(what);
@@ -57,11 +72,16 @@ describe("sending", () => {
     const world = new World();
     expect(await new Sending(world, letter(), ROUTES, []).run()).toBe(true);
     expect(world.calls).toEqual([
-      "seal member@x.example", "to member@x.example",
-      "mime wkd@x.example", "send wkd@x.example",
-      "seal secret@x.example", "to secret@x.example",
-      "write", "send open@x.example",
-      "seal own", "own",
+      "seal member@x.example",
+      "to member@x.example",
+      "mime wkd@x.example",
+      "send wkd@x.example",
+      "seal secret@x.example",
+      "to secret@x.example",
+      "write",
+      "send open@x.example",
+      "seal own",
+      "own",
     ]);
   });
 
@@ -76,7 +96,14 @@ describe("sending", () => {
     world.failing.clear();
     world.calls = [];
     expect(await sending.run()).toBe(true);
-    expect(world.calls).toEqual(["seal secret@x.example", "to secret@x.example", "write", "send open@x.example", "seal own", "own"]);
+    expect(world.calls).toEqual([
+      "seal secret@x.example",
+      "to secret@x.example",
+      "write",
+      "send open@x.example",
+      "seal own",
+      "own",
+    ]);
     const ids = world.ids.filter((one) => /secret|open/.test(one));
     expect(new Set(ids).size).toBe(2);
   });

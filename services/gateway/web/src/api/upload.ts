@@ -18,7 +18,12 @@ export function frame(header: object, body: Bytes): Blob {
 }
 
 /** @throws ApiError with status 0 when the server cannot be reached */
-export function upload(path: string, content: Blob, headers: Record<string, string>, progress: Progress): Promise<void> {
+export function upload(
+  path: string,
+  content: Blob,
+  headers: Record<string, string>,
+  progress: Progress,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", path);
@@ -32,7 +37,8 @@ export function upload(path: string, content: Blob, headers: Record<string, stri
       if (request.status >= 200 && request.status < 300) return resolve();
       void problemOf(asResponse(request)).then(reject, reject);
     };
-    const unreachable = () => reject(new ApiError(0, "unreachable", "The server cannot be reached. Check your connection."));
+    const unreachable = () =>
+      reject(new ApiError(0, "unreachable", "The server cannot be reached. Check your connection."));
     request.onerror = unreachable;
     request.ontimeout = unreachable;
     request.onabort = unreachable;

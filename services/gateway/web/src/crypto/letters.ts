@@ -90,7 +90,14 @@ interface Made {
 
 async function judge(signatures: Made[], writer: Key | null): Promise<Signature> {
   if (signatures.length === 0) return "none";
-  const results = await Promise.all(signatures.map((one) => one.verified.then(() => true, () => false)));
+  const results = await Promise.all(
+    signatures.map((one) =>
+      one.verified.then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
   if (!writer) return "unchecked";
   if (results.includes(true)) return "verified";
   const ids = new Set(writer.getKeyIDs().map((id) => id.toHex()));

@@ -79,7 +79,12 @@ function wordsOf(piece: string): string[] {
 function personOf(piece: string): Person {
   const found = /^(.*?)<([^<>]*)>?\s*$/s.exec(piece);
   if (!found) return { name: "", address: tidy(piece) };
-  const name = plainLine((found[1] ?? "").trim().replace(/^"(.*)"$/s, "$1").replace(/\\(.)/g, "$1"));
+  const name = plainLine(
+    (found[1] ?? "")
+      .trim()
+      .replace(/^"(.*)"$/s, "$1")
+      .replace(/\\(.)/g, "$1"),
+  );
   return { name: name.slice(0, 200), address: tidy(found[2] ?? "") };
 }
 

@@ -24,7 +24,10 @@ interface Entity {
 export async function buildMail(letter: Letter, own: OwnNotes | null = null): Promise<Bytes> {
   const entity = await entityOf(letter, "");
   const notes = own ? ownFields(letter, own) : "";
-  return join([utf8(headOf(letter, letter.subject) + notes + "MIME-Version: 1.0\r\n" + entity.fields + "\r\n"), ...entity.body]);
+  return join([
+    utf8(headOf(letter, letter.subject) + notes + "MIME-Version: 1.0\r\n" + entity.fields + "\r\n"),
+    ...entity.body,
+  ]);
 }
 
 /** The part that PGP/MIME encrypts: the content, and a copy of the header that nobody on the way can change or read. */
@@ -99,7 +102,8 @@ async function entityOf(letter: Letter, mark: string): Promise<Entity> {
 function textEntity(text: string, mark: string): Entity {
   const flowed = toFlowed(text);
   const bytes = utf8(flowed);
-  const plain = /^[\t\r\n\x20-\x7e]*$/.test(flowed) && flowed.split("\r\n").every((line) => line.length <= LONGEST_LINE);
+  const plain =
+    /^[\t\r\n\x20-\x7e]*$/.test(flowed) && flowed.split("\r\n").every((line) => line.length <= LONGEST_LINE);
   const fields = [
     `Content-Type: text/plain; charset=utf-8; format=flowed${mark}\r\n`,
     `Content-Transfer-Encoding: ${plain ? "7bit" : "quoted-printable"}\r\n`,

@@ -56,7 +56,15 @@ export function saveContact(book: Book, before: string, given: Pick<Contact, "na
   const rest = book.contacts.filter((one) => !keys.has(addressKey(one.address)));
   const { count = 0, used = 0, key = "" } = old ?? {};
   const name = given.name.trim().slice(0, MOST_NAME);
-  const made: Contact = { name, address: given.address, note: given.note.trim().slice(0, MOST_NOTE), saved: true, count, used, key };
+  const made: Contact = {
+    name,
+    address: given.address,
+    note: given.note.trim().slice(0, MOST_NOTE),
+    saved: true,
+    count,
+    used,
+    key,
+  };
   return bounded([...rest, made]);
 }
 
@@ -71,7 +79,11 @@ export function noteWritten(book: Book, people: (Person & { key: string })[], no
     const old = contacts.get(addressKey(address));
     const { note = "", saved = false, count = 0 } = old ?? {};
     const known = { note, saved, count: count + 1, used: now, key: key || (old?.key ?? "") };
-    contacts.set(addressKey(address), { name: old?.name || name.slice(0, MOST_NAME), address: old?.address ?? address, ...known });
+    contacts.set(addressKey(address), {
+      name: old?.name || name.slice(0, MOST_NAME),
+      address: old?.address ?? address,
+      ...known,
+    });
   }
   return bounded([...contacts.values()]);
 }
@@ -82,7 +94,9 @@ export function suggest(book: Book, typed: string, without: ReadonlySet<string>,
   if (words.length === 0) return [];
   const fits = (one: Contact) => {
     const parts = `${one.name} ${one.address}`.toLowerCase();
-    return words.every((word) => parts.split(/[\s@._<>"'-]+/).some((part) => part.startsWith(word)) || parts.includes(word));
+    return words.every(
+      (word) => parts.split(/[\s@._<>"'-]+/).some((part) => part.startsWith(word)) || parts.includes(word),
+    );
   };
   return book.contacts
     .filter((one) => !without.has(addressKey(one.address)) && fits(one))

@@ -22,13 +22,19 @@ export function draftOf(view: MailView): Draft {
     cc: view.cc.map(asTyped),
     bcc: view.bcc.map(asTyped),
     subject: view.subject,
-    text: view.blocks.map((block) => block.text ?? "").join("\n").replace(/\n$/, ""),
+    text: view.blocks
+      .map((block) => block.text ?? "")
+      .join("\n")
+      .replace(/\n$/, ""),
     messageId: /^<[^<>\s]{3,250}>$/.test(view.messageId) ? view.messageId : "",
     inReplyTo: view.inReplyTo,
     references: view.references,
     notes: {
       answers: /^[0-9a-f]{32} (reply|forward)$/.exec(field("x-sealpost-answers"))?.[0] ?? "",
-      sentTo: field("x-sealpost-sent-to").split(/\s+/).filter((one) => one.includes("@")).slice(0, 500),
+      sentTo: field("x-sealpost-sent-to")
+        .split(/\s+/)
+        .filter((one) => one.includes("@"))
+        .slice(0, 500),
     },
   };
 }

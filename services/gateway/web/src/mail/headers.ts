@@ -66,7 +66,9 @@ function clean(text: string): string {
 }
 
 function isPlain(text: string): boolean {
-  return /^[\x20-\x7e]*$/.test(text) && !text.includes("=?") && text.split(" ").every((w) => w.length < LONGEST_PLAIN_WORD);
+  return (
+    /^[\x20-\x7e]*$/.test(text) && !text.includes("=?") && text.split(" ").every((w) => w.length < LONGEST_PLAIN_WORD)
+  );
 }
 
 /** Whole characters only in each word (RFC 2047, section 5). */

@@ -37,7 +37,8 @@ export const NO_NOTES: OwnNotes = { answers: "", sentTo: [] };
 
 export function recipientsOf({ to, cc, bcc }: Pick<Letter, "to" | "cc" | "bcc">): Person[] {
   const all = new Map<string, Person>();
-  for (const one of [...to, ...cc, ...bcc]) if (!all.has(addressKey(one.address))) all.set(addressKey(one.address), one);
+  for (const one of [...to, ...cc, ...bcc])
+    if (!all.has(addressKey(one.address))) all.set(addressKey(one.address), one);
   return [...all.values()];
 }
 

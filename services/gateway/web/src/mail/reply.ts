@@ -21,7 +21,8 @@ const MOST_REFERENCES = 20;
 
 /** @param own the writer's address: nobody answers himself, unless he wrote the mail to begin with */
 export function beginningOf(kind: ReplyKind, view: MailView, text: string, own: string): Beginning {
-  if (kind === "forward") return { to: [], cc: [], subject: prefixed("Fwd", view.subject), below: forwarded(view, text), ...NO_THREAD };
+  if (kind === "forward")
+    return { to: [], cc: [], subject: prefixed("Fwd", view.subject), below: forwarded(view, text), ...NO_THREAD };
   const id = /^<[^<>\s]{3,250}>$/.test(view.messageId) ? view.messageId : "";
   return {
     ...answerTo(kind, view, own),
@@ -56,7 +57,8 @@ function wrote(view: MailView): string {
 }
 
 function forwarded(view: MailView, text: string): string {
-  const people = (label: string, list: Person[]) => (list.length > 0 ? [`${label}: ${list.map(showPerson).join(", ")}`] : []);
+  const people = (label: string, list: Person[]) =>
+    list.length > 0 ? [`${label}: ${list.map(showPerson).join(", ")}`] : [];
   return [
     "---------- Forwarded message ----------",
     ...people("From", view.from),

@@ -44,7 +44,12 @@ export interface ComposerPorts extends SendingPorts {
   sender(): Person;
   sealDraft(letter: Letter, notes: OwnNotes): Promise<Sealed>;
   keepDraft(id: string, sealed: Sealed, replaces: string): Promise<void>;
-  keepSent(id: string, sealed: Sealed, replaces: string, progress: (sent: number, total: number) => void): Promise<void>;
+  keepSent(
+    id: string,
+    sealed: Sealed,
+    replaces: string,
+    progress: (sent: number, total: number) => void,
+  ): Promise<void>;
   dropDraft(id: string): Promise<void>;
   /** lists are told what came and what went */
   draftChanged(now: string, before: string): void;
@@ -74,7 +79,12 @@ export class Composer {
   readonly sending = signal<Sending | null>(null);
   readonly foreign: boolean;
   readonly quotesSealed: boolean;
-  readonly size = computed(() => estimatedBytes(this.text.value, this.attachments.value.map((one) => one.content.size)));
+  readonly size = computed(() =>
+    estimatedBytes(
+      this.text.value,
+      this.attachments.value.map((one) => one.content.size),
+    ),
+  );
   readonly people = computed(() => recipientsOf({ to: this.to.value, cc: this.cc.value, bcc: this.bcc.value }));
   draftId = "";
   /** every name that a path may have for it: its key, and the ids that its draft had */

@@ -22,7 +22,11 @@ const MOST_SIGNATURE = 2_000;
 export const book = signal<Book | null>(null);
 export const writing = signal<Writing | null>(null);
 
-export const sharedBook = new SharedObject<Book>(sealedStore("contacts", readBook), NO_BOOK, (value) => (book.value = value));
+export const sharedBook = new SharedObject<Book>(
+  sealedStore("contacts", readBook),
+  NO_BOOK,
+  (value) => (book.value = value),
+);
 export const sharedWriting = new SharedObject<Writing>(
   sealedStore("settings", readWriting),
   NO_WRITING,
@@ -52,7 +56,11 @@ function sealedStore<T>(name: ObjectName, read: (value: unknown) => T): ObjectSt
 function readWriting(value: unknown): Writing {
   const record = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const text = (key: string, most: number) => (typeof record[key] === "string" ? record[key].slice(0, most) : "");
-  return { name: text("name", 100), signature: text("signature", MOST_SIGNATURE), remember: record["remember"] !== false };
+  return {
+    name: text("name", 100),
+    signature: text("signature", MOST_SIGNATURE),
+    remember: record["remember"] !== false,
+  };
 }
 
 onEnd(() => {

@@ -85,7 +85,9 @@ export class Sending {
   }
 
   get sentTo(): string[] {
-    return this.planned.filter(({ leg }) => leg.kind !== "own" && leg.state === "done").flatMap(({ leg }) => leg.addresses);
+    return this.planned
+      .filter(({ leg }) => leg.kind !== "own" && leg.state === "done")
+      .flatMap(({ leg }) => leg.addresses);
   }
 
   private async attempt(one: Planned): Promise<void> {
@@ -113,7 +115,10 @@ export class Sending {
       sending();
       return ports.toOwn(this.idOf(one), sealed, progress);
     }
-    const mail = one.leg.kind === "wkd" ? await ports.sealMime(letter, certificateOf(one.route, to)) : await ports.writeOpen(letter);
+    const mail =
+      one.leg.kind === "wkd"
+        ? await ports.sealMime(letter, certificateOf(one.route, to))
+        : await ports.writeOpen(letter);
     sending();
     return ports.toWorld(letter.from.address, one.leg.addresses, mail, one.key, progress);
   }
@@ -140,12 +145,16 @@ export class Sending {
 
 /** Ten hexadecimal digits of Unix seconds, 22 random (libs.runtime.ids). */
 export function newStoredId(now: number): string {
-  const seconds = Math.floor(now / 1000).toString(16).padStart(10, "0");
+  const seconds = Math.floor(now / 1000)
+    .toString(16)
+    .padStart(10, "0");
   return seconds + randomHex(11);
 }
 
 function randomHex(bytes: number): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join(
+    "",
+  );
 }
 
 function planOf(letter: Letter, routes: ReadonlyMap<string, Found>, sentTo: string[]): Planned[] {

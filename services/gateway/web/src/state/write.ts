@@ -31,7 +31,8 @@ function sender(): Person {
 const ports: ComposerPorts = {
   sender,
   now: serverNow,
-  sealLetter: (letter, rcpt, certificate) => vault.call("sealLetter", { letter, rcpt, certificate }, { timeout: SEALING_MS }),
+  sealLetter: (letter, rcpt, certificate) =>
+    vault.call("sealLetter", { letter, rcpt, certificate }, { timeout: SEALING_MS }),
   sealMime: (letter, certificate) => vault.call("sealMime", { letter, certificate }, { timeout: SEALING_MS }),
   writeOpen: (letter) => vault.call("writeOpen", { letter }, { timeout: SEALING_MS }),
   sealOwn: (letter) => vault.call("sealOwn", { letter, notes: { answers: "", sentTo: [] } }, { timeout: SEALING_MS }),
@@ -67,7 +68,11 @@ export async function takeUp(draftId: string): Promise<Composer> {
     const draft = draftOf(parsed.view);
     const attachments: Enclosure[] = [];
     for (const part of parsed.view.parts) {
-      attachments.push({ name: part.name || "attachment", type: part.type, content: new Blob([await parsed.content(part)]) });
+      attachments.push({
+        name: part.name || "attachment",
+        type: part.type,
+        content: new Blob([await parsed.content(part)]),
+      });
     }
     const { notes, ...rest } = draft;
     const foreign = opened.signature !== "verified";
@@ -132,7 +137,10 @@ export function afterSending(): void {
 
 function remember(composer: Composer, found: ReadonlyMap<string, Found>): void {
   if (writing.value?.remember === false) return;
-  const people = composer.people.value.map((one) => ({ ...one, key: found.get(addressKey(one.address))?.fingerprint ?? "" }));
+  const people = composer.people.value.map((one) => ({
+    ...one,
+    key: found.get(addressKey(one.address))?.fingerprint ?? "",
+  }));
   // The mail is sent; that its recipients could not be noted must not look like a failure of sending.
   sharedBook.update((book) => noteWritten(book, people, Date.now())).catch(nobody);
 }
@@ -164,7 +172,9 @@ function newKey(): string {
 
 /** Something here would be lost with the page. */
 function unsaved(): boolean {
-  return [...composers.value.values()].some((one) => one.sending.value?.running.value || !/^(new|kept)$/.test(one.saving.value));
+  return [...composers.value.values()].some(
+    (one) => one.sending.value?.running.value || !/^(new|kept)$/.test(one.saving.value),
+  );
 }
 
 beforeEnd(async () => {

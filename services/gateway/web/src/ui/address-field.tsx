@@ -97,35 +97,40 @@ export function AddressField(props: Props) {
     field.add(found);
   };
   return (
-    <div class="recipients" onClick={(event) => event.target === event.currentTarget && field.input.current?.focus()}>
+    <div class="recipients">
       <label for={id}>{label}</label>
-      <ul class="chips" ref={field.list} aria-label={`${label}: recipients`}>
-        {people.value.map((one, index) => (
-          <Chip key={addressKey(one.address)} person={one} index={index} delivered={delivered} field={field} />
-        ))}
-      </ul>
-      <div class="recipient-input">
-        <input
-          ref={field.input}
-          id={id}
-          type="text"
-          inputMode="email"
-          autocomplete="off"
-          autocapitalize="none"
-          spellcheck={false}
-          autoFocus={autoFocus}
-          role="combobox"
-          aria-autocomplete="list"
-          aria-expanded={field.suggested.length > 0}
-          aria-controls={`${id}-list`}
-          aria-activedescendant={field.at >= 0 ? `${id}-${field.at}` : undefined}
-          value={field.typed}
-          onInput={(event) => field.type(event.currentTarget.value)}
-          onKeyDown={(event) => keyDown(event, field, people.value.length)}
-          onPaste={paste}
-          onBlur={() => field.add(parseAddresses(field.typed))}
-        />
-        <Suggestions id={id} field={field} />
+      <div
+        class="recipient-box"
+        onClick={(event) => event.target === event.currentTarget && field.input.current?.focus()}
+      >
+        <ul class="chips" ref={field.list} aria-label={`${label}: recipients`}>
+          {people.value.map((one, index) => (
+            <Chip key={addressKey(one.address)} person={one} index={index} delivered={delivered} field={field} />
+          ))}
+        </ul>
+        <div class="recipient-input">
+          <input
+            ref={field.input}
+            id={id}
+            type="text"
+            inputMode="email"
+            autocomplete="off"
+            autocapitalize="none"
+            spellcheck={false}
+            autoFocus={autoFocus}
+            role="combobox"
+            aria-autocomplete="list"
+            aria-expanded={field.suggested.length > 0}
+            aria-controls={`${id}-list`}
+            aria-activedescendant={field.at >= 0 ? `${id}-${field.at}` : undefined}
+            value={field.typed}
+            onInput={(event) => field.type(event.currentTarget.value)}
+            onKeyDown={(event) => keyDown(event, field, people.value.length)}
+            onPaste={paste}
+            onBlur={() => field.add(parseAddresses(field.typed))}
+          />
+          <Suggestions id={id} field={field} />
+        </div>
       </div>
     </div>
   );
@@ -133,7 +138,13 @@ export function AddressField(props: Props) {
 
 function Suggestions({ id, field }: { id: string; field: Field }) {
   return (
-    <ul id={`${id}-list`} class="suggestions" role="listbox" aria-label="Suggestions" hidden={field.suggested.length === 0}>
+    <ul
+      id={`${id}-list`}
+      class="suggestions"
+      role="listbox"
+      aria-label="Suggestions"
+      hidden={field.suggested.length === 0}
+    >
       {field.suggested.map((one, i) => (
         <li
           key={one.address}

@@ -11,9 +11,27 @@ export const openAnswer: { current: Answer | null } = { current: null };
 export function AnswerButtons({ answer }: { answer: Answer | null }) {
   return (
     <>
-      <IconButton icon="reply" label="Reply (r)" class="only-wide" disabled={!answer} onClick={() => answer?.("reply")} />
-      <IconButton icon="replyAll" label="Reply to all (a)" class="only-wide" disabled={!answer} onClick={() => answer?.("all")} />
-      <IconButton icon="forward" label="Forward (f)" class="only-wide" disabled={!answer} onClick={() => answer?.("forward")} />
+      <IconButton
+        icon="reply"
+        label="Reply (r)"
+        class="only-wide"
+        disabled={!answer}
+        onClick={() => answer?.("reply")}
+      />
+      <IconButton
+        icon="replyAll"
+        label="Reply to all (a)"
+        class="only-wide"
+        disabled={!answer}
+        onClick={() => answer?.("all")}
+      />
+      <IconButton
+        icon="forward"
+        label="Forward (f)"
+        class="only-wide"
+        disabled={!answer}
+        onClick={() => answer?.("forward")}
+      />
     </>
   );
 }

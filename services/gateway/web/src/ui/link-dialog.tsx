@@ -1,5 +1,8 @@
 /** Before a link of a mail is opened: where it really goes, in the letters that cannot be imitated, and what is odd about it. */
+import { parseAddresses } from "../mail/address";
+import { plainLine } from "../mail/envelope";
 import { MARK_TEXT, type Target } from "../mail/links";
+import { session } from "../state/session";
 import { copy } from "./copy";
 import { Dialog } from "./dialog";
 import { Button, Notice } from "./parts";
@@ -17,10 +20,35 @@ export function LinkDialog({ target, onClose }: { target: Target; onClose: () =>
           Copy
         </Button>
         <Button onClick={onClose}>Cancel</Button>
-        <OpenLink target={target} newTab onClick={() => setTimeout(onClose)} />
+        {target.kind === "mail" && session.value.kind === "open" ? (
+          <Button look="primary" icon="pencil" onClick={() => void writeTo(target.url, onClose)}>
+            Write
+          </Button>
+        ) : (
+          <OpenLink target={target} newTab onClick={() => setTimeout(onClose)} />
+        )}
       </footer>
     </Dialog>
   );
+}
+
+/** Of what a mailto: link may say, recipients and subject alone: the rest is the user's to write. */
+async function writeTo(url: string, onClose: () => void): Promise<void> {
+  const { write } = await import("../state/write");
+  const { pathname, searchParams } = new URL(url);
+  onClose();
+  await write({
+    to: parseAddresses(decoded(pathname)),
+    subject: plainLine(searchParams.get("subject") ?? "").slice(0, 500),
+  });
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Where the link goes and what is odd about it. */

@@ -86,7 +86,18 @@ interface RowProps extends ListProps {
   total: number;
 }
 
-function MessageRow({ row, at, total, current, focused, selected, hrefOf, onSelect, showExpiry, showRecipients }: RowProps) {
+function MessageRow({
+  row,
+  at,
+  total,
+  current,
+  focused,
+  selected,
+  hrefOf,
+  onSelect,
+  showExpiry,
+  showRecipients,
+}: RowProps) {
   const unread = !row.flags.has("seen") && !showExpiry;
   const classes = ["row", unread && "unread", row.id === current && "current", row.id === focused && "focused"];
   const picked = selected?.has(row.id) ?? false;
@@ -109,7 +120,11 @@ function MessageRow({ row, at, total, current, focused, selected, hrefOf, onSele
         </label>
       )}
       <a href={hrefOf(row)} aria-current={row.id === current ? "true" : undefined} data-id={row.id}>
-        {envelope === undefined ? <RowSkeleton /> : <RowText row={row} unread={unread} expiry={showExpiry ?? false} to={showRecipients ?? false} />}
+        {envelope === undefined ? (
+          <RowSkeleton />
+        ) : (
+          <RowText row={row} unread={unread} expiry={showExpiry ?? false} to={showRecipients ?? false} />
+        )}
       </a>
     </li>
   );
@@ -117,7 +132,11 @@ function MessageRow({ row, at, total, current, focused, selected, hrefOf, onSele
 
 function RowText({ row, unread, expiry, to }: { row: Row; unread: boolean; expiry: boolean; to: boolean }) {
   const envelope = row.envelope;
-  const from = envelope ? (to ? recipientsIn(envelope) : envelope.from.name || envelope.from.address || "(no sender)") : "Sealed message";
+  const from = envelope
+    ? to
+      ? recipientsIn(envelope)
+      : envelope.from.name || envelope.from.address || "(no sender)"
+    : "Sealed message";
   return (
     <>
       <span class="row-line">

@@ -13,7 +13,13 @@ type ButtonProps = Omit<JSX.IntrinsicElements["button"], "icon"> & {
 
 export function Button({ look = "plain", icon, busy = false, class: extra = "", children, ...rest }: ButtonProps) {
   return (
-    <button type="button" {...rest} class={`button ${look} ${extra as string}`.trimEnd()} disabled={busy || Boolean(rest.disabled)} aria-busy={busy}>
+    <button
+      type="button"
+      {...rest}
+      class={`button ${look} ${extra as string}`.trimEnd()}
+      disabled={busy || Boolean(rest.disabled)}
+      aria-busy={busy}
+    >
       {busy ? <span class="spinner" aria-hidden="true" /> : icon && <Icon name={icon} size={18} />}
       <span>{children}</span>
     </button>

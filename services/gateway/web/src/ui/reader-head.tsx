@@ -32,7 +32,9 @@ export function ReaderHead({ row, message, bySender, onCheck }: Props) {
   const shown = shownOf(envelope, check ? message!.mail.view : null);
   const { from } = shown;
   const claimed = (bySender || check !== null) && check?.signature !== "verified";
-  const replyTo = (message?.mail.view.replyTo ?? []).filter((one) => addressKey(one.address) !== addressKey(from.address));
+  const replyTo = (message?.mail.view.replyTo ?? []).filter(
+    (one) => addressKey(one.address) !== addressKey(from.address),
+  );
   return (
     <>
       <header class="reader-head">
@@ -86,12 +88,19 @@ function Oddities({ row, message, shown }: { row: Row; message: OpenedMessage | 
   const me = addressKey(account.value?.address ?? "");
   const among = [...shown.to, ...shown.cc, ...shown.bcc].some((one) => addressKey(one.address) === me);
   const listed = row.envelope;
-  const differs = listed && (addressKey(listed.from.address) !== addressKey(shown.from.address) || listed.subject !== message.mail.view.subject);
+  const differs =
+    listed &&
+    (addressKey(listed.from.address) !== addressKey(shown.from.address) ||
+      listed.subject !== message.mail.view.subject);
   return (
     <>
-      {differs && <Notice kind="warning">The list showed another sender or subject than the message itself has.</Notice>}
+      {differs && (
+        <Notice kind="warning">The list showed another sender or subject than the message itself has.</Notice>
+      )}
       {!among && !check.own && (
-        <Notice kind="info">Your address is not among its recipients: it is a blind copy, or somebody passed it on to you.</Notice>
+        <Notice kind="info">
+          Your address is not among its recipients: it is a blind copy, or somebody passed it on to you.
+        </Notice>
       )}
     </>
   );

@@ -21,7 +21,12 @@ export const STANDINGS: Record<Standing, Described> = {
     sentence: "Sealed to the key that their domain publishes: only they can read it.",
     tone: "sealed",
   },
-  public: { icon: "globe", word: "public", sentence: "A public inbox: anybody can read what arrives there.", tone: "open" },
+  public: {
+    icon: "globe",
+    word: "public",
+    sentence: "A public inbox: anybody can read what arrives there.",
+    tone: "open",
+  },
   open: {
     icon: "lockOpen",
     word: "open",
@@ -30,7 +35,12 @@ export const STANDINGS: Record<Standing, Described> = {
   },
   unknown: { icon: "warning", word: "no such address", sentence: "Nobody has this address.", tone: "bad" },
   looking: { icon: "clock", word: "looking", sentence: "Finding out how mail to them travels.", tone: "" },
-  failed: { icon: "warning", word: "not known", sentence: "It could not be found out how mail to them travels.", tone: "" },
+  failed: {
+    icon: "warning",
+    word: "not known",
+    sentence: "It could not be found out how mail to them travels.",
+    tone: "",
+  },
   wrong: { icon: "warning", word: "no address", sentence: "This is not an address.", tone: "bad" },
   delivered: { icon: "check", word: "has it", sentence: "They have got it already.", tone: "sealed" },
 };
@@ -55,15 +65,29 @@ export function summaryOf(standings: Standing[]): { icon: IconName; text: string
   const all = standings.length;
   if (all === 0) return null;
   const bad = count("unknown", "wrong");
-  if (bad > 0) return { icon: "warning", tone: "bad", text: bad === 1 ? "One recipient cannot be written to." : `${bad} recipients cannot be written to.` };
+  if (bad > 0)
+    return {
+      icon: "warning",
+      tone: "bad",
+      text: bad === 1 ? "One recipient cannot be written to." : `${bad} recipients cannot be written to.`,
+    };
   if (count("looking") > 0) return { icon: "clock", tone: "", text: "Finding out how it travels…" };
-  if (count("failed") > 0) return { icon: "warning", tone: "", text: "It could not be found out how it travels; it is tried again when you send." };
+  if (count("failed") > 0)
+    return {
+      icon: "warning",
+      tone: "",
+      text: "It could not be found out how it travels; it is tried again when you send.",
+    };
   const [open, publics] = [count("open"), count("public")];
   if (open + publics === 0) {
-    const text = all === 1 ? "Sealed: only they and you can read it." : `Sealed for all ${all}: only they and you can read it.`;
+    const text =
+      all === 1 ? "Sealed: only they and you can read it." : `Sealed for all ${all}: only they and you can read it.`;
     return { icon: "lock", tone: "sealed", text };
   }
   const share = (some: number) => (some === all ? "" : ` for ${some} of ${all}`);
-  const words = [open > 0 && `Travels openly${share(open)}.`, publics > 0 && `Lands in a public inbox${share(publics)}.`];
+  const words = [
+    open > 0 && `Travels openly${share(open)}.`,
+    publics > 0 && `Lands in a public inbox${share(publics)}.`,
+  ];
   return { icon: open > 0 ? "lockOpen" : "globe", tone: "open", text: words.filter(Boolean).join(" ") };
 }

@@ -29,7 +29,11 @@ export function wordsOf(check: SenderCheck): Words {
         text: `It says it is from ${who}, but the key that signed it is not theirs. Do not trust the name.`,
       };
     case "broken":
-      return { look: "failed", title: "Signature broken", text: `It was changed after ${who} signed it, or made to look signed.` };
+      return {
+        look: "failed",
+        title: "Signature broken",
+        text: `It was changed after ${who} signed it, or made to look signed.`,
+      };
     default:
       return {
         look: "unconfirmed",
@@ -42,7 +46,8 @@ export function wordsOf(check: SenderCheck): Words {
 }
 
 function verified(check: SenderCheck, who: string): Words {
-  if (check.own) return { look: "confirmed", title: "Written by you", text: "Signed with your own key, and sealed to it." };
+  if (check.own)
+    return { look: "confirmed", title: "Written by you", text: "Signed with your own key, and sealed to it." };
   const text = {
     sealed: `Signed with the key of ${who} and sealed in their program: no server on the way could read or change it.`,
     encrypted: `Signed with the key that is published for ${who}, and encrypted to yours.`,

@@ -98,8 +98,14 @@ function ContactRow({ contact, onEdit }: { contact: Contact; onEdit: () => void 
           {note}
         </small>
       </button>
-      <small class="muted only-wide">{used > 0 ? `${saved ? "" : "Not saved · "}last written to ${shortTime(new Date(used))}` : ""}</small>
-      <IconButton icon="mail" label={`Write to ${name || address}`} onClick={() => void write({ to: [{ name, address }] })} />
+      <small class="muted only-wide">
+        {used > 0 ? `${saved ? "" : "Not saved · "}last written to ${shortTime(new Date(used))}` : ""}
+      </small>
+      <IconButton
+        icon="mail"
+        label={`Write to ${name || address}`}
+        onClick={() => void write({ to: [{ name, address }] })}
+      />
     </li>
   );
 }
@@ -125,7 +131,15 @@ function EditDialog({ contact, onClose }: { contact: Contact; onClose: () => voi
     <Dialog title={known ? "Contact" : "New contact"} onClose={onClose}>
       <form onSubmit={submit(save)}>
         {error && <Notice kind="error">{error}</Notice>}
-        <TextField label="Name" autocomplete="off" maxLength={100} autoFocus value={name} autocapitalize="words" onInput={(event) => setName(event.currentTarget.value)} />
+        <TextField
+          label="Name"
+          autocomplete="off"
+          maxLength={100}
+          autoFocus
+          value={name}
+          autocapitalize="words"
+          onInput={(event) => setName(event.currentTarget.value)}
+        />
         <TextField
           label="Address"
           inputMode="email"
@@ -136,7 +150,13 @@ function EditDialog({ contact, onClose }: { contact: Contact; onClose: () => voi
           error={wrong ? "This is not an address" : undefined}
           onInput={(event) => setAddress(event.currentTarget.value)}
         />
-        <TextField label="Note" autocomplete="off" maxLength={300} value={note} onInput={(event) => setNote(event.currentTarget.value)} />
+        <TextField
+          label="Note"
+          autocomplete="off"
+          maxLength={300}
+          value={note}
+          onInput={(event) => setNote(event.currentTarget.value)}
+        />
         {contact.key && <Fingerprint of={contact.key} />}
         <footer>
           {known && (
@@ -158,7 +178,8 @@ function EditDialog({ contact, onClose }: { contact: Contact; onClose: () => voi
 function Fingerprint({ of }: { of: string }) {
   return (
     <p class="hint">
-      <Icon name="key" size={15} /> Key of the last sealed message: <span class="mono">{(of.toUpperCase().match(/.{4}/g) ?? []).join(" ")}</span>
+      <Icon name="key" size={15} /> Key of the last sealed message:{" "}
+      <span class="mono">{(of.toUpperCase().match(/.{4}/g) ?? []).join(" ")}</span>
     </p>
   );
 }

@@ -44,12 +44,7 @@ export default function Recover() {
         />
         <NewPassword label="New password" {...next.fields} />
         {busy && <Working text="Opening your key and closing it with the new password" />}
-        <Button
-          type="submit"
-          look="primary"
-          busy={busy}
-          disabled={!address || !code || !next.fits}
-        >
+        <Button type="submit" look="primary" busy={busy} disabled={!address || !code || !next.fits}>
           Set the new password
         </Button>
       </form>

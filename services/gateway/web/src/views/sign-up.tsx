@@ -30,8 +30,8 @@ export default function SignUp({ relays = false }: { relays?: boolean }) {
       <h1>{relays ? "Create an account to send by program" : "Create a mailbox"}</h1>
       {relays && (
         <p>
-          For receipts, alerts and newsletters of a business: over SMTP or HTTP, with addresses of your own domain. It has a
-          sealed mailbox too, for answers and notices.
+          For receipts, alerts and newsletters of a business: over SMTP or HTTP, with addresses of your own domain. It
+          has a sealed mailbox too, for answers and notices.
         </p>
       )}
       <SignUpForm domains={domains} onMade={(address, password) => setMade({ address, password })} />

@@ -56,7 +56,8 @@ function Writing({ id }: { id: string }) {
 function Kept({ composer }: { composer: Composer }) {
   const saving = composer.saving.value;
   useEffect(() => {
-    if (saving === "kept" && path.value.startsWith("/write/")) navigate(`/write/${composer.draftId}`, { replace: true });
+    if (saving === "kept" && path.value.startsWith("/write/"))
+      navigate(`/write/${composer.draftId}`, { replace: true });
   }, [saving, composer.draftId]);
   useEffect(() => () => void leave(composer), []);
   return <ComposerForm composer={composer} />;

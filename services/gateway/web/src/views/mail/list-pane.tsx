@@ -71,7 +71,9 @@ function Rows({ current, focused, name }: { current: string; focused: string; na
       current={current}
       focused={focused}
       selected={selected.value}
-      hrefOf={(row) => (currentFolder.value === "drafts" ? `/write/${row.id}` : `/mail/${currentFolder.value}/${row.id}`)}
+      hrefOf={(row) =>
+        currentFolder.value === "drafts" ? `/write/${row.id}` : `/mail/${currentFolder.value}/${row.id}`
+      }
       showRecipients={currentFolder.value === "drafts" || currentFolder.value === "sent"}
       onSelect={toggleSelected}
       onEnd={() => void messages.more()}

@@ -31,12 +31,7 @@ export function PasswordSection() {
         />
         <NewPassword label="New password" {...next.fields} />
         {busy && <Working text="Opening your key and closing it with the new password" />}
-        <Button
-          type="submit"
-          look="primary"
-          busy={busy}
-          disabled={!current || !next.fits}
-        >
+        <Button type="submit" look="primary" busy={busy} disabled={!current || !next.fits}>
           Change password
         </Button>
       </form>

@@ -37,7 +37,13 @@ export function ComposerForm({ composer }: { composer: Composer }) {
       }}
       {...drop.events}
     >
-      <WriteBar composer={composer} stopped={busy} busy={sender.checking || (sending?.running.value ?? false)} onSend={sender.begin} onDiscard={() => ask(true)} />
+      <WriteBar
+        composer={composer}
+        stopped={busy}
+        busy={sender.checking || (sending?.running.value ?? false)}
+        onSend={sender.begin}
+        onDiscard={() => ask(true)}
+      />
       <div class="write-scroll">
         {composer.foreign && (
           <Notice kind="warning">
@@ -52,7 +58,9 @@ export function ComposerForm({ composer }: { composer: Composer }) {
         </fieldset>
       </div>
       {drop.over && <p class="drop-here">Drop files to attach them</p>}
-      {sender.question && <SendQuestion question={sender.question} composer={composer} onSend={sender.agree} onClose={sender.cancel} />}
+      {sender.question && (
+        <SendQuestion question={sender.question} composer={composer} onSend={sender.agree} onClose={sender.cancel} />
+      )}
       {asking && <DiscardQuestion composer={composer} onClose={() => ask(false)} />}
     </form>
   );
@@ -93,7 +101,11 @@ function SavedNote({ composer }: { composer: Composer }) {
     failed: "Draft not kept",
   };
   return (
-    <span class={`saved-note ${saving === "failed" ? "danger-text" : ""}`} role="status" title={composer.saveError.value}>
+    <span
+      class={`saved-note ${saving === "failed" ? "danger-text" : ""}`}
+      role="status"
+      title={composer.saveError.value}
+    >
       {text[saving]}
     </span>
   );
@@ -153,7 +165,9 @@ function Summary({ composer }: { composer: Composer }) {
       <Icon name={summary.icon} size={17} />
       <span>
         {summary.text}
-        {summary.tone === "open" && domains.size > 0 && ` The mail servers on the way to ${[...domains].slice(0, 3).join(", ")}${domains.size > 3 ? " and others" : ""} can read it.`}
+        {summary.tone === "open" &&
+          domains.size > 0 &&
+          ` The mail servers on the way to ${[...domains].slice(0, 3).join(", ")}${domains.size > 3 ? " and others" : ""} can read it.`}
       </span>
     </p>
   );

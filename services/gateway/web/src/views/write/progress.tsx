@@ -50,7 +50,8 @@ export function SendingPanel({ composer, again }: { composer: Composer; again: (
 
 function verdict(legs: Leg[]): string {
   const people = legs.filter((leg) => leg.kind !== "own");
-  const count = (state: LegState) => people.filter((leg) => leg.state === state).reduce((n, leg) => n + leg.addresses.length, 0);
+  const count = (state: LegState) =>
+    people.filter((leg) => leg.state === state).reduce((n, leg) => n + leg.addresses.length, 0);
   const [done, failed] = [count("done"), count("failed")];
   if (failed === 0) return "Everybody has got it, but your own copy could not be kept.";
   if (done === 0) return "Nobody has got it yet.";
@@ -66,7 +67,11 @@ function LegRow({ leg, size }: { leg: Leg; size: number }) {
         <span class="address">{leg.kind === "own" ? "Your copy, in Sent" : leg.addresses.join(", ")}</span>
         <small>{leg.error || words(leg, size)}</small>
       </span>
-      <progress max={1} value={leg.state === "sealing" ? undefined : share} aria-label={`Progress: ${leg.addresses[0] ?? ""}`} />
+      <progress
+        max={1}
+        value={leg.state === "sealing" ? undefined : share}
+        aria-label={`Progress: ${leg.addresses[0] ?? ""}`}
+      />
     </li>
   );
 }
@@ -75,6 +80,7 @@ function words(leg: Leg, size: number): string {
   const sealed = leg.kind !== "open";
   if (leg.state === "waiting") return "Waiting";
   if (leg.state === "sealing") return sealed ? "Sealing" : "Building";
-  if (leg.state === "done") return leg.kind === "own" ? "Kept" : sealed ? "Sent, sealed" : "Handed over to be sent openly";
+  if (leg.state === "done")
+    return leg.kind === "own" ? "Kept" : sealed ? "Sent, sealed" : "Handed over to be sent openly";
   return `${bytes(size * leg.progress)} of ${bytes(size)}`;
 }

@@ -70,7 +70,9 @@ export function useSending(composer: Composer) {
 }
 
 function toAsk(composer: Composer): string[] {
-  return composer.people.value.map((one) => one.address).filter((address) => !composer.wrongAddresses.includes(address));
+  return composer.people.value
+    .map((one) => one.address)
+    .filter((address) => !composer.wrongAddresses.includes(address));
 }
 
 /** Why it cannot be sent as it is; "" when it can. */
@@ -78,7 +80,8 @@ function refusal(composer: Composer, found: ReadonlyMap<string, Found>): string 
   const [wrong] = composer.wrongAddresses;
   if (wrong !== undefined) return `"${wrong}" is not an address.`;
   const most = info.value?.max_message_bytes ?? Infinity;
-  if (composer.size.value > most) return `This is larger than the ${bytes(most)} that a message may have. Remove an attachment.`;
+  if (composer.size.value > most)
+    return `This is larger than the ${bytes(most)} that a message may have. Remove an attachment.`;
   const missing = composer.people.value.filter((one) => !found.has(addressKey(one.address)));
   if (missing[0]) return `It could not be found out how mail to ${missing[0].address} travels. Try again in a moment.`;
   const nobody = composer.people.value.filter((one) => found.get(addressKey(one.address))?.kind === "unknown");
@@ -88,7 +91,9 @@ function refusal(composer: Composer, found: ReadonlyMap<string, Found>): string 
 
 function questionOf(composer: Composer, found: ReadonlyMap<string, Found>): Question | null {
   const standing = (address: string) => standingOfRoute(found.get(addressKey(address)));
-  const pending = composer.people.value.map((one) => one.address).filter((address) => !composer.delivered.has(addressKey(address)));
+  const pending = composer.people.value
+    .map((one) => one.address)
+    .filter((address) => !composer.delivered.has(addressKey(address)));
   const open = pending.filter((address) => standing(address) === "open");
   const publics = pending.filter((address) => standing(address) === "public");
   const unwarned = [...open, ...publics].some((address) => !composer.warned.has(addressKey(address)));
@@ -111,8 +116,8 @@ export function SendQuestion({ question, composer, onSend, onClose }: QuestionPr
       {open.length > 0 && (
         <section class="open-to">
           <p>
-            <Icon name="lockOpen" size={18} /> No key was found for {plural(open.length, "recipient")}. The mail servers on the
-            way, and whoever runs them, can read and keep it.
+            <Icon name="lockOpen" size={18} /> No key was found for {plural(open.length, "recipient")}. The mail servers
+            on the way, and whoever runs them, can read and keep it.
           </p>
           <Addresses of={open} />
         </section>
@@ -120,15 +125,17 @@ export function SendQuestion({ question, composer, onSend, onClose }: QuestionPr
       {publics.length > 0 && (
         <section class="open-to">
           <p>
-            <Icon name="globe" size={18} /> {publics.length === 1 ? "This is a public inbox" : "These are public inboxes"}: anybody
-            can read what arrives there.
+            <Icon name="globe" size={18} />{" "}
+            {publics.length === 1 ? "This is a public inbox" : "These are public inboxes"}: anybody can read what
+            arrives there.
           </p>
           <Addresses of={publics} />
         </section>
       )}
       {sealed > 0 && (
         <p>
-          {sealed === 1 ? "One recipient gets" : `${sealed} recipients get`} it sealed; but what travels openly is the same text.
+          {sealed === 1 ? "One recipient gets" : `${sealed} recipients get`} it sealed; but what travels openly is the
+          same text.
         </p>
       )}
       {composer.quotesSealed && (
