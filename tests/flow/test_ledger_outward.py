@@ -21,7 +21,7 @@ from tests.support.ledger_journal import Ledger
 from tests.support.ledger_kills import Recovery, kill_in_turn
 from tests.support.ledger_logs import log_faults, log_files
 from tests.support.ledger_mail import Shape
-from tests.support.ledger_procs import command_lines, wait_for
+from tests.support.ledger_procs import command_lines, files_open_for_writing, wait_for
 from tests.support.ledger_scan import Leak, Scanner
 from tests.support.outward import SIGNED_UP_FROM, Outward, outward
 from tests.support.outward_check import Reckoning
@@ -31,13 +31,12 @@ from tests.support.platform import ROOT
 
 pytestmark = pytest.mark.timeout(300)
 
-_MAILS = 400
+_MAILS = 300
 _BETWEEN_KILLS = 30
 # delivery twice: what a killed one had begun, the next one takes over while it is killed itself.
 _VICTIMS = ("crypto", "storage", "nats", "ingest", "delivery", "delivery")
-# A death can fall between reply and note of no more mails than are under way to one destination at once
-# (per_destination); nearly always it is none or one.
-_REPEATED_PER_DEATH = 20
+# A death leaves in doubt what is under way: no more than per_destination allows for each of three destinations.
+_REPEATED_PER_DEATH = 3 * 20
 
 
 @dataclass
@@ -46,6 +45,7 @@ class Aftermath:
 
     run: OutwardRun
     home: Path
+    temporary: Path
     ledger: Ledger = field(default_factory=Ledger)
     arrivals: list[Arrival] = field(default_factory=list)
     reckoning: Reckoning = field(default_factory=Reckoning)
@@ -54,14 +54,26 @@ class Aftermath:
     leaks: list[Leak] = field(default_factory=list)
     waiting: int = 0
     settled: float = 0.0
+    open_files: set[str] = field(default_factory=set)
 
 
 @pytest.fixture(scope="module")
 def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
     """Run it once."""
     folder = tmp_path_factory.mktemp("outward")
-    with outward(folder) as scene:
-        found = Aftermath(scene.run, scene.platform.home)
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        found, scanner = _live(folder, temporary)
+    found.leaks += scanner.scan(found.home, folder / "home-scratch", temporary)
+    _write_report(found, scanner)
+    yield found
+
+
+def _live(folder: Path, temporary: Path) -> tuple[Aftermath, Scanner]:
+    with outward(folder, lease=8) as scene:
+        found = Aftermath(scene.run, scene.platform.home, temporary)
         scanner = Scanner(scene.run.token, [scene.run.address, SIGNED_UP_FROM])
         _load_and_kill(found, scene, scanner)
         found.settled = scene.settle()
@@ -70,15 +82,15 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
         found.unsigned = scene.unsigned(found.arrivals)
         found.leaks += scanner.scan_bytes("what it prints", "\n".join(scene.platform.output).encode())
         found.leaks += scanner.scan_bytes("command lines", command_lines(scene.platform.process.pid))
-    found.leaks += scanner.scan(found.home, folder / "home-scratch")
-    _write_report(found, scanner)
-    yield found
+        found.open_files |= set(files_open_for_writing(scene.platform.process.pid))
+    return found, scanner
 
 
 def _load_and_kill(found: Aftermath, scene: Outward, scanner: Scanner) -> None:
     with scene.load(_MAILS) as client:
         for place, victim in enumerate(_VICTIMS):
             found.recoveries += kill_in_turn(scene.platform, client, [victim], _BETWEEN_KILLS)
+            found.open_files |= set(files_open_for_writing(scene.platform.process.pid))
             if place == 1:
                 wait_for("mails that wait", lambda: scene.queued() > 0)
                 found.waiting = scene.queued()
@@ -138,6 +150,12 @@ def test_all_signatures_hold(aftermath: Aftermath) -> None:
 
 def test_no_canary_is_anywhere(aftermath: Aftermath) -> None:
     assert [str(leak) for leak in aftermath.leaks] == []
+
+
+def test_nothing_is_written_outside_of_the_home(aftermath: Aftermath) -> None:
+    assert {path for path in aftermath.open_files if not path.startswith(f"{aftermath.home}/")} == set()
+    assert [str(path) for path in aftermath.temporary.rglob("*")] == []
+    assert [str(path) for path in aftermath.home.rglob("core*")] == []
 
 
 def test_nothing_of_the_client_is_in_the_mails(aftermath: Aftermath) -> None:

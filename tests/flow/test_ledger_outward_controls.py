@@ -155,7 +155,8 @@ def test_accounts_are_not_paused_for_the_load() -> None:
 
 def test_without_its_safeguards_the_queue_is_caught(tmp_path: Path) -> None:
     """Settled mails are not written down, some mails are not kept at all, and all of them lie in a spool."""
-    with outward(tmp_path, "delivery:settle_skipped", "delivery:queue_forgets", "delivery:queue_spool") as scene:
+    missing = ("delivery:settle_skipped", "delivery:queue_forgets", "delivery:queue_spool")
+    with outward(tmp_path, *missing, lease=5) as scene:
         scene.world.sleepy.wake()
         with scene.load(40) as client:
             client.finish()

@@ -27,10 +27,8 @@ from tests.support.sender import Sender, sign_up
 
 # Where accounts are made from (tests/support/sender.py); it may stand in no log.
 SIGNED_UP_FROM = "127.78.0."
-# Minutes become seconds. The lease is what a mail waits for after the process that held it was killed.
-QUICK: Mapping[str, Mapping[str, str]] = {
-    "delivery": {"RETRY_SECONDS": "1,1,2,2,3", "LEASE_SECONDS": "12", "POLL_SECONDS": "0.5"}
-}
+# Minutes become seconds.
+_QUICK = {"RETRY_SECONDS": "1,1,2,2,3", "POLL_SECONDS": "0.5"}
 _SETTLED_SECONDS = 90.0
 
 
@@ -126,11 +124,15 @@ def _signature_fault(content: bytes, records: Mapping[str, bytes]) -> str:
 
 
 @contextmanager
-def outward(folder: Path, *sabotage: str) -> Iterator[Outward]:
-    """Start everything but the load; "service:kind" spoils something (ledger_saboteur)."""
+def outward(folder: Path, *sabotage: str, lease: int = 12) -> Iterator[Outward]:
+    """Start everything but the load; "service:kind" spoils something (ledger_saboteur).
+
+    `lease`: seconds that a mail waits for when the process that held it was killed.
+    """
+    tuning = {"delivery": {**_QUICK, "LEASE_SECONDS": str(lease)}}
     with outward_world() as world:
         settings = world.outside.settings
-        with spoiled_platform(folder / "home", *sabotage, tuning=QUICK, **settings) as platform:
+        with spoiled_platform(folder / "home", *sabotage, tuning=tuning, **settings) as platform:
             scene = Outward(world, platform, folder, OutwardRun.fresh())
             try:
                 scene.sign_up()

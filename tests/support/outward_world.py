@@ -1,6 +1,6 @@
 """The rest of the world of the outward ledger test: servers that write down when each mail came, and their faults.
 
-steady.test      takes every mail
+steady.test      takes every mail, and takes its time to say so: whoever dies meanwhile will not have heard
 forgetful.test   takes every mail, and of each third one breaks the connection instead of saying so
 sleepy.test      can be away: its port refuses connections until it is back
 refusing.test    knows nobody
@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from tests.support.outside import Outside, outside
 from tests.support.outward_mail import FORGETFUL, REFUSING, SLEEPY, STEADY
 from tests.support.remote_mta import RemoteMta, serve_mta
-from tests.support.remote_steps import CONTENT, DROP, RCPT, Received, Step
+from tests.support.remote_steps import CONTENT, DROP, RCPT, Misdeed, Received, Step, slow
 
 _SLEEPY_ADDRESS = "127.0.0.99"
 _LOST_EVERY = 3
+_REPLY_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class Arrival:
 class Watch:
     """Notes the arrivals at a server."""
 
-    def __init__(self, mta: RemoteMta, loses: Callable[[int], bool] = lambda _: False) -> None:
-        """Watch from now on; `loses` tells of which mails, numbered from 0, the reply gets lost."""
+    def __init__(self, mta: RemoteMta, says: Callable[[int], Misdeed | None] = lambda _: None) -> None:
+        """Watch from now on; `says` tells what is done instead of answering mail number so and so, from 0."""
         self._mta = mta
-        self._loses = loses
+        self._says = says
         self._notes: list[tuple[float, bool]] = []
         mta.says(CONTENT, self._content)
 
@@ -49,9 +50,9 @@ class Watch:
         return [Arrival(*note, mail) for note, mail in zip(self._notes, self._mta.mails, strict=False)]
 
     def _content(self, _: str) -> Step | None:
-        lost = self._loses(len(self._notes))
-        self._notes.append((time.monotonic(), lost))
-        return DROP if lost else None
+        step = self._says(len(self._notes))
+        self._notes.append((time.monotonic(), step is DROP))
+        return step
 
 
 class Sleepy:
@@ -113,8 +114,11 @@ def outward_world() -> Iterator[OutwardWorld]:
         found.publish(f"mx.{SLEEPY}", "A", _SLEEPY_ADDRESS)
         found.mtas[REFUSING].says(RCPT, "550 5.1.1 nobody of that name here")
         world = OutwardWorld(found, Sleepy(found.port))
-        world.watches = {domain: Watch(found.mtas[domain]) for domain in (STEADY, REFUSING)}
-        world.watches[FORGETFUL] = Watch(found.mtas[FORGETFUL], lambda number: number % _LOST_EVERY == 1)
+        world.watches = {
+            STEADY: Watch(found.mtas[STEADY], lambda _: slow(_REPLY_SECONDS)),
+            FORGETFUL: Watch(found.mtas[FORGETFUL], lambda number: DROP if number % _LOST_EVERY == 1 else None),
+            REFUSING: Watch(found.mtas[REFUSING]),
+        }
         try:
             yield world
         finally:
