@@ -11,7 +11,7 @@ from tests.support.platform import ROOT, RunningPlatform
 from tests.support.sender import Sender
 
 
-def make_operator(platform: RunningPlatform, account: Sender) -> None:
+def make_operator(platform: RunningPlatform, address: str) -> None:
     """Give an account the role operator, as its owner does on the machine."""
     secrets = platform.home / "secrets" / "accounts"
     settings = {
@@ -25,7 +25,7 @@ def make_operator(platform: RunningPlatform, account: Sender) -> None:
         [sys.executable, "-m", "services.accounts.cli", "grant-role", "operator"],
         cwd=ROOT,
         env=base | {"PYTHONPATH": str(ROOT)} | {f"SEALPOST_{name}": text for name, text in settings.items()},
-        input=account.address + "\n",
+        input=address + "\n",
         text=True,
         capture_output=True,
         check=True,
@@ -35,7 +35,7 @@ def make_operator(platform: RunningPlatform, account: Sender) -> None:
 
 def dns_records(platform: RunningPlatform, account: Sender) -> list[dict[str, Any]]:
     """Return the DNS records of the installation's own domains, as an operator is told them."""
-    make_operator(platform, account)
+    make_operator(platform, account.address)
     with account.http() as http:
         answer = http.get("/v1/operator/dns").raise_for_status().json()
     return [record for domain in answer["domains"] for record in domain["records"]]

@@ -43,19 +43,17 @@ const WHY: Record<string, string> = {
 
 function Paused({ reason }: { reason: string }) {
   return (
-    <div role="alert">
-      <Notice kind="error">
-        <strong>Sending is paused.</strong> {WHY[reason] ?? ""} New mail is refused until it is resumed.
-        <ol class="steps-to-take">
-          <li>
-            Find out whom it concerns: <a href="/sending/activity">what became of each mail</a>.
-          </li>
-          <li>Take those addresses off your lists, and write only to people who asked for it.</li>
-          <li>Then tell who runs this installation what you changed: only an operator can resume sending.</li>
-        </ol>
-        A mail in your inbox has the figures.
-      </Notice>
-    </div>
+    <Notice kind="error">
+      <strong>Sending is paused.</strong> {WHY[reason] ?? ""} New mail is refused until it is resumed.
+      <ol class="steps-to-take">
+        <li>
+          Find out whom it concerns: <a href="/sending/activity">what became of each mail</a>.
+        </li>
+        <li>Take those addresses off your lists, and write only to people who asked for it.</li>
+        <li>Then tell who runs this installation what you changed: only an operator can resume sending.</li>
+      </ol>
+      A mail in your inbox has the figures.
+    </Notice>
   );
 }
 
@@ -99,9 +97,9 @@ function Rate({ label, value, most, hint }: { label: string; value: number; most
   return (
     <div class="bar rate">
       <p>
-        <strong>
-          {label} <small class="muted">{hint}</small>
-        </strong>
+        <span>
+          <strong>{label}</strong> <small class="muted">{hint}</small>
+        </span>
         <span>
           {percent(value)} · {state}
         </span>
