@@ -1,10 +1,12 @@
 /** How mail to one recipient travels, in a word, a sentence and a sign: never in a colour alone. */
 import { isAddress, addressKey } from "../mail/address";
 import type { Person } from "../mail/envelope";
+import { book } from "../state/keeping";
 import { routes, type Route } from "../state/recipients";
 import type { IconName } from "./icon";
 
-export type Standing = "member" | "wkd" | "public" | "open" | "unknown" | "looking" | "failed" | "wrong" | "delivered";
+export type Standing =
+  "member" | "wkd" | "new-key" | "public" | "open" | "unknown" | "looking" | "failed" | "wrong" | "delivered";
 
 interface Described {
   icon: IconName;
@@ -20,6 +22,12 @@ export const STANDINGS: Record<Standing, Described> = {
     word: "sealed",
     sentence: "Sealed to the key that their domain publishes: only they can read it.",
     tone: "sealed",
+  },
+  "new-key": {
+    icon: "key",
+    word: "sealed, new key",
+    sentence: "Sealed, but to another key than last time. Ask them whether it is theirs.",
+    tone: "open",
   },
   public: {
     icon: "globe",
@@ -48,7 +56,17 @@ export const STANDINGS: Record<Standing, Described> = {
 export function standingOf({ address }: Person, delivered: ReadonlySet<string>): Standing {
   if (!isAddress(address)) return "wrong";
   if (delivered.has(addressKey(address))) return "delivered";
-  return standingOfRoute(routes.value.get(addressKey(address)));
+  const route = routes.value.get(addressKey(address));
+  const standing = standingOfRoute(route);
+  const sealed = standing === "member" || standing === "wkd";
+  return sealed && isNewKey(address, route) ? "new-key" : standing;
+}
+
+/** The directory is run by others: that it names another key than before is told. */
+function isNewKey(address: string, route: Route | undefined): boolean {
+  const known = book.value?.contacts.find((one) => addressKey(one.address) === addressKey(address))?.key ?? "";
+  const now = typeof route === "object" ? (route.fingerprint ?? "") : "";
+  return known !== "" && now !== "" && known !== now;
 }
 
 /** A member or a WKD recipient without a certificate cannot be sealed to: that is open, whatever it is called. */
@@ -59,35 +77,44 @@ export function standingOfRoute(route: Route | undefined): Standing {
   return sealable && !route.certificate ? "open" : route.kind;
 }
 
-/** One sentence about all recipients. */
-export function summaryOf(standings: Standing[]): { icon: IconName; text: string; tone: Described["tone"] } | null {
+interface Summary {
+  icon: IconName;
+  text: string;
+  tone: Described["tone"];
+}
+
+const NEW_KEY = "Sealed to another key than last time: ask them whether it is theirs before you write what matters.";
+
+/** What stands about all recipients in one place; null where there is none. */
+export function summaryOf(standings: Standing[]): Summary | null {
   const count = (...which: Standing[]) => standings.filter((one) => which.includes(one)).length;
   const all = standings.length;
   if (all === 0) return null;
-  const bad = count("unknown", "wrong");
-  if (bad > 0)
-    return {
-      icon: "warning",
-      tone: "bad",
-      text: bad === 1 ? "One recipient cannot be written to." : `${bad} recipients cannot be written to.`,
-    };
-  if (count("looking") > 0) return { icon: "clock", tone: "", text: "Finding out how it travels…" };
-  if (count("failed") > 0)
-    return {
-      icon: "warning",
-      tone: "",
-      text: "It could not be found out how it travels; it is tried again when you send.",
-    };
-  const [open, publics] = [count("open"), count("public")];
-  if (open + publics === 0) {
-    const text =
-      all === 1 ? "Sealed: only they and you can read it." : `Sealed for all ${all}: only they and you can read it.`;
-    return { icon: "lock", tone: "sealed", text };
+  const hindrance = hindranceOf(count);
+  if (hindrance) return hindrance;
+  const [open, publics, changed] = [count("open"), count("public"), count("new-key")];
+  if (open + publics + changed === 0) {
+    const who = all === 1 ? "Sealed" : `Sealed for all ${all}`;
+    return { icon: "lock", tone: "sealed", text: `${who}: only they and you can read it.` };
   }
   const share = (some: number) => (some === all ? "" : ` for ${some} of ${all}`);
   const words = [
     open > 0 && `Travels openly${share(open)}.`,
     publics > 0 && `Lands in a public inbox${share(publics)}.`,
+    changed > 0 && NEW_KEY,
   ];
-  return { icon: open > 0 ? "lockOpen" : "globe", tone: "open", text: words.filter(Boolean).join(" ") };
+  const icon = open > 0 ? "lockOpen" : publics > 0 ? "globe" : "key";
+  return { icon, tone: "open", text: words.filter(Boolean).join(" ") };
+}
+
+function hindranceOf(count: (...which: Standing[]) => number): Summary | null {
+  const bad = count("unknown", "wrong");
+  if (bad > 0) {
+    const text = bad === 1 ? "One recipient cannot be written to." : `${bad} recipients cannot be written to.`;
+    return { icon: "warning", tone: "bad", text };
+  }
+  if (count("looking") > 0) return { icon: "clock", tone: "", text: "Finding out how it travels…" };
+  if (count("failed") === 0) return null;
+  const text = "It could not be found out how it travels; it is tried again when you send.";
+  return { icon: "warning", tone: "", text };
 }
