@@ -27,11 +27,16 @@ describe("events by day", () => {
   });
 
   it("keeps the newest where there are too many, over the end of a month and a day of 23 hours", () => {
-    const days = byDay([event("1", "delivered", on(1)), event("2", "delivered", on(20, 12, 2))], 400);
+    const days = byDay([event("1", "delivered", on(1)), event("2", "delivered", on(20, 12, 2))], 1, 400);
     expect(new Set(days.map(({ date }) => date.toDateString())).size).toBe(days.length);
-    expect(byDay([event("1", "delivered", on(1)), event("2", "deferred", on(30))], 5).map(({ date }) => date.getDate())).toEqual([
+    expect(byDay([event("1", "delivered", on(1)), event("2", "deferred", on(30))], 1, 5).map(({ date }) => date.getDate())).toEqual([
       26, 27, 28, 29, 30,
     ]);
+  });
+
+  it("tells of days before on which nothing happened, where that is known", () => {
+    const days = byDay([event("1", "delivered", on(2))], 4);
+    expect(days.map(({ date, counts }) => [date.getDate(), counts])).toEqual([[30, {}], [31, {}], [1, {}], [2, { delivered: 1 }]]);
   });
 
   it("has none where there is nothing, or no time", () => {

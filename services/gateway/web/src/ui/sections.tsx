@@ -1,5 +1,6 @@
 /** Pages of several sections: one at a time, each with its own path, names on the left. */
 import type { ComponentChildren, ComponentType } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { useTitle } from "./frame";
 import { Icon, type IconName } from "./icon";
 
@@ -25,6 +26,11 @@ export function Sections({ label, base, sections, current, wide = false, top, mo
   const shown = sections.find((one) => one.id === current) ?? sections[0]!;
   useTitle(shown.name);
   const View = shown.view;
+  const names = useRef<HTMLUListElement>(null);
+  // On a telephone the names stand in a row that scrolls.
+  useEffect(() => {
+    names.current?.querySelector(".current")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [shown.id]);
   return (
     <div class="mailbox settings">
       {top}
@@ -33,7 +39,7 @@ export function Sections({ label, base, sections, current, wide = false, top, mo
           <a class="back-link" href="/mail/inbox">
             <Icon name="back" size={18} /> Mailbox
           </a>
-          <ul>
+          <ul ref={names}>
             {sections.map(({ id, name, icon }) => (
               <li key={id} class={id === shown.id ? "current" : ""}>
                 <a href={`${base}/${id}`} aria-current={id === shown.id ? "page" : undefined}>

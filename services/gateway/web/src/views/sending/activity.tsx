@@ -44,7 +44,7 @@ export function ActivitySection() {
           </Button>
         </div>
         {error ? <Notice kind="error">This could not be looked at again just now.</Notice> : null}
-        <Plot days={byDay(value.events)} />
+        <Plot days={byDay(value.events, value.cursor ? 1 : 7)} />
       </Card>
       <Events events={value.events} />
       {older.error && <Notice kind="error">{older.error}</Notice>}

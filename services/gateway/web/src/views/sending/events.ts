@@ -61,8 +61,8 @@ export interface Day {
   counts: Record<string, number>;
 }
 
-/** Events by day, oldest day first, without gaps; at most `most` days, the newest of them. */
-export function byDay(events: readonly DeliveryEvent[], most = 30): Day[] {
+/** Events by day, oldest day first, without gaps; the newest `most` days, and `least` where nothing happened before. */
+export function byDay(events: readonly DeliveryEvent[], least = 1, most = 30): Day[] {
   const counted = new Map<number, Record<string, number>>();
   for (const { at, type } of events) {
     const time = new Date(at);
@@ -79,7 +79,7 @@ export function byDay(events: readonly DeliveryEvent[], most = 30): Day[] {
   // Days by the calendar, not by hours: some have 23.
   for (let back = 0; back < most; back++) {
     const date = new Date(last.getFullYear(), last.getMonth(), last.getDate() - back);
-    if (date.getTime() < first) break;
+    if (date.getTime() < first && back >= least) break;
     days.unshift({ date, counts: counted.get(date.getTime()) ?? {} });
   }
   return days;

@@ -2,13 +2,13 @@
  * What was delivered, deferred and bounced, day by day. Three small plots under each other, each to its own scale: in one
  * stack, the few that bounce would be a hair on top of the many that arrive, and told apart by colour alone.
  */
-import { kindOf } from "./events";
-import type { Day } from "./events";
+import { kindOf, type Day } from "./events";
 
 const TYPES = ["delivered", "deferred", "bounced"] as const;
 // Units of the drawing, which is stretched to the width that there is.
 const WIDTH = 600;
 const HEIGHT = 48;
+// One day is not drawn as wide as the page.
 const FEWEST = 7;
 
 export function Plot({ days }: { days: Day[] }) {

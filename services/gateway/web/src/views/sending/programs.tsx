@@ -109,12 +109,17 @@ function Http({ address, onMake }: { address: string; onMake: () => void }) {
 }
 
 function example(address: string): string {
-  const mail = { from: address, to: ["ann@example.org"], subject: "Your receipt", text: "Thank you!" };
   return [
     `curl ${location.origin}/v1/send \\`,
     `  -H "Authorization: Bearer $SEALPOST_KEY" \\`,
     `  -H "Idempotency-Key: receipt-4711" \\`,
-    `  --json '${JSON.stringify(mail, null, 2).replaceAll("'", "'\\''")}'`,
+    `  -H "Content-Type: application/json" \\`,
+    `  -d '{`,
+    `    "from": ${JSON.stringify(address)},`,
+    `    "to": ["ann@example.org"],`,
+    `    "subject": "Your receipt",`,
+    `    "text": "Thank you!"`,
+    `  }'`,
   ].join("\n");
 }
 

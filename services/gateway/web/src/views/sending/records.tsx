@@ -69,18 +69,27 @@ function RecordRow({ record }: { record: DnsRecord }) {
         <Badge word={state.word} icon={state.icon} tone={state.tone} title={state.means} />
       </td>
       <td role="cell" class="record-text">
-        <Part label="Name" text={record.name} what={`the name of the ${word} record`} />
-        <Part label="Value" text={record.value} what={`the value of the ${word} record`} />
+        <Part label="Name" text={record.name} what={`the name ${record.name}`} />
+        <Part label="Value" text={record.value} what={`the value of ${record.name}, ${word}`} />
       </td>
     </tr>
   );
 }
 
+// A key of RSA is longer than all the rest: it scrolls in a box of its own.
+const LONG = 160;
+
 function Part({ label, text, what }: { label: string; text: string; what: string }) {
   return (
     <div class="record-part">
       <span class="muted">{label}</span>
-      <code>{text}</code>
+      {text.length > LONG ? (
+        <code class="long" tabIndex={0} role="group" aria-label={label}>
+          {text}
+        </code>
+      ) : (
+        <code>{text}</code>
+      )}
       <CopyButton text={text} what={what} />
     </div>
   );
