@@ -2,180 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from libs.runtime.clock import SystemClock
-from libs.runtime.ids import new_message_id
 from services.gateway.http.openapi import api_routes
-from tests.support.gateway import (
-    FRAME,
-    PUBLIC,
-    Member,
-    Site,
-    b64,
-    framed,
-    kdf_form,
-    new_member,
-    running_site,
-    sign_up_form,
-)
+from tests.support.gateway import PUBLIC, running_site
+from tests.support.gateway_routes import OPEN, OPERATOR, SCOPES, SESSION, TABLE, Row
+from tests.support.gateway_world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-INBOX = f"/v1/public/hello@{PUBLIC}"
-HASH = "y" * 32
-SEALED = b64(b"\xc1sealed")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One route: who may call it, with what, and how it answers somebody who names what is another's."""
-
-    route: str
-    needs: str
-    status: int = 200
-    foreign: int | None = None
-    form: str = ""
-
-
-OPEN, SESSION, READ, WRITE = "", "session", "mail:read", "mail:write"
-TABLE = [
-    Row("POST /v1/recipients", SESSION, form="recipients"),
-    Row("POST /v1/outbox/sealed", SESSION, 204, form="sealed"),
-    Row("POST /v1/outbox/own", SESSION, 204, form="own"),
-    Row("GET /v1/objects/{name}", SESSION),
-    Row("PUT /v1/objects/{name}", SESSION, form="object"),
-    Row("GET /v1/info", OPEN),
-    Row("POST /v1/kdf", OPEN, form="address"),
-    Row("POST /v1/accounts", OPEN, 201, form="sign_up"),
-    Row("POST /v1/session", OPEN, form="sign_in"),
-    Row("POST /v1/recovery", OPEN, 401, form="sign_in"),
-    Row("POST /v1/recovery/complete", OPEN, 401, form="complete"),
-    Row("GET /v1/session", SESSION),
-    # Whoever has no session has ended it; the cookie is taken back in any case.
-    Row("DELETE /v1/session", OPEN, 204),
-    Row("GET /v1/sessions", SESSION),
-    Row("DELETE /v1/sessions", SESSION, 204),
-    Row("PUT /v1/account/password", SESSION, 204, form="password"),
-    Row("PUT /v1/account/recovery", SESSION, 204, form="recovery"),
-    Row("GET /v1/credentials", SESSION),
-    Row("POST /v1/credentials", SESSION, 201, form="credential"),
-    Row("DELETE /v1/credentials/{credential_id}", SESSION, 204, 404),
-    Row("GET /v1/mailbox", READ),
-    Row("POST /v1/folders", WRITE, 201, form="folder"),
-    Row("PUT /v1/folders/{folder_id}", WRITE, 200, 404, form="folder"),
-    Row("DELETE /v1/folders/{folder_id}", WRITE, 204, 404),
-    Row("GET /v1/messages", READ),
-    Row("GET /v1/messages/{message_id}", READ, 200, 404),
-    Row("GET /v1/messages/{message_id}/body", READ, 200, 404),
-    Row("GET /v1/messages/{message_id}/readers", READ, 200, 404),
-    Row("POST /v1/messages/update", WRITE, 200, 200, form="update"),
-    Row("POST /v1/messages/delete", WRITE, 200, 200, form="ids"),
-    Row("GET /v1/events", READ),
-    Row("GET /v1/public/{address}/messages", OPEN),
-    Row("GET /v1/public/{address}/messages/{message_id}", OPEN, 200, 404),
-    Row("GET /v1/public/{address}/messages/{message_id}/raw", OPEN, 200, 404),
-    Row("GET /v1/public/{address}/messages/{message_id}/readers", OPEN, 200, 404),
-    Row("DELETE /v1/public/{address}/messages/{message_id}", OPEN, 204, 404),
-    Row("GET /v1/public/{address}/events", OPEN),
-    Row("GET /.well-known/openpgpkey/{domain}/hu/{name}", OPEN, 404),
-    Row("GET /.well-known/openpgpkey/hu/{name}", OPEN, 404),
-    Row("GET /.well-known/openpgpkey/{domain}/policy", OPEN),
-    Row("GET /.well-known/openpgpkey/policy", OPEN),
-]
-
-
-@dataclass
-class World:
-    """Ada has a mail, a folder, a credential; Eve has an account and her own keys."""
-
-    site: Site
-    ada: Member
-    eve: Member
-    keys: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    async def session(self, member: Member) -> dict[str, str]:
-        """Return the header of a new session."""
-        form = {"address": member.address, "authentication_key": b64(member.authentication_key)}
-        answer = await self.site.client.post("/v1/session", json=form)
-        assert answer.status_code == 200, answer.text
-        return {"cookie": answer.headers["set-cookie"].partition(";")[0]}
-
-    async def key(self, member: Member, scope: str) -> dict[str, str]:
-        """Return the header of an API key with `scope`; made once for each."""
-        name = member.address + scope
-        if name not in self.keys:
-            form = {"kind": "api_key", "label": scope, "scopes": [scope]}
-            made = await self.site.client.post("/v1/credentials", json=form, headers=await self.session(member))
-            self.keys[name] = {"authorization": f"Bearer {made.json()['secret']}"}
-        return self.keys[name]
-
-    async def ids(self) -> dict[str, str]:
-        """Return the ids of things that are Ada's, fresh; under public paths, a mail of a public inbox."""
-        cookie, client = await self.session(self.ada), self.site.client
-        for kept in (await client.get("/v1/credentials", headers=cookie)).json()["credentials"]:
-            if kept["kind"] == "app_password":
-                await client.delete(f"/v1/credentials/{kept['id']}", headers=cookie)
-        folder = await client.post("/v1/folders", json=self.form("folder", {}), headers=cookie)
-        made = await client.post("/v1/credentials", json=self.form("credential", {}), headers=cookie)
-        return {
-            "folder_id": folder.json()["id"],
-            "credential_id": made.json()["credential"]["id"],
-            "message_id": await self.site.deliver(self.ada.address),
-            "address": f"hello@{PUBLIC}",
-            "public_id": await self.site.deliver(f"hello@{PUBLIC}"),
-            "domain": "sealpost.test",
-            "name": HASH,
-        }
-
-    def form(self, name: str, ids: dict[str, str]) -> dict[str, Any] | None:
-        """Return a body that would be taken from Ada."""
-        proof, wrapped = b64(self.ada.authentication_key), b64(b"\x01" + bytes(60))
-        if name == "sign_up":
-            return sign_up_form(new_member(f"n{secrets.token_hex(6)}@sealpost.test"))
-        new = {"kdf": kdf_form(), "authentication_key": proof, "wrapped_private_key": wrapped}
-        forms: dict[str, Any] = {
-            "": None,
-            "address": {"address": self.ada.address},
-            "sign_in": {"address": self.ada.address, "authentication_key": proof},
-            "complete": {"address": self.ada.address, "recovery_authentication_key": b64(bytes(32))} | new,
-            "password": {"current_authentication_key": proof} | new,
-            "recovery": {"current_authentication_key": proof, "recovery": None},
-            "credential": {"kind": "app_password", "label": "phone", "scopes": ["smtp:send"]},
-            "folder": {"sealed_name": b64(b"sealed")},
-            "update": {"ids": [ids.get("message_id", "")], "add_flags": ["seen"]},
-            "ids": {"ids": [ids.get("message_id", "")]},
-            "recipients": {"addresses": [self.ada.address]},
-            "object": {"sealed": b64(b"sealed"), "version": 0},
-            "sealed": {"to": self.eve.address, "id": new_message_id(SystemClock()), "envelope": SEALED},
-            "own": {"id": new_message_id(SystemClock()), "folder": "sent", "envelope": SEALED},
-        }
-        found: dict[str, Any] | None = forms[name]
-        return found
-
-    async def call(self, row: Row, ids: dict[str, str], headers: dict[str, str]) -> httpx.Response:
-        """Make the call; of a stream only the head is waited for."""
-        method, _, template = row.route.partition(" ")
-        values = ids | ({"message_id": ids["public_id"]} if template.startswith("/v1/public/") else {})
-        values |= {"name": "contacts"} if template.startswith("/v1/objects/") else {}
-        form = self.form(row.form, ids)
-        given: dict[str, Any] = {"json": form, "headers": headers}
-        if template.startswith("/v1/outbox/"):
-            given = {"content": framed(form or {}, b"\xc1sealed"), "headers": FRAME | headers}
-        request = self.site.client.build_request(method, template.format(**values), **given)
-        answer = await self.site.client.send(request, stream=True)
-        if answer.headers.get("content-type", "").startswith("text/event-stream"):
-            await answer.aclose()
-        else:
-            await answer.aread()
-        return answer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -183,8 +22,12 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     """One site for the whole table."""
     plenty: dict[str, Any] = {"requests_per_minute": 100_000, "proofs_per_minute": 100_000, "sign_ups_per_hour": 1000}
     home = tmp_path_factory.mktemp("roles")
-    async with running_site(home, proofs_per_address=100_000, streams_per_client=1000, **plenty) as site:
-        yield World(site, await site.sign_up("ada"), await site.sign_up("eve"))
+    sending = {"member_per_day": 100_000, "member_per_minute": 100_000}
+    plenty |= {"proofs_per_address": 100_000, "streams_per_client": 1000}
+    async with running_site(home, delivery=sending, **plenty) as site:
+        ada, eve, olga = [await site.sign_up(name) for name in ("ada", "eve", "olga")]
+        await site.make_operator(olga)
+        yield World(site, ada, eve, olga)
 
 
 async def test_the_table_is_complete(world: World) -> None:
@@ -195,18 +38,17 @@ async def test_the_table_is_complete(world: World) -> None:
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.route)
 async def test_who_may(world: World, row: Row) -> None:
-    ids = await world.ids()
+    ids = await world.ids(row)
     nobody = await world.call(row, ids, {})
     if row.needs == OPEN:
         assert nobody.status_code == row.status, nobody.text
-    else:
-        assert (nobody.status_code, nobody.json()["reason"]) == (401, "session_missing")
-        await _refused(world, row, ids)
-        ids = await world.ids()
-        session = await world.call(row, ids, await world.session(world.ada))
-        _granted(row, session)
-    if row.needs in (READ, WRITE):
-        ids = await world.ids()
+        return
+    assert (nobody.status_code, nobody.json()["reason"]) == (401, "session_missing")
+    await _refused(world, row, ids)
+    ids, member = await world.ids(row), world.olga if row.needs == OPERATOR else world.ada
+    _granted(row, await world.call(row, ids, await world.session(member)))
+    if row.needs in SCOPES:
+        ids = await world.ids(row)
         _granted(row, await world.call(row, ids, await world.key(world.ada, row.needs)))
 
 
@@ -228,40 +70,83 @@ async def _refused(world: World, row: Row, ids: dict[str, str]) -> None:
         {"authorization": "Bearer " + world.ada.token},
         {"authorization": "Bearer"},
         {"authorization": "Basic YWRhOmFkYQ=="},
-        {"authorization": "Bearer x"} | world.ada.cookie if row.needs in (READ, WRITE) else {},
+        {"authorization": "Bearer x"} | world.ada.cookie if row.needs in SCOPES else {},
     ):
         answer = await world.call(row, ids, proof)
         assert (answer.status_code, answer.json()["reason"]) == (401, "session_missing"), proof
-    for scope in (READ, WRITE):
+    for scope in SCOPES:
         if scope != row.needs:
             answer = await world.call(row, ids, await world.key(world.ada, scope))
-            expected = (401, "session_missing") if row.needs == SESSION else (403, "scope_missing")
+            expected = (403, "scope_missing") if row.needs in SCOPES else (401, "session_missing")
             assert (answer.status_code, answer.json()["reason"]) == expected
+    if row.needs == OPERATOR:
+        answer = await world.call(row, ids, await world.session(world.ada))
+        assert (answer.status_code, answer.json()["reason"]) == (403, "role_missing")
+        answer = await world.call(row, ids, await world.key(world.olga, SCOPES[-1]))
+        assert (answer.status_code, answer.json()["reason"]) == (401, "session_missing")
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.foreign is not None], ids=lambda row: row.route)
+_FOREIGN = [row for row in TABLE if row.foreign is not None]
+
+
+@pytest.mark.parametrize("row", [row for row in _FOREIGN if row.needs == OPEN], ids=lambda row: row.route)
+async def test_a_mail_is_in_its_own_inbox_only(world: World, row: Row) -> None:
+    ids = await world.ids(row)
+    # Named under an inbox that it does not lie in, a member's mail included.
+    for message_id in (ids["public_id"], ids["message_id"]):
+        answer = await world.call(row, ids | {"public_id": message_id, "address": f"other@{PUBLIC}"}, {})
+        assert (answer.status_code, answer.json()["reason"]) == (404, "message")
+    answer = await world.call(row, ids | {"address": world.ada.address, "public_id": ids["message_id"]}, {})
+    assert (answer.status_code, answer.json()["reason"]) == (404, "not_public")
+
+
+@pytest.mark.parametrize("row", [row for row in _FOREIGN if row.needs != OPEN], ids=lambda row: row.route)
 async def test_what_is_somebody_elses_does_not_exist(world: World, row: Row) -> None:
-    ids = await world.ids()
-    if row.route.split()[1].startswith("/v1/public/"):
-        # Named under an inbox that it does not lie in, a member's mail included.
-        for message_id in (ids["public_id"], ids["message_id"]):
-            answer = await world.call(row, ids | {"public_id": message_id, "address": f"other@{PUBLIC}"}, {})
-            assert (answer.status_code, answer.json()["reason"]) == (404, "message")
-        answer = await world.call(row, ids | {"address": world.ada.address, "public_id": ids["message_id"]}, {})
-        assert (answer.status_code, answer.json()["reason"]) == (404, "not_public")
-        return
+    ids = await world.ids(row)
     proofs = [await world.session(world.eve)]
-    if row.needs in (READ, WRITE):
+    if row.needs in SCOPES:
         proofs.append(await world.key(world.eve, row.needs))
     for proof in proofs:
         answer = await world.call(row, ids, proof)
         assert answer.status_code == row.foreign, answer.text
-        if row.foreign == 200:
+        if row.form in ("update", "ids"):
             assert answer.json() == {"not_found": [ids["message_id"]]}
     # And it is there still.
     cookie = await world.session(world.ada)
-    assert (await world.site.client.get(f"/v1/messages/{ids['message_id']}", headers=cookie)).json()["flags"] == []
-    folders = (await world.site.client.get("/v1/mailbox", headers=cookie)).json()["folders"]
-    assert ids["folder_id"] in {folder["id"] for folder in folders}
-    kept = (await world.site.client.get("/v1/credentials", headers=cookie)).json()["credentials"]
+    assert (await world.read(f"/v1/messages/{ids['message_id']}", cookie))["flags"] == []
+    assert ids["folder_id"] in {folder["id"] for folder in (await world.read("/v1/mailbox", cookie))["folders"]}
+    kept = (await world.read("/v1/credentials", cookie))["credentials"]
     assert ids["credential_id"] in {credential["id"] for credential in kept}
+    if "submission_id" in ids:
+        await _sending_is_untouched(world, ids, cookie)
+
+
+async def _sending_is_untouched(world: World, ids: dict[str, str], cookie: dict[str, str]) -> None:
+    mail = await world.read(f"/v1/send/{ids['submission_id']}", cookie)
+    assert [recipient["state"] for recipient in mail["recipients"]] == ["queued"]
+    suppressions = (await world.read("/v1/suppressions", cookie))["suppressions"]
+    assert ids["suppression_id"] in {entry["id"] for entry in suppressions}
+    domains = (await world.read("/v1/sender-domains", cookie))["domains"]
+    # Nobody has looked at it either.
+    assert (ids["sender_domain"], None) in {(domain["domain"], domain["checked"]) for domain in domains}
+    hooks = (await world.read("/v1/webhooks", cookie))["webhooks"]
+    assert [hook["id"] for hook in hooks] == [ids["webhook_id"]]
+
+
+@pytest.mark.parametrize("path", ["suppressions", "sender-domains", "webhooks", "send/events", "credentials"])
+async def test_lists_have_what_is_ones_own(world: World, path: str) -> None:
+    ids = await world.ids(Row("DELETE /v1/send/{id}", SESSION))
+    answer = await world.site.client.delete(f"/v1/send/{ids['submission_id']}", headers=await world.session(world.ada))
+    assert answer.status_code == 200
+    hers = str(await world.read(f"/v1/{path}", await world.session(world.ada)))
+    shown = str(await world.read(f"/v1/{path}", await world.session(world.eve)))
+    names = [name for name in ids.values() if name in hers]
+    assert names and not any(name in shown for name in names)
+
+
+async def test_a_webhook_of_somebody_else_cannot_be_turned(world: World) -> None:
+    ids = await world.ids(Row("DELETE /v1/webhooks/{id}", SESSION))
+    form = {"id": ids["webhook_id"], "url": "https://eve.test/in"}
+    answer = await world.site.client.post("/v1/webhooks", json=form, headers=await world.session(world.eve))
+    assert (answer.status_code, answer.json()["reason"]) == (404, "webhook")
+    assert "eve.test" not in str(await world.read("/v1/webhooks", await world.session(world.ada)))

@@ -1,13 +1,11 @@
-"""The gateway on a real socket, before the real accounts, crypto and storage behind real mutual TLS; one process.
-
-Only delivery is a fake, at its RPC interface."""
+"""The gateway on a real socket, before the real services behind real mutual TLS; all of it in one process."""
 
 from __future__ import annotations
 
 import base64
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +32,9 @@ from protos.crypto.v1.crypto_pb2_grpc import add_CryptoServicer_to_server
 from protos.events.v1 import events_pb2
 from protos.storage.v1 import storage_pb2
 from protos.storage.v1.storage_pb2_grpc import add_StorageServicer_to_server
+from services.accounts.domain.model import Role
+from services.accounts.domain.staff import Staff
+from services.accounts.graph import Graph as AccountsGraph
 from services.accounts.graph import make_graph
 from services.accounts.repository import COLLECTIONS as ACCOUNTS
 from services.accounts.rpc import serve_accounts
@@ -57,12 +58,12 @@ from services.gateway.settings import Settings
 from services.storage import rpc as storage_rpc
 from services.storage.main import compose
 from services.storage.repository import COLLECTIONS as STORAGE
-from tests.support.fake_delivery import FakeDelivery
+from tests.support.gateway_delivery import start_delivery
 from tests.support.rpc import certificates
 
 FRAME = {"content-type": "application/vnd.sealpost.frame"}
 MEMBERS, PUBLIC = "sealpost.test", "public.sealpost.test"
-CALLERS = ("gateway", "ingest")
+CALLERS = ("gateway", "ingest", "delivery")
 LETTER = b"Subject: hello\r\n\r\nhello\r\n"
 # Long past: the OpenPGP library looks at the machine's clock.
 _CREATED = 1_704_067_200
@@ -95,7 +96,7 @@ class Site:
     app: Guard
     hub: Hub
     peers: Peers
-    delivery: FakeDelivery
+    staff: Staff
     stack: AsyncExitStack
 
     async def sign_up(self, name: str, **changes: Any) -> Member:
@@ -106,6 +107,10 @@ class Site:
         member.token = answer.headers["set-cookie"].partition("=")[2].partition(";")[0]
         member.account = answer.json()["account"]
         return member
+
+    async def make_operator(self, member: Member) -> None:
+        """Give `member` the role operator, as its owner does on the machine."""
+        await self.staff.grant(member.address, Role.OPERATOR)
 
     async def deliver(self, address: str, raw: bytes = LETTER, subject: str = "hello") -> str:
         """Seal and store a mail as ingest does, and announce it; return its id."""
@@ -189,21 +194,33 @@ def sign_up_form(member: Member) -> dict[str, Any]:
 
 @asynccontextmanager
 async def running_site(
-    directory: Path, web: Path | None = None, accounts: dict[str, Any] | None = None, **settings: Any
+    directory: Path,
+    web: Path | None = None,
+    accounts: dict[str, Any] | None = None,
+    delivery: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Site]:
-    """Give a site with its data in `directory`; `settings` are those of the gateway, `accounts` those of accounts."""
+    """Give a site with its data in `directory`; `settings` are those of the gateway, the others those of services."""
     async with AsyncExitStack() as stack:
-        delivery = FakeDelivery()
-        channels = {
-            "accounts": await _serve(stack, "accounts", await _accounts(stack, directory, accounts or {})),
+        known: dict[str, Any] = {"http_address": "127.0.0.1:0", "drain_seconds": 3.0}
+        chosen = Settings(web_dir=web or directory / "no-page", **(known | settings))
+        graph = await _accounts(stack, directory, accounts or {})
+        addresses = {
+            "accounts": await _serve(
+                stack, "accounts", lambda server: serve_accounts(server, graph, SystemClock(), CALLERS)
+            ),
             "crypto": await _serve(stack, "crypto", await _crypto(stack, directory)),
             "storage": await _serve(stack, "storage", await _storage(stack, directory)),
-            "delivery": await _serve(stack, "delivery", delivery.add_to),
+        }
+        addresses["delivery"] = await start_delivery(
+            stack, directory, addresses.copy(), {"resolvers": chosen.resolvers} | (delivery or {})
+        )
+        tls = TlsFiles(certificates("gateway"))
+        channels = {
+            name: await stack.enter_async_context(connect(name, address, tls)) for name, address in addresses.items()
         }
         peers = gateway_peers.connect(channels.__getitem__, 10.0)
         clock, hub = SystemClock(), Hub()
-        known: dict[str, Any] = {"http_address": "127.0.0.1:0", "drain_seconds": 3.0}
-        chosen = Settings(web_dir=web or directory / "no-page", **(known | settings))
         http = await stack.enter_async_context(_http(chosen)) if chosen.resolvers else NoDirectories()
         lookup = KeyLookup(http, clock, chosen.fetch_ports[0])
         stack.push_async_callback(lookup.aclose)
@@ -214,7 +231,7 @@ async def running_site(
         url = f"http://{host}:{port}"
         client = httpx.AsyncClient(base_url=url, headers={"origin": url}, timeout=30)
         await stack.enter_async_context(client)
-        yield Site(url, port, client, app, hub, peers, delivery, stack)
+        yield Site(url, port, client, app, hub, peers, graph.staff, stack)
 
 
 def _http(settings: Settings) -> GuardedHttp:
@@ -240,20 +257,18 @@ def framed(header: dict[str, Any], body: bytes) -> bytes:
     return len(head).to_bytes(4, "big") + head + body
 
 
-async def _serve(stack: AsyncExitStack, name: str, add: Any) -> Any:
+async def _serve(stack: AsyncExitStack, name: str, add: Callable[[RpcServer], None]) -> str:
     server = RpcServer("127.0.0.1:0", TlsFiles(certificates(name)), CALLERS)
     add(server)
     await server.start()
     stack.push_async_callback(server.stop, 0)
-    channel = connect(name, f"127.0.0.1:{server.port}", TlsFiles(certificates("gateway")))
-    return await stack.enter_async_context(channel)
+    return f"127.0.0.1:{server.port}"
 
 
-async def _accounts(stack: AsyncExitStack, directory: Path, chosen: dict[str, Any]) -> Any:
+async def _accounts(stack: AsyncExitStack, directory: Path, chosen: dict[str, Any]) -> AccountsGraph:
     settings = AccountsSettings(kek=Secret("11" * 32), lookup_key=Secret(b"\x22" * 32), **chosen)
     store = await stack.enter_async_context(SqliteStore.open(directory / "accounts.db", ACCOUNTS))
-    graph = make_graph(settings, store, SystemClock())
-    return lambda server: serve_accounts(server, graph, SystemClock(), CALLERS)
+    return make_graph(settings, store, SystemClock())
 
 
 async def _crypto(stack: AsyncExitStack, directory: Path) -> Any:

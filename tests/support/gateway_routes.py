@@ -1,0 +1,104 @@
+"""Every route of the gateway: who may call it, with what, and what it says to somebody who names what is another's.
+
+A route that is missing here fails tests/flow/test_gateway_roles.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route. `status` is the answer to who may, `foreign` the one to who may but not with this thing."""
+
+    route: str
+    needs: str
+    status: int = 200
+    foreign: int | None = None
+    form: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path, as a template."""
+        return self.route.partition(" ")[2]
+
+
+# What a route needs: nothing, a session, that of an operator, or a session or an API key with this scope.
+OPEN, SESSION, OPERATOR = "", "session", "operator"
+READ, WRITE, SEND = SCOPES = ("mail:read", "mail:write", "mail:send")
+
+_ACCOUNT = [
+    Row("GET /v1/info", OPEN),
+    Row("POST /v1/kdf", OPEN, form="address"),
+    Row("POST /v1/accounts", OPEN, 201, form="sign_up"),
+    Row("POST /v1/session", OPEN, form="sign_in"),
+    Row("POST /v1/recovery", OPEN, 401, form="sign_in"),
+    Row("POST /v1/recovery/complete", OPEN, 401, form="complete"),
+    Row("GET /v1/session", SESSION),
+    # Whoever has no session has ended it; the cookie is taken back in any case.
+    Row("DELETE /v1/session", OPEN, 204),
+    Row("GET /v1/sessions", SESSION),
+    Row("DELETE /v1/sessions", SESSION, 204),
+    Row("PUT /v1/account/password", SESSION, 204, form="password"),
+    Row("PUT /v1/account/recovery", SESSION, 204, form="recovery"),
+    Row("GET /v1/credentials", SESSION),
+    Row("POST /v1/credentials", SESSION, 201, form="credential"),
+    Row("DELETE /v1/credentials/{credential_id}", SESSION, 204, 404),
+]
+_MAIL = [
+    Row("GET /v1/mailbox", READ),
+    Row("POST /v1/folders", WRITE, 201, form="folder"),
+    Row("PUT /v1/folders/{folder_id}", WRITE, 200, 404, form="folder"),
+    Row("DELETE /v1/folders/{folder_id}", WRITE, 204, 404),
+    Row("GET /v1/messages", READ),
+    Row("GET /v1/messages/{message_id}", READ, 200, 404),
+    Row("GET /v1/messages/{message_id}/body", READ, 200, 404),
+    Row("GET /v1/messages/{message_id}/readers", READ, 200, 404),
+    Row("POST /v1/messages/update", WRITE, 200, 200, form="update"),
+    Row("POST /v1/messages/delete", WRITE, 200, 200, form="ids"),
+    Row("GET /v1/events", READ),
+    Row("POST /v1/recipients", SESSION, form="recipients"),
+    Row("POST /v1/outbox/sealed", SESSION, 204, form="sealed"),
+    Row("POST /v1/outbox/own", SESSION, 204, form="own"),
+    Row("GET /v1/objects/{name}", SESSION),
+    Row("PUT /v1/objects/{name}", SESSION, form="object"),
+]
+_PUBLIC = [
+    Row("GET /v1/public/{address}/messages", OPEN),
+    Row("GET /v1/public/{address}/messages/{message_id}", OPEN, 200, 404),
+    Row("GET /v1/public/{address}/messages/{message_id}/raw", OPEN, 200, 404),
+    Row("GET /v1/public/{address}/messages/{message_id}/readers", OPEN, 200, 404),
+    Row("DELETE /v1/public/{address}/messages/{message_id}", OPEN, 204, 404),
+    Row("GET /v1/public/{address}/events", OPEN),
+    Row("GET /.well-known/openpgpkey/{domain}/hu/{name}", OPEN, 404),
+    Row("GET /.well-known/openpgpkey/hu/{name}", OPEN, 404),
+    Row("GET /.well-known/openpgpkey/{domain}/policy", OPEN),
+    Row("GET /.well-known/openpgpkey/policy", OPEN),
+    # Whatever the token: who guesses one learns nothing.
+    Row("GET /u/{token}", OPEN),
+    Row("POST /u/{token}", OPEN),
+]
+_RELAY = [
+    Row("POST /v1/send", SEND, 202, form="send"),
+    Row("GET /v1/send/{id}", SEND, 200, 404),
+    Row("DELETE /v1/send/{id}", SEND, 200, 404),
+    Row("GET /v1/send/events", SEND),
+    Row("GET /v1/sending", SEND),
+    # A campaign is a name that everybody may use; each has his own.
+    Row("POST /v1/campaigns/{campaign}/stop", SEND, 200, 200),
+    Row("GET /v1/suppressions", SEND),
+    Row("POST /v1/suppressions", SEND, 201, form="suppression"),
+    Row("DELETE /v1/suppressions/{id}", SEND, 204, 204),
+    Row("GET /v1/sender-domains", SESSION),
+    Row("POST /v1/sender-domains", SESSION, 201, form="sender_domain"),
+    Row("POST /v1/sender-domains/{domain}/check", SESSION, 200, 404),
+    Row("DELETE /v1/sender-domains/{domain}", SESSION, 204, 204),
+    Row("GET /v1/webhooks", SESSION),
+    Row("POST /v1/webhooks", SESSION, 201, form="webhook"),
+    Row("DELETE /v1/webhooks/{id}", SESSION, 204, 404),
+    Row("POST /v1/webhooks/{id}/replay", SESSION, 200, 404, form="since"),
+    Row("GET /v1/operator/dns", OPERATOR),
+    Row("POST /v1/operator/resume", OPERATOR, form="address"),
+]
+TABLE = [*_ACCOUNT, *_MAIL, *_PUBLIC, *_RELAY]
