@@ -56,10 +56,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Digested:
-    """A mail as far as signatures need it: its canonical fields, the names to be signed, the hash of its body."""
+    """A mail as far as signatures need it: names to be signed, the hash of these fields so far, that of the body."""
 
-    fields: list[Field]
     signed: list[bytes]
+    header: hashlib._Hash
     body_hash: bytes
 
 
@@ -98,7 +98,12 @@ def digest(content: bytes, bodies: BodyHashes) -> Digested:
         name, _, value = line.partition(b":")
         fields.append((name, value + _END))
     canonical = Relaxed.canonicalize_headers(fields)
-    return Digested(canonical, _signed_names(canonical), bodies.of(content, min(end + 2, len(content))))
+    signed = _signed_names(canonical)
+    # The same for every key: each adds its own field.
+    hasher = hashlib.sha256()
+    for name, value in dkim.select_headers(canonical, signed):
+        hasher.update(b"%b:%b" % (name, value))
+    return Digested(signed, hasher, bodies.of(content, min(end + 2, len(content))))
 
 
 def unsigned_field(digested: Digested, domain: str, key: Key, now: int) -> bytes:
@@ -114,8 +119,9 @@ def unsigned_field(digested: Digested, domain: str, key: Key, now: int) -> bytes
 
 def header_digest(digested: Digested, unsigned: bytes) -> bytes:
     """Return the SHA-256 of the canonical header (RFC 6376 3.7) that the key signs; `unsigned` is unsigned_field's."""
-    hasher = hashlib.sha256()
-    dkim.hash_headers(hasher, Relaxed, digested.fields, digested.signed, (b"DKIM-Signature", unsigned), {})
+    ((name, value),) = Relaxed.canonicalize_headers([(b"DKIM-Signature", unsigned)])
+    hasher = digested.header.copy()
+    hasher.update(b"%b:%b" % (name, value.rstrip()))
     return hasher.digest()
 
 
