@@ -9,6 +9,7 @@ write-ahead log, the one place where it can still lie.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -130,11 +131,16 @@ class SqliteStore:
         """See Store."""
         if len(keys) > MAX_RESULTS:
             raise ValueError(f"at most {MAX_RESULTS} keys")
-        sql = f"SELECT key, version, body FROM {table_name(collection)} WHERE key = ?"  # noqa: S608
+        sql = f"SELECT key, version, body FROM {table_name(collection)} WHERE key"  # noqa: S608
 
         def read(connection: sqlite3.Connection) -> dict[str, Document]:
-            rows = [connection.execute(sql, (key,)).fetchone() for key in dict.fromkeys(keys)]
-            return {row[0]: Document(row[0], decode_body(row[2]), row[1]) for row in rows if row is not None}
+            if len(keys) == 1:
+                rows = connection.execute(f"{sql} = ?", (keys[0],)).fetchall()
+            else:
+                listed = json.dumps(list(keys))
+                among = "IN (SELECT value FROM json_each(?))"
+                rows = connection.execute(f"{sql} {among}", (listed,)).fetchall()
+            return {key: Document(key, decode_body(raw), version) for key, version, raw in rows}
 
         return await self._readers.run(read)
 

@@ -8,6 +8,7 @@ written to, because a list had him in capitals, would be the worse mistake.
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 import idna
 
@@ -75,9 +76,14 @@ def canonical_address(address: str) -> str:
         raise InvalidError("address_invalid")
     local, _, domain = address.rpartition("@")
     if not domain.startswith("["):
-        try:
-            domain = idna.encode(domain, uts46=True, std3_rules=False).decode("ascii")
-        except UnicodeError:
-            # Real domains that IDNA does not take have underscores or old hyphens; they are compared as written.
-            domain = domain.lower()
+        domain = _a_labels(domain)
     return f"{unicodedata.normalize('NFKC', local).casefold()}@{domain.lower()}"
+
+
+@lru_cache(maxsize=1024)
+def _a_labels(domain: str) -> str:
+    try:
+        return idna.encode(domain, uts46=True, std3_rules=False).decode("ascii")
+    except UnicodeError:
+        # Real domains that IDNA does not take have underscores or old hyphens; they are compared as written.
+        return domain.lower()

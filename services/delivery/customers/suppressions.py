@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Store
+from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InvalidError, NotFoundError
 from libs.runtime.ids import is_id
@@ -48,13 +49,16 @@ class Suppressions:
         self._store = store
         self._marks = marks
         self._clock = clock
+        self._looking: Batcher[Sequence[str], Some[str]] = Batcher(
+            self._look, max_items=1000, max_weight=1000, weigh=len, max_delay=0.0, concurrency=1, max_queued=200_000
+        )
 
     async def of(self, account_id: str, addresses: Sequence[str]) -> Some[str]:
         """See domain.ports.Suppressions."""
         keys: dict[str, list[str]] = {}
         for address in addresses:
             keys.setdefault(self._key(account_id, address), []).append(address)
-        found = await self._store.get_many(SUPPRESSIONS, list(keys))
+        found = await self._looking.submit(list(keys))
         return frozenset(address for key in found for address in keys[key])
 
     def insert(self, account_id: str, address: str, reason: str) -> Insert:
@@ -101,6 +105,11 @@ class Suppressions:
         else:
             key = self._key(account_id, canonical_address(address))
         await delete_quietly(self._store, SUPPRESSIONS, [key])
+
+    async def _look(self, wanted: Sequence[Sequence[str]]) -> Sequence[Some[str]]:
+        """Return which of these documents exist; for a mail alone a look would cost as much as for many."""
+        found = await self._store.get_many(SUPPRESSIONS, [key for keys in wanted for key in keys])
+        return [[key for key in keys if key in found] for keys in wanted]
 
     def _key(self, account_id: str, address: str) -> str:
         try:
