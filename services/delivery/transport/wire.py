@@ -64,13 +64,13 @@ class Wire(asyncio.Protocol):
             ConnectionLostError: none came, and none will.
         """
         if not self._replies and not self._fault:
-            self._waiter = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(seconds, self._fail, "silent")
             try:
-                async with asyncio.timeout(seconds):
-                    await self._waiter
-            except TimeoutError:
-                self._fail("silent")
+                await self._waiter
             finally:
+                timer.cancel()
                 self._waiter = None
         if not self._replies:
             raise ConnectionLostError(self._fault)
