@@ -23,7 +23,7 @@ from libs.runtime.errors import ConflictError, InternalError, SealpostError
 
 Place = tuple[str, str]
 _MAX_VARIABLES = 900
-_STEPS = (64, 16, 4, 1)
+_STEPS = (64, 32, 16, 8, 4, 2, 1)
 
 
 @dataclass
