@@ -252,7 +252,8 @@ def test_a_directory_that_lies_is_not_believed(world: World) -> None:
         "recipients": [{"address": BOB, "kind": "member", "certificate": None, "fingerprint": None}]
     }
     nothing: dict[str, object] = {}
-    for entry in (nothing, {"recipients": []}, incomplete):
+    entries: list[dict[str, object]] = [nothing, {"recipients": []}, incomplete]
+    for entry in entries:
         world.site.instead["POST /v1/recipients"] = httpx.Response(200, json=entry)
         with pytest.raises(UnreachableError):
             world.client(ADA).send(letter(BOB))
