@@ -6,23 +6,23 @@ finds there what became of the mail. Each section is looked at by axe, in both c
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from libs.runtime.clock import SystemClock
 from tests.e2e.browser import PASSWORD, Watch, sign_up
+from tests.e2e.relaying import DOMAIN, Business
 from tests.e2e.test_access import AXE, NARROW, RUN_AXE, WIDE
 from tests.support.operators import make_operator
-from tests.support.outside import Outside, outside
-from tests.support.platform import RunningPlatform, running_platform
+from tests.support.outside import outside
+from tests.support.platform import running_platform
 from tests.support.remote_steps import RCPT
 
-DOMAIN = "customer.test"
 STORED = "async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length]"
 OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter(e => {
   const box = e.getBoundingClientRect();
@@ -32,50 +32,12 @@ OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter(e => {
 }).map(e => e.outerHTML.slice(0, 120))"""
 SECTIONS = {
     "How sending stands": "left until midnight UTC",
-    "What became of it": "Recipients a day",
+    "What became of mail": "Recipients a day",
     "Sender domains": "Verified",
     "SMTP and API": "STARTTLS",
     "Webhooks": "Add a webhook",
     "Not written to": "newest first",
 }
-
-
-@dataclasses.dataclass
-class Business:
-    """An account that relays, in a browser of its own, and the world that it sends to."""
-
-    page: Page
-    watch: Watch
-    platform: RunningPlatform
-    world: Outside
-    address: str
-    key: str = ""
-
-    def section(self, name: str) -> None:
-        """Go to a section of sending."""
-        self.page.get_by_role("navigation", name="Sending").get_by_role("link", name=name).click()
-        expect(self.page.get_by_role("heading", name=name, level=1)).to_be_visible()
-
-    def records(self) -> list[tuple[str, str, str]]:
-        """Return the records that the page tells to publish: type, name and value."""
-        rows = self.page.get_by_role("table", name=f"DNS records of {DOMAIN}").get_by_role("row").all()[1:]
-        found = []
-        for row in rows:
-            name, value = row.locator(".record-part code").all_inner_texts()
-            found.append((row.locator(".badge.plain").inner_text(), name, value))
-        return found
-
-    def send(self, **mail: Any) -> str:
-        """Send over HTTP with the key; return the id."""
-        answer = httpx.post(
-            f"{self.platform.url}/v1/send", json=mail, headers={"Authorization": f"Bearer {self.key}"}, timeout=30
-        )
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["id"])
-
-    def dialog(self, name: str) -> Locator:
-        """Return the open dialog."""
-        return self.page.get_by_role("dialog", name=name)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +122,7 @@ def test_what_became_of_a_mail_is_shown(business: Business, artifacts: Path) -> 
     business.send(**{"from": f"news@{DOMAIN}"}, to=people, subject="News", text="Hello", campaign="autumn")
     business.send(**{"from": f"news@{DOMAIN}"}, to=["gone@refusing.test"], subject="News", text="Hello")
     business.world.wait_mail("remote.test", len(people))
-    business.section("What became of it")
+    business.section("What became of mail")
     events = page.get_by_role("list", name="Events")
     _until(page, events.get_by_text("gone@refusing.test"))
     _until(page, events.get_by_text("ann4@remote.test"))
@@ -195,7 +157,7 @@ def test_addresses_are_looked_up_put_on_the_list_and_taken_off(business: Busines
     business.send(**{"from": f"news@{DOMAIN}"}, to=["ann0@remote.test"], subject="More", text="Hello")
     page.get_by_role("button", name="Take it off").click()
     expect(entries).to_have_count(1)
-    business.section("What became of it")
+    business.section("What became of mail")
     _until(page, page.get_by_role("list", name="Events").get_by_text("Held back"))
 
 
@@ -226,14 +188,9 @@ def test_a_webhook_is_added_and_its_secret_shown_once(business: Business, artifa
 
 def test_a_campaign_is_stopped(business: Business) -> None:
     page = business.page
-    later = {"from": f"news@{DOMAIN}", "send_at": "2038-01-01T00:00:00Z"}
-    answer = httpx.post(
-        f"{business.platform.url}/v1/send",
-        json=later | {"to": ["ann0@remote.test"], "subject": "x", "campaign": "winter"},
-        headers={"Authorization": f"Bearer {business.key}"},
-        timeout=30,
-    )
-    assert answer.json()["reason"] == "send_at_invalid"
+    tomorrow = (SystemClock().now() + timedelta(days=1)).isoformat()
+    mail = {"to": ["ann0@remote.test"], "subject": "x", "text": "y", "send_at": tomorrow, "campaign": "winter"}
+    business.send(**{"from": f"news@{DOMAIN}"} | mail)
     business.section("How sending stands")
     page.get_by_label("Name of the campaign").fill("Not A Name")
     page.get_by_role("button", name="Stop it").click()
@@ -242,7 +199,9 @@ def test_a_campaign_is_stopped(business: Business) -> None:
     page.get_by_label("Name of the campaign").fill("winter")
     page.keyboard.press("Enter")
     business.dialog("Stop this campaign?").get_by_role("button", name="Stop it").click()
-    expect(page.get_by_text("Stopped: 0 recipients will not get it")).to_be_visible()
+    expect(page.get_by_text("Stopped: 1 recipient will not get it")).to_be_visible()
+    business.section("What became of mail")
+    _until(page, page.get_by_role("list", name="Events").get_by_text("Cancelled"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -256,6 +215,9 @@ def test_everybody_can_use_every_section(section: str, scheme: Any, business: Bu
     page.evaluate(AXE.read_text(encoding="utf-8"))
     assert page.evaluate(RUN_AXE) == []
     page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+    page.get_by_role("navigation", name="Sending").get_by_role("link", name="Settings").click()
+    page.go_back()
+    page.get_by_text(SECTIONS[section]).first.wait_for()
     page.wait_for_timeout(60)
     try:
         assert page.evaluate(OVERFLOWING) == []

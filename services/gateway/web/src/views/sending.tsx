@@ -19,13 +19,13 @@ import "../styles/sending.css";
 
 const SECTIONS: Section[] = [
   { id: "overview", name: "How sending stands", icon: "send", view: OverviewSection },
-  { id: "activity", name: "What became of it", icon: "clock", view: ActivitySection },
+  { id: "activity", name: "What became of mail", icon: "clock", view: ActivitySection },
   { id: "domains", name: "Sender domains", icon: "globe", view: DomainsSection },
   { id: "programs", name: "SMTP and API", icon: "code", view: ProgramsSection },
   { id: "webhooks", name: "Webhooks", icon: "forward", view: WebhooksSection },
   { id: "suppressions", name: "Not written to", icon: "junk", view: SuppressionsSection },
 ];
-const OPERATOR: Section = { id: "operator", name: "This installation", icon: "settings", view: OperatorSection };
+const OPERATOR: Section = { id: "operator", name: "This installation", icon: "shield", view: OperatorSection };
 
 export default function Sending({ section }: { section: string }) {
   useEffect(startMailbox, []);

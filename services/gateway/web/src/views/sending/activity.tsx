@@ -27,25 +27,18 @@ export function ActivitySection() {
       const page = await relay.events(value!.cursor);
       set({ events: withOlder(value!.events, page.events), cursor: page.next_cursor });
     });
-  if (error && !value) return <Card><Failure error={error} retry={reload} /></Card>;
+  if (error && !value) {
+    return (
+      <Card>
+        <Failure error={error} retry={reload} />
+      </Card>
+    );
+  }
   if (!value) return <Waiting />;
   if (value.events.length === 0) return <None busy={busy} reload={reload} />;
-  const last = value.events.at(-1)!;
   return (
     <>
-      <Card label="By day">
-        <div class="card-head">
-          <p>
-            {plural(value.events.length, "event")} since {longTime(new Date(last.at))}
-            {value.cursor ? ", and more before" : ""}.
-          </p>
-          <Button icon="refresh" busy={busy} onClick={reload}>
-            Look again
-          </Button>
-        </div>
-        {error ? <Notice kind="error">This could not be looked at again just now.</Notice> : null}
-        <Plot days={byDay(value.events, value.cursor ? 1 : 7)} />
-      </Card>
+      <Summary loaded={value} busy={busy} failed={Boolean(error)} reload={reload} />
       <Events events={value.events} />
       {older.error && <Notice kind="error">{older.error}</Notice>}
       {value.cursor && (
@@ -54,6 +47,31 @@ export function ActivitySection() {
         </Button>
       )}
     </>
+  );
+}
+
+interface SummaryProps {
+  loaded: Loaded;
+  busy: boolean;
+  failed: boolean;
+  reload: () => void;
+}
+
+function Summary({ loaded: { events, cursor }, busy, failed, reload }: SummaryProps) {
+  return (
+    <Card label="By day">
+      <div class="card-head">
+        <p>
+          {plural(events.length, "event")} since {longTime(new Date(events.at(-1)!.at))}
+          {cursor ? ", and more before" : ""}.
+        </p>
+        <Button icon="refresh" busy={busy} onClick={reload}>
+          Look again
+        </Button>
+      </div>
+      {failed && <Notice kind="error">This could not be looked at again just now.</Notice>}
+      <Plot days={byDay(events, cursor ? 1 : 7)} />
+    </Card>
   );
 }
 

@@ -8,7 +8,7 @@ import { Confirm } from "../../ui/dialog";
 import { Button, Failure, Notice, TextField, Waiting } from "../../ui/parts";
 import { useAction } from "../../ui/use-action";
 import { useLoad } from "../../ui/use-load";
-import { Badge, Records } from "./records";
+import { DomainHead, Records } from "./records";
 
 export function DomainsSection() {
   const { value: domains, error, reload, set } = useLoad(relay.domains);
@@ -82,23 +82,9 @@ function DomainCard({ domain, onChanged, onGone }: CardProps) {
       onChanged(checked);
       announce(`${checked.domain}: ${checked.verified ? "verified" : "not verified"}`);
     });
-  const remove = () => {
-    relay
-      .dropDomain(domain.domain)
-      .then(() => toast("Domain removed"))
-      .catch((failure: unknown) => toast(asSentence(failure), { kind: "error" }))
-      .finally(onGone);
-  };
   return (
-    <section class="card domain-card" aria-label={domain.domain}>
-      <header class="card-head">
-        <h2 class="address">{domain.domain}</h2>
-        {domain.verified ? (
-          <Badge word="Verified" icon="check" tone="good" />
-        ) : (
-          <Badge word="Not verified" icon="warning" tone="warn" />
-        )}
-      </header>
+    <section class="card" aria-label={domain.domain}>
+      <DomainHead domain={domain.domain} good={domain.verified ? "Verified" : ""} bad="Not verified" />
       {error && <Notice kind="error">{error}</Notice>}
       <p>{said(domain)}</p>
       <Records domain={domain.domain} records={domain.records} />
@@ -115,15 +101,26 @@ function DomainCard({ domain, onChanged, onGone }: CardProps) {
         </Button>
         <small class="muted">{domain.checked ? `Last checked ${longTime(new Date(domain.checked))}` : "Never checked"}</small>
       </div>
-      {removing && (
-        <Confirm title="Remove this domain?" action="Remove" danger onConfirm={remove} onClose={() => setRemoving(false)}>
-          <p>
-            Mail from addresses at <strong class="address">{domain.domain}</strong> is refused from then on. Its records in
-            the DNS are yours to take away.
-          </p>
-        </Confirm>
-      )}
+      {removing && <RemoveDialog domain={domain.domain} onGone={onGone} onClose={() => setRemoving(false)} />}
     </section>
+  );
+}
+
+function RemoveDialog({ domain, onGone, onClose }: { domain: string; onGone: () => void; onClose: () => void }) {
+  const remove = () => {
+    relay
+      .dropDomain(domain)
+      .then(() => toast("Domain removed"))
+      .catch((failure: unknown) => toast(asSentence(failure), { kind: "error" }))
+      .finally(onGone);
+  };
+  return (
+    <Confirm title="Remove this domain?" action="Remove" danger onConfirm={remove} onClose={onClose}>
+      <p>
+        Mail from addresses at <strong class="address">{domain}</strong> is refused from then on. Its records in the DNS are
+        yours to take away.
+      </p>
+    </Confirm>
   );
 }
 

@@ -5,7 +5,7 @@ import { toast } from "../../state/toast";
 import { Button, Failure, Notice, TextField, Waiting } from "../../ui/parts";
 import { useAction } from "../../ui/use-action";
 import { useLoad } from "../../ui/use-load";
-import { Badge, Records } from "./records";
+import { DomainHead, Records } from "./records";
 
 export function OperatorSection() {
   const { value: domains, error, busy, reload } = useLoad(relay.ownDomains);
@@ -21,15 +21,8 @@ export function OperatorSection() {
         )}
       </section>
       {domains?.map(({ domain, verified, records }) => (
-        <section class="card domain-card" aria-label={domain} key={domain}>
-          <header class="card-head">
-            <h2 class="address">{domain}</h2>
-            {verified ? (
-              <Badge word="As it should be" icon="check" tone="good" />
-            ) : (
-              <Badge word="Not complete" icon="warning" tone="warn" />
-            )}
-          </header>
+        <section class="card" aria-label={domain} key={domain}>
+          <DomainHead domain={domain} good={verified ? "As it should be" : ""} bad="Not complete" />
           <Records domain={domain} records={records} />
         </section>
       ))}

@@ -27,6 +27,16 @@ export function Badge({ word, icon, tone, title }: { word: string; icon: IconNam
   );
 }
 
+/** @param good what is said where all is well, else empty */
+export function DomainHead({ domain, good, bad }: { domain: string; good: string; bad: string }) {
+  return (
+    <header class="card-head">
+      <h2 class="address">{domain}</h2>
+      {good ? <Badge word={good} icon="check" tone="good" /> : <Badge word={bad} icon="warning" tone="warn" />}
+    </header>
+  );
+}
+
 /** The roles are told, since on a telephone the table is drawn as a list. */
 export function Records({ domain, records }: { domain: string; records: DnsRecord[] }) {
   return (

@@ -63,14 +63,6 @@ function List({ hooks, onChanged }: { hooks: Webhook[]; onChanged: () => void })
 function Row({ hook, onChanged }: { hook: Webhook; onChanged: () => void }) {
   const [open, setOpen] = useState<"" | "replay" | "delete">("");
   const { busy, error, run } = useAction();
-  const close = () => setOpen("");
-  const remove = () => {
-    relay
-      .dropWebhook(hook.id)
-      .then(() => toast("Webhook deleted"))
-      .catch((failure: unknown) => toast(asSentence(failure), { kind: "error" }))
-      .finally(onChanged);
-  };
   const switchOn = () =>
     run(async () => {
       await relay.putWebhook(hook.url, hook.types, hook.id);
@@ -100,24 +92,37 @@ function Row({ hook, onChanged }: { hook: Webhook; onChanged: () => void }) {
           Delete
         </Button>
       </div>
-      {open === "replay" && (
-        <ReplayDialog
-          hook={hook}
-          onDone={(events) => {
-            toast(`${plural(events, "event")} posted again`);
-            close();
-            onChanged();
-          }}
-          onClose={close}
-        />
-      )}
-      {open === "delete" && (
-        <Confirm title="Delete this webhook?" action="Delete" danger onConfirm={remove} onClose={close}>
-          <p>
-            <strong class="address">{hook.url}</strong> is told nothing more, and its secret is gone.
-          </p>
-        </Confirm>
-      )}
+      {open && <Asking what={open} hook={hook} onChanged={onChanged} onClose={() => setOpen("")} />}
     </li>
+  );
+}
+
+interface AskingProps {
+  what: "replay" | "delete";
+  hook: Webhook;
+  onChanged: () => void;
+  onClose: () => void;
+}
+
+function Asking({ what, hook, onChanged, onClose }: AskingProps) {
+  const remove = () => {
+    relay
+      .dropWebhook(hook.id)
+      .then(() => toast("Webhook deleted"))
+      .catch((failure: unknown) => toast(asSentence(failure), { kind: "error" }))
+      .finally(onChanged);
+  };
+  const replayed = (events: number) => {
+    toast(`${plural(events, "event")} posted again`);
+    onClose();
+    onChanged();
+  };
+  if (what === "replay") return <ReplayDialog hook={hook} onDone={replayed} onClose={onClose} />;
+  return (
+    <Confirm title="Delete this webhook?" action="Delete" danger onConfirm={remove} onClose={onClose}>
+      <p>
+        <strong class="address">{hook.url}</strong> is told nothing more, and its secret is gone.
+      </p>
+    </Confirm>
   );
 }
