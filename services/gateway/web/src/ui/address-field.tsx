@@ -86,16 +86,9 @@ function keyDown(event: KeyboardEvent & { currentTarget: HTMLInputElement }, fie
 }
 
 export function AddressField(props: Props) {
-  const { label, people, delivered, autoFocus = false } = props;
+  const { label, people, delivered } = props;
   const id = useId();
   const field = useField(props);
-  const paste = (event: ClipboardEvent) => {
-    const found = parseAddresses(event.clipboardData?.getData("text/plain") ?? "");
-    // One word may be the rest of an address that is being typed; a list, or a whole address, is not.
-    if (field.typed !== "" || (found.length < 2 && !isAddress(found[0]?.address ?? ""))) return;
-    event.preventDefault();
-    field.add(found);
-  };
   return (
     <div class="recipients">
       <label for={id}>{label}</label>
@@ -109,30 +102,50 @@ export function AddressField(props: Props) {
           ))}
         </ul>
         <div class="recipient-input">
-          <input
-            ref={field.input}
-            id={id}
-            type="text"
-            inputMode="email"
-            autocomplete="off"
-            autocapitalize="none"
-            spellcheck={false}
-            autoFocus={autoFocus}
-            role="combobox"
-            aria-autocomplete="list"
-            aria-expanded={field.suggested.length > 0}
-            aria-controls={`${id}-list`}
-            aria-activedescendant={field.at >= 0 ? `${id}-${field.at}` : undefined}
-            value={field.typed}
-            onInput={(event) => field.type(event.currentTarget.value)}
-            onKeyDown={(event) => keyDown(event, field, people.value.length)}
-            onPaste={paste}
-            onBlur={() => field.add(parseAddresses(field.typed))}
-          />
+          <TypedAddress id={id} field={field} chips={people.value.length} autoFocus={props.autoFocus ?? false} />
           <Suggestions id={id} field={field} />
         </div>
       </div>
     </div>
+  );
+}
+
+interface TypedProps {
+  id: string;
+  field: Field;
+  chips: number;
+  autoFocus: boolean;
+}
+
+function TypedAddress({ id, field, chips, autoFocus }: TypedProps) {
+  const paste = (event: ClipboardEvent) => {
+    const found = parseAddresses(event.clipboardData?.getData("text/plain") ?? "");
+    // One word may be the rest of an address that is being typed; a list, or a whole address, is not.
+    if (field.typed !== "" || (found.length < 2 && !isAddress(found[0]?.address ?? ""))) return;
+    event.preventDefault();
+    field.add(found);
+  };
+  return (
+    <input
+      ref={field.input}
+      id={id}
+      type="text"
+      inputMode="email"
+      autocomplete="off"
+      autocapitalize="none"
+      spellcheck={false}
+      autoFocus={autoFocus}
+      role="combobox"
+      aria-autocomplete="list"
+      aria-expanded={field.suggested.length > 0}
+      aria-controls={`${id}-list`}
+      aria-activedescendant={field.at >= 0 ? `${id}-${field.at}` : undefined}
+      value={field.typed}
+      onInput={(event) => field.type(event.currentTarget.value)}
+      onKeyDown={(event) => keyDown(event, field, chips)}
+      onPaste={paste}
+      onBlur={() => field.add(parseAddresses(field.typed))}
+    />
   );
 }
 

@@ -27,8 +27,9 @@ export function Sections({ label, base, sections, current, wide = false, top, mo
   useTitle(shown.name);
   const View = shown.view;
   const names = useRef<HTMLUListElement>(null);
-  // On a telephone the names stand in a row that scrolls.
+  // On a telephone the names stand in a row that scrolls, and all of it scrolls as one.
   useEffect(() => {
+    names.current?.closest(".body")?.scrollTo(0, 0);
     names.current?.querySelector(".current")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [shown.id]);
   return (

@@ -110,12 +110,12 @@ function ContactRow({ contact, onEdit }: { contact: Contact; onEdit: () => void 
   );
 }
 
-function EditDialog({ contact, onClose }: { contact: Contact; onClose: () => void }) {
+/** One contact on its way to be changed. */
+function useEditing(contact: Contact, onClose: () => void) {
   const [name, setName] = useState(contact.name);
   const [address, setAddress] = useState(contact.address);
   const [note, setNote] = useState(contact.note);
-  const { busy, error, run, submit } = useAction();
-  const known = contact.address !== "";
+  const action = useAction();
   const wrong = address !== "" && !isAddress(address.trim());
   const save = async () => {
     const given = { name, address: address.trim(), note };
@@ -127,6 +127,16 @@ function EditDialog({ contact, onClose }: { contact: Contact; onClose: () => voi
     toast("Contact deleted", { action: { label: "Undo", run: () => void bringBack(contact) } });
     onClose();
   };
+  return { name, setName, address, setAddress, note, setNote, wrong, save, remove, action };
+}
+
+function EditDialog({ contact, onClose }: { contact: Contact; onClose: () => void }) {
+  const { name, setName, address, setAddress, note, setNote, wrong, save, remove, action } = useEditing(
+    contact,
+    onClose,
+  );
+  const { busy, error, run, submit } = action;
+  const known = contact.address !== "";
   return (
     <Dialog title={known ? "Contact" : "New contact"} onClose={onClose}>
       <form onSubmit={submit(save)}>

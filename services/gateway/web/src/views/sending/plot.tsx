@@ -40,7 +40,8 @@ function Row({ type, days }: { type: string; days: Day[] }) {
       <p>
         <strong>{kindOf(type).word}</strong>
         <span class="muted">
-          {sum.toLocaleString()} {days.length > 1 && most > 0 && <>· {most.toLocaleString()} on the most</>}
+          {sum.toLocaleString()}
+          {most > 0 && most < sum && `, at most ${most.toLocaleString()} a day`}
         </span>
       </p>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
