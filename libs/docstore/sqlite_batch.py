@@ -107,18 +107,29 @@ def _load(connection: sqlite3.Connection, work: _Work, batch: Sequence[Prepared]
     for prepared in batch:
         work.collections[prepared.collection.name] = prepared.collection
         (whole if prepared.needs_body else heads)[prepared.collection.name].add(prepared.key)
+    among = "WHERE key IN (SELECT value FROM json_each(?))"
     for name, collection in work.collections.items():
-        for keys, body in ((whole[name], "body"), (heads[name] - whole[name], "x''")):
-            if not keys:
-                continue
-            work.states.update(dict.fromkeys(((name, key) for key in keys), None))
-            rows = connection.execute(
-                f"SELECT key, version, {body} FROM {table_name(collection)}"  # noqa: S608 - names are checked at open
-                " WHERE key IN (SELECT value FROM json_each(?))",
-                (json.dumps(sorted(keys)),),
-            )
-            for key, version, raw in rows.fetchall():
-                work.states[(name, key)] = State(version, raw, ())
+        table = table_name(collection)
+        if keys := whole[name]:
+            rows = connection.execute(f"SELECT key, version, body FROM {table} {among}", (_listed(keys),))  # noqa: S608
+            found = {(name, key): State(version, raw, ()) for key, version, raw in rows.fetchall()}
+            work.states.update({(name, key): found.get((name, key)) for key in keys})
+        if keys := heads[name] - whole[name]:
+            # One row with all of them, for each row hands the interpreter lock over.
+            (rows,) = connection.execute(
+                f"SELECT json_group_object(key, version) FROM {table} {among}",  # noqa: S608
+                (_listed(keys),),
+            ).fetchone()
+            versions = json.loads(rows)
+            work.states.update({(name, key): _head(versions.get(key)) for key in keys})
+
+
+def _listed(keys: Iterable[str]) -> str:
+    return json.dumps(sorted(keys))
+
+
+def _head(version: int | None) -> State | None:
+    return None if version is None else State(version, b"", ())
 
 
 def _decide(work: _Work, prepared: Prepared) -> Written | Exception:
