@@ -125,8 +125,10 @@ def test_files_are_dropped_and_lists_are_pasted(page: Page) -> None:
     page.keyboard.press("Backspace")
     expect(page.locator(".chip-main").last).to_be_focused()
     page.keyboard.press("ArrowLeft")
+    expect(page.locator(".chip-main").nth(1)).to_be_focused()
     page.keyboard.press("Delete")
     expect(page.locator(".chip-name")).to_have_text(["Bob", "third@example.org"])
+    expect(page.locator(".chip-main").last).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_label("To", exact=True)).to_have_value("third@example.org")
 
