@@ -32,18 +32,7 @@ class Customers(FakeCustomers):
             await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize(
-    "suppresses",
-    [
-        False,
-        pytest.param(
-            True,
-            marks=pytest.mark.xfail(
-                strict=True, reason="the next process finds the address suppressed, and nobody makes a report"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("suppresses", [False, True])
 async def test_a_refusal_is_reported_whoever_dies(tmp_path: Path, suppresses: bool) -> None:
     customers = Customers(suppresses=suppresses)
     world = World(customers=customers)

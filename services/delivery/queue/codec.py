@@ -17,7 +17,7 @@ from libs.runtime.errors import InternalError, InvalidError
 from libs.runtime.secret import Secret
 from services.delivery.domain.addresses import domain_key
 from services.delivery.domain.model import Order, Profile, QueuedMail, Recipient, State
-from services.delivery.domain.ports import Trace
+from services.delivery.domain.ports import Happening, Kind, Trace
 from services.delivery.domain.queue import Facts, Report, ReportKind, pending
 from services.delivery.domain.vault import Vault
 from services.delivery.queue.collections import QUEUED, SETTLED
@@ -195,6 +195,7 @@ def _order_object(entry: Entry) -> dict[str, Any]:
         "auto": entry.facts.auto_submitted,
         "to": [_recipient_list(one) for one in mail.recipients],
         "reports": [[one.kind.value, one.message_id, list(one.indices), one.at] for one in entry.reports],
+        "untold": [[one.event_id, one.kind.value, one.at, one.recipient, one.status] for one in entry.untold],
     }
 
 
@@ -219,7 +220,15 @@ def _entry(mail_id: str, read: Mapping[str, Any], key: Secret[bytes]) -> Entry:
     mail = QueuedMail(mail_id, order, read["submitted"], recipients)
     facts = Facts(read["message_id"], read["domain"], read["auto"])
     reports = [Report(ReportKind(kind), name, tuple(indices), at) for kind, name, indices, at in read["reports"]]
-    return Entry(mail, facts, "", key, None, 0, reports=reports)
+    untold = [_happening(order, mail_id, one) for one in read["untold"]]
+    return Entry(mail, facts, "", key, None, 0, reports=reports, untold=untold)
+
+
+def _happening(order: Order, mail_id: str, read: Sequence[Any]) -> Happening:
+    event_id, kind, at, recipient, status = read
+    return Happening(
+        event_id, Kind(kind), at, order.account_id, order.profile, mail_id, order.campaign, recipient, status
+    )
 
 
 def _recipient(read: Sequence[Any]) -> Recipient:

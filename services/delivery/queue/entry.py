@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from libs.runtime.secret import Secret
 from services.delivery.domain.model import QueuedMail
+from services.delivery.domain.ports import Happening
 from services.delivery.domain.queue import Facts, Report
 
 
@@ -33,6 +34,8 @@ class Entry:
     # Of a new mail that is put off: what stands for the busy destination.
     waits_for: bytes | None = None
     reports: list[Report] = field(default_factory=list)
+    # What has been written down and may not have been told yet.
+    untold: list[Happening] = field(default_factory=list)
     # Unix seconds.
     leased_until: int = 0
     lost: bool = False

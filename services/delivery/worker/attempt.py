@@ -6,6 +6,9 @@
     4. the mail changes          one document, named by the version of our claim
     5. reports                   decided in that change, delivered, and only then the mail is settled
 
+A failure is written down before it is told, with what is to be told: to tell it may put the address on a list of those
+that are not written to, and whoever came back after a crash would find it there and not know that it had failed.
+
 A crash between 2 and 4 is the only moment that repeats a transaction, and nothing can be done about it: SMTP has no way
 to ask whether a mail was taken. What takes long - a thousand recipients - is written down in between.
 """
@@ -21,7 +24,7 @@ from libs.runtime.errors import ExhaustedError, SealpostError, UnavailableError
 from libs.telemetry.logs import get_logger
 from services.delivery.domain.addresses import domain_key
 from services.delivery.domain.model import Outcome, Result, State
-from services.delivery.domain.ports import Happening
+from services.delivery.domain.ports import Happening, Kind
 from services.delivery.domain.queue import next_due, pending, settle
 from services.delivery.queue.entry import Entry
 from services.delivery.worker import meters
@@ -35,6 +38,7 @@ _DOMAINS_AT_ONCE = 20
 _SUPPRESSIONS_AT_ONCE = 1000
 _REPORTS_AGAIN = 60
 _BUSY_AGAIN = 30
+_FAILURES = frozenset((Kind.BOUNCED, Kind.EXPIRED))
 _TEMPORARY = Outcome(Result.TEMPORARY, 451, "4.3.0", elsewhere=True)
 
 _log = get_logger("attempt")
@@ -75,6 +79,9 @@ class Attempt:
         Raises: LostError where the mail is not ours any more; SealpostError where what happened could not be written
         down in time, or the mail could not be read: somebody looks at it again when the lease has run out.
         """
+        if self._entry.untold:
+            self._told, self._entry.untold = self._entry.untold, []
+            await self._tell()
         await self._exclude()
         due = [index for index in pending(self._mail) if self._mail.recipients[index].due <= self._now()]
         if due:
@@ -173,28 +180,35 @@ class Attempt:
                 meters.OUTCOMES.inc(place=place, result=outcome.result.value)
                 self._parts.judge.apply(self._mail, index, outcome, self._told, now)
             if len(self._told) >= _NOTE_AFTER:
-                await self._tell()
                 until = round(now + self._parts.lease)
-                await insist(self._parts, self._entry, lambda: self._keep(until, hold=True))
+                await self._write_failures(until)
+                await self._tell()
+                await self._keep(until, hold=True)
 
     async def _finish(self) -> None:
         entry, parts = self._entry, self._parts
         self._cancel()
-        await self._tell()
         new = parts.judge.reports(self._mail, entry.facts, self._now())
-        if new:
-            entry.reports += new
-            await insist(parts, entry, lambda: self._keep(entry.leased_until, hold=True))
+        entry.reports += new
+        await self._write_failures(entry.leased_until, whatever=bool(new))
+        await self._tell()
         if entry.reports:
             await self._report()
         if pending(self._mail) or entry.reports:
-            await insist(parts, entry, lambda: self._keep(self._next_look(), hold=False))
+            await self._keep(self._next_look(), hold=False)
         else:
             await insist(parts, entry, lambda: parts.queue.settle(entry, self._now() + parts.trail))
             meters.SETTLED.inc()
 
+    async def _write_failures(self, until: int, *, whatever: bool = False) -> None:
+        """Write the mail down if something failed, or `whatever` there is, with what is not told yet."""
+        if whatever or any(one.kind in _FAILURES for one in self._told):
+            self._entry.untold = list(self._told)
+            await self._keep(until, hold=True)
+            self._entry.untold = []
+
     async def _keep(self, due: int, *, hold: bool) -> None:
-        await self._parts.queue.keep(self._entry, due, hold=hold)
+        await insist(self._parts, self._entry, lambda: self._parts.queue.keep(self._entry, due, hold=hold))
 
     async def _tell(self) -> None:
         told, self._told = self._told, []

@@ -198,13 +198,20 @@ async def test_what_waits_in_line_or_for_its_next_attempt_is_cancelled(world: Wo
     assert await node.states(second) == ["cancelled"]
     world.servers.answers = lambda outgoing, address: LATER
     cancelling = asyncio.create_task(node.graph.submission.cancelling.cancel(ACCOUNT, first))
-    await asyncio.sleep(0.02)
+    await _noted(node, first)
     gate, world.servers.gate = world.servers.gate, None
     gate.set()
     # Under way it could not be stopped, but it is not tried again.
     entry = await cancelling
     assert [one.state for one in entry.mail.recipients] == [State.CANCELLED]
     assert world.servers.addresses() == ["carol@example.org"]
+
+
+async def _noted(node: Node, mail: str) -> None:
+    """Wait until it is written that a mail is cancelled."""
+    async with asyncio.timeout(10):
+        while not (await _document(node, mail)).body.get("cancel"):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.002)
 
 
 async def test_a_cancellation_reaches_another_process(world: World, store: SqliteStore) -> None:
@@ -216,7 +223,7 @@ async def test_a_cancellation_reaches_another_process(world: World, store: Sqlit
             await asyncio.sleep(0.002)
     mail = await holder.submit("dan@example.org")
     cancelling = asyncio.create_task(other.graph.submission.cancelling.cancel(ACCOUNT, mail))
-    await asyncio.sleep(0.02)
+    await _noted(other, mail)
     world.clock.advance(10)
     gate, world.servers.gate = world.servers.gate, None
     gate.set()

@@ -12,6 +12,7 @@ from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Patch
 from libs.runtime.errors import InternalError, UnavailableError
 from services.delivery.domain.model import Outcome, Outgoing, Profile
+from services.delivery.domain.ports import Happening
 from services.delivery.queue.collections import MAILS
 from tests.unit.delivery.world import DELIVERED, LATER, REFUSED, SILENT, Node, World, a_store, order
 
@@ -346,3 +347,28 @@ async def test_reports_that_were_decided_survive_a_kill(world: World, store: Sql
     world.clock.advance(minutes=2)
     await alive.turn()
     assert len(world.mailboxes.stored) == 1
+
+
+async def test_a_refusal_is_reported_although_telling_it_suppresses_the_address(
+    world: World, store: SqliteStore
+) -> None:
+    world.servers.answers = lambda outgoing, address: REFUSED
+    dies, told = world.node(store), asyncio.Event()
+
+    async def last_act(happenings: Sequence[Happening]) -> None:
+        world.customers.suppressed = {one.recipient for one in happenings}
+        told.set()
+        await asyncio.Event().wait()
+
+    note, world.customers.note = world.customers.note, last_act  # type: ignore[method-assign]
+    mail = await dies.submit("bob@example.org", profile=Profile.RELAY)
+    async with asyncio.timeout(10):
+        await told.wait()
+    world.customers.note = note  # type: ignore[method-assign]
+    world.clock.advance(301)
+    alive = world.node(store)
+    await alive.turn()
+    assert await alive.states(mail) == ["bounced"]
+    assert len(world.mailboxes.stored) == 1 and world.customers.kinds() == ["bounced"]
+    assert len(world.servers.sent) == 1
+    await dies.graph.worker.drain(0)

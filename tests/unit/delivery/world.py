@@ -20,7 +20,7 @@ from libs.runtime.secret import Secret
 from services.delivery.domain.model import Order, Outcome, Outgoing, Profile, QueuedMail, Result
 from services.delivery.domain.ports import Happening
 from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
-from services.delivery.queue.collections import COLLECTIONS
+from services.delivery.queue.collections import COLLECTIONS, MAILS, SETTLED
 from services.delivery.settings import Settings
 from services.delivery.worker.local import MailboxPeers
 from tests.support.clock import ManualClock
@@ -272,13 +272,13 @@ class Node:
         return [one.state.value for one in entry.mail.recipients]
 
     async def until_settled(self, mail_id: str) -> list[str]:
-        """Turn until no recipient is queued."""
+        """Turn until nothing is to be done for a mail any more; return how its recipients stand."""
         async with asyncio.timeout(20):
             while True:
-                states = await self.states(mail_id)
-                if "queued" not in states:
+                document = await self.store.get(MAILS, mail_id)
+                if document is not None and document.body["state"] == SETTLED:
                     await self.idle()
-                    return states
+                    return await self.states(mail_id)
                 await self.turn()
 
 
