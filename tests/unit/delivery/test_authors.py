@@ -77,9 +77,9 @@ def test_who_a_mail_is_from_is_read_strictly(value: bytes, addresses: tuple[str,
 )
 def test_hostile_fields_take_linear_time(value: bytes) -> None:
     folded = b"\r\n ".join(value[at : at + 900] for at in range(0, len(value), 900))
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert refused(folded) == "from_malformed"
-    assert time.perf_counter() - begun < 0.5
+    assert time.thread_time() - begun < 0.5
 
 
 @given(st.one_of(st.binary(max_size=100), st.text(' "(),:;<>@[]\\\\ab.\u00e4\t', max_size=60).map(str.encode)))

@@ -279,6 +279,6 @@ def test_whatever_comes_in_it_is_refused_or_comes_out_well_formed(content: bytes
 
 def test_a_large_mail_takes_milliseconds() -> None:
     mail = COMPLETE + (b"x" * 70 + b"\r\n") * 140_000
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert prepared(mail).content == mail
-    assert time.perf_counter() - begun < 2.0
+    assert time.thread_time() - begun < 2.0

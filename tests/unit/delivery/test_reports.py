@@ -157,9 +157,9 @@ def test_everything_else_is_noise(content: bytes) -> None:
     ],
 )
 def test_hostile_reports_take_bounded_time(content: bytes) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     reading = read_report(content)
-    assert time.perf_counter() - begun < 1.0
+    assert time.thread_time() - begun < 1.0
     assert len(reading.findings) <= 1000
 
 

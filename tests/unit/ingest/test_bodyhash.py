@@ -39,7 +39,7 @@ def test_the_hash_and_the_length() -> None:
 
 @pytest.mark.parametrize("body", [b"\r\n" * 10_000_000, b" " * 20_000_000, b"a \t" * 7_000_000, b" \r\n" * 7_000_000])
 def test_hostile_bodies_take_linear_time(body: bytes) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     for form in (b"simple", b"relaxed"):
         bodyhash.body_hash(bytearray(body), 0, form, b"rsa-sha256")
-    assert time.perf_counter() - began < 5.0
+    assert time.thread_time() - began < 5.0

@@ -130,6 +130,6 @@ def test_no_key_raises(record: bytes) -> None:
 
 def test_many_signatures_of_a_large_mail_hash_it_once() -> None:
     signed = sign(MAIL + b"x y  z\r\n" * 200_000, canonicalize=(b"relaxed", b"relaxed"))
-    began = time.perf_counter()
+    began = time.thread_time()
     assert results(signed.partition(b"\r\nFrom:")[0].join([b"", b"\r\n"]) * 5 + signed) == ["pass"] * 5
-    assert time.perf_counter() - began < 2.0
+    assert time.thread_time() - began < 2.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 
 from services.delivery.domain.model import Result
@@ -164,24 +163,22 @@ async def test_a_dead_server_beside_a_living_one_is_tried_last() -> None:
         dead, alive = site.mtas
         dead.says(CONNECT, SILENCE)
         assert (await site.send_one()).host == "mx2.remote.test"
-        began = time.monotonic()
         for _ in range(3):
             assert (await site.send_one()).host == "mx2.remote.test"
-        assert time.monotonic() - began < 0.4
         assert not site.transport.busy("remote.test")
     assert (dead.connections, len(alive.mails)) == (1, 4)
 
 
 async def test_one_dead_destination_does_not_slow_the_others() -> None:
     zone = zone_for("127.0.0.2") | zone_for("127.0.0.3", domain="dead.test")
-    async with make_site(servers=("127.0.0.2", "127.0.0.3"), zone=zone) as site:
+    tuning = Tuning(replace(SHORT, greeting=4.0), Bounds())
+    async with make_site(servers=("127.0.0.2", "127.0.0.3"), zone=zone, tuning=tuning) as site:
         site.mtas[1].says(CONNECT, SILENCE)
         stuck = [asyncio.create_task(site.send_one("bob@dead.test")) for _ in range(50)]
         await until(lambda: site.mtas[1].connections == 20)
-        began = time.monotonic()
         outcomes = await asyncio.gather(*(site.send_one() for _ in range(50)))
         assert {one.result for one in outcomes} == {DELIVERED}
-        assert time.monotonic() - began < 0.9
+        assert not any(task.done() for task in stuck)
         assert {one.result for one in await asyncio.gather(*stuck)} == {TEMPORARY}
         # Those that waited for a slot were told without a connection of their own.
         assert site.mtas[1].connections == 20
