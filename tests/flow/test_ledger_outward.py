@@ -35,6 +35,8 @@ _MAILS = 300
 _BETWEEN_KILLS = 30
 # delivery twice: what the first one had begun is taken over by the next while others are killed.
 _VICTIMS = ("crypto", "delivery", "storage", "nats", "ingest", "delivery")
+# When one of the servers goes away, and comes back.
+_AWAY_AFTER, _BACK_AFTER = "crypto", "delivery"
 # A death leaves in doubt what is under way: no more than per_destination allows for each of three destinations.
 _REPEATED_PER_DEATH = 3 * 20
 
@@ -87,11 +89,14 @@ def _live(folder: Path, temporary: Path) -> tuple[Aftermath, Scanner]:
 
 
 def _load_and_kill(found: Aftermath, scene: Outward, scanner: Scanner) -> None:
+    scene.world.sleepy.wake()
     with scene.load(_MAILS) as client:
-        for place, victim in enumerate(_VICTIMS):
+        for victim in _VICTIMS:
             found.recoveries += kill_in_turn(scene.platform, client, [victim], _BETWEEN_KILLS)
             found.open_files |= set(files_open_for_writing(scene.platform.process.pid))
-            if place == 1:
+            if victim == _AWAY_AFTER:
+                scene.world.sleepy.sleep()
+            if victim == _BACK_AFTER and not found.waiting:
                 wait_for("mails that wait", lambda: scene.queued() > 0)
                 found.waiting = scene.queued()
                 found.leaks += scanner.scan(found.home)

@@ -107,6 +107,12 @@ def spool() -> None:
     _replace(Inbound, "receive", spool_and_receive)
 
 
+def hurry() -> None:
+    """Look again after seconds where the queue waits half a minute or a whole one; the rest there are settings for."""
+    for module, name in (("intake", "_UNOPENED_SECONDS"), ("worker", "_AGAIN_SECONDS"), ("attempt", "_REPORTS_AGAIN")):
+        _replace(importlib.import_module(f"services.delivery.worker.{module}"), name, 2)
+
+
 def settle_skipped() -> None:
     """Never write down that a mail on its way out is done."""
     from services.delivery.queue.repository import QueueRepository
@@ -170,6 +176,7 @@ _KINDS: dict[str, Callable[[], None]] = {
         crash_after_publish,
         event_dedupe_off,
         spool,
+        hurry,
         settle_skipped,
         crash_after_reply,
         queue_forgets,

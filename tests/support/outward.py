@@ -132,7 +132,7 @@ def outward(folder: Path, *sabotage: str, lease: int = 12) -> Iterator[Outward]:
     tuning = {"delivery": {**_QUICK, "LEASE_SECONDS": str(lease)}}
     with outward_world() as world:
         settings = world.outside.settings
-        with spoiled_platform(folder / "home", *sabotage, tuning=tuning, **settings) as platform:
+        with spoiled_platform(folder / "home", "delivery:hurry", *sabotage, tuning=tuning, **settings) as platform:
             scene = Outward(world, platform, folder, OutwardRun.fresh())
             try:
                 scene.sign_up()

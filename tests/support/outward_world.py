@@ -3,7 +3,7 @@
 steady.test      takes every mail, and takes its time to say so: whoever dies meanwhile will not have heard
 forgetful.test   takes every mail, and of each third one breaks the connection instead of saying so
 sleepy.test      can be away: its port refuses connections until it is back
-refusing.test    wants nothing
+refusing.test    knows nobody
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def outward_world() -> Iterator[OutwardWorld]:
     with outside(STEADY, FORGETFUL, REFUSING) as found:
         found.publish(SLEEPY, "MX", f"10 mx.{SLEEPY}.")
         found.publish(f"mx.{SLEEPY}", "A", _SLEEPY_ADDRESS)
-        # Not 5.1.1, which also puts the address on the sender's list: test_faults_delivery_reports.py is about that.
-        found.mtas[REFUSING].says(RCPT, "550 5.7.1 not from you")
+        # This also puts the address on the sender's list of whom not to write to.
+        found.mtas[REFUSING].says(RCPT, "550 5.1.1 nobody of that name here")
         world = OutwardWorld(found, Sleepy(found.port))
         world.watches = {
             STEADY: Watch(found.mtas[STEADY], lambda _: slow(_REPLY_SECONDS)),
