@@ -2,7 +2,8 @@
 
 The link may be opened by anything that looks at links, so opening it does nothing; the button does. A POST needs
 neither cookie nor origin: mail programs send it, and the token is all the proof there is. The answers are the same for
-every token: who guesses one learns nothing, and who has an old one is not told more than that it is done.
+every token: who guesses one learns nothing, and who has an old one is not told more than that it is done. Only a token
+under a key-encryption key that is not mounted now is told to come again, for an operator can bring the key back.
 
 The page is complete in itself: no script, no file, its style allowed by its hash alone.
 """
