@@ -36,7 +36,7 @@ _WORKERS = 2
 _SESSIONS = 12
 _BETWEEN_KILLS = 150
 _GPG_SAMPLE = 100
-_SERVICES = ("accounts", "crypto", "gateway", "ingest", "storage")
+_SERVICES = ("accounts", "crypto", "delivery", "gateway", "ingest", "storage")
 
 
 @dataclass

@@ -21,8 +21,8 @@ from email.utils import format_datetime
 
 from libs.mail.fields import Fields, begins_with_field, block_end
 from libs.mail.text import clean
-from services.delivery.domain.dsn_words import explain, moment
-from services.delivery.domain.model import QueuedMail, Recipient
+from services.delivery.domain.dsn_words import UNWANTED, explain, moment
+from services.delivery.domain.model import QueuedMail, Recipient, State
 from services.delivery.domain.queue import ReportKind
 
 MAX_TEXT = 500
@@ -136,7 +136,7 @@ def _words(dsn: Dsn, site: Site, fields: Fields) -> str:
 
 def _on_recipient(recipient: Recipient) -> str:
     lines = [f"  {clean(recipient.address, 320)}"]
-    lines += textwrap.wrap(explain(recipient.status), _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    lines += textwrap.wrap(_reason(recipient), _WIDTH, initial_indent="    ", subsequent_indent="    ")
     if recipient.text:
         who = recipient.host if _HOST.match(recipient.host) else "We"
         lines.append(f"    {who} said: {clean(recipient.text, MAX_TEXT)}")
@@ -210,3 +210,7 @@ def _ascii(text: str) -> bool:
 
 def _date(seconds: int) -> str:
     return format_datetime(datetime.fromtimestamp(seconds, UTC))
+
+
+def _reason(recipient: Recipient) -> str:
+    return UNWANTED if recipient.state is State.SUPPRESSED else explain(recipient.status)

@@ -37,6 +37,8 @@ _BY_SUBJECT = {
     "7": "The recipient's server refused the mail by its rules. Tell the recipient by other means.",
 }
 _UNKNOWN = "The recipient's server did not take the mail."
+UNWANTED = "The recipient has asked for no more mail from you, so it was not sent."
+"""For a recipient on the sender's own list of those who are not written to."""
 
 
 def explain(status: str) -> str:

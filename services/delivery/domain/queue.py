@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.delivery.domain.events import event_id_of
-from services.delivery.domain.model import Outcome, QueuedMail, Recipient, Result, State
+from services.delivery.domain.model import Outcome, Profile, QueuedMail, Recipient, Result, State
 from services.delivery.domain.ports import Happening, Kind
 from services.delivery.domain.schedule import Schedule
 
@@ -27,6 +27,8 @@ _KINDS = {
 }
 
 _FAILED = frozenset((State.BOUNCED, State.EXPIRED))
+# Businesses that relay hear of the ones that they do not send to by events; a person has nothing but this mail.
+_UNSENT = _FAILED | {State.SUPPRESSED}
 
 
 class ReportKind(Enum):
@@ -125,8 +127,9 @@ class Judge:
         late = now >= starts_at(mail) + self.schedule.notice_after
         failed: list[int] = []
         delayed: list[int] = []
+        worth_telling = _FAILED if mail.order.profile is Profile.RELAY else _UNSENT
         for index, one in enumerate(mail.recipients):
-            if one.state in _FAILED and not one.failure_told:
+            if one.state in worth_telling and not one.failure_told:
                 one.failure_told = True
                 failed.append(index)
             elif late and one.state is State.QUEUED and one.attempts and not one.delay_told:

@@ -102,6 +102,8 @@ class Attempt:
             suppressed = await parts.suppressions.of(order.account_id, addresses)
             for index in part:
                 if self._mail.recipients[index].address in suppressed:
+                    # RFC 3463: delivery not authorised, message refused.
+                    self._mail.recipients[index].status = "5.7.1"
                     settle(self._mail, index, State.SUPPRESSED, self._told, self._now())
 
     def _cancel(self) -> None:

@@ -372,3 +372,16 @@ async def test_a_refusal_is_reported_although_telling_it_suppresses_the_address(
     assert len(world.mailboxes.stored) == 1 and world.customers.kinds() == ["bounced"]
     assert len(world.servers.sent) == 1
     await dies.graph.worker.drain(0)
+
+
+@pytest.mark.parametrize(("profile", "reports"), [(Profile.SEALED, 1), (Profile.RELAY, 0)])
+async def test_a_person_is_told_by_mail_of_whom_he_must_not_write_to(
+    world: World, store: SqliteStore, profile: Profile, reports: int
+) -> None:
+    world.customers.suppressed = {"bob@example.org"}
+    node = world.node(store)
+    mail = await node.submit("bob@example.org", profile=profile)
+    await node.turn()
+    assert await node.states(mail) == ["suppressed"]
+    assert world.customers.kinds() == ["suppressed"]
+    assert (len(world.mailboxes.stored), len(world.servers.sent)) == (reports, 0)
