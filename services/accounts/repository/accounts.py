@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from libs.docstore.fields import blob, choice, nested, number, text, texts
 from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Patch, Query, Store, Value
 from libs.runtime.errors import ConflictError, NotFoundError
 from services.accounts.domain.model import Account, Kdf, Profile, Recovery, Role, Verifier
 from services.accounts.domain.ports import PasswordChange
-from services.accounts.repository.fields import blob, choice, nested, number, text, texts
 
 # `claim_due` is there only until the address is claimed.
 ACCOUNTS = Collection("accounts", (Index("claim_due", ("claim_due",)),))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from libs.docstore.fields import choice, text
 from libs.docstore.store import Collection, Delete, Document, Index, Insert, Patch, Store, Value
 from libs.runtime.errors import ConflictError, NotFoundError
 from services.accounts.domain.model import Claim, Profile, State
-from services.accounts.repository.fields import choice, text
 
 # `release_due` is there only once the claim is closed.
 ADDRESSES = Collection("addresses", (Index("release_due", ("release_due",)),))

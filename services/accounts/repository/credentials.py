@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from libs.docstore.fields import blob, choice, delete_quietly, number, text, texts
 from libs.docstore.store import Collection, Document, Index, Insert, Query, Store, Value
 from libs.runtime.errors import ConflictError
 from services.accounts.domain.credentials import MAX_CREDENTIALS
 from services.accounts.domain.model import Credential, CredentialKind
-from services.accounts.repository.fields import blob, choice, delete_quietly, number, text, texts
 
 CREDENTIALS = Collection("credentials", (Index("account", ("account_id", "slot"), unique=True),))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from libs.docstore.fields import choice, delete_quietly, number, text
 from libs.docstore.store import Collection, Document, Index, Insert, Query, Store
 from libs.runtime.errors import ConflictError
 from services.accounts.domain.model import Grant, Role
-from services.accounts.repository.fields import choice, delete_quietly, number, text
 
 GRANTS = Collection("grants", (Index("role", ("role", "slot")),))
 

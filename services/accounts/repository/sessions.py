@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from libs.docstore.fields import delete_quietly, number, text
 from libs.docstore.store import Collection, Document, Index, Insert, Patch, Query, Store, Value
 from libs.runtime.errors import NotFoundError
 from services.accounts.domain.model import Session
-from services.accounts.repository.fields import delete_quietly, number, text
 
 SESSIONS = Collection("sessions", (Index("account", ("account_id", "idle_end")), Index("idle_end", ("idle_end",))))
 

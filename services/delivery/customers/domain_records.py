@@ -10,10 +10,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from libs.docstore.fields import blob, delete_quietly, number, text, texts
 from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Patch, Query, Replace, Store
 from libs.envelope import place_of
 from libs.runtime.errors import InternalError, NotFoundError
-from services.delivery.customers.fields import blob, delete_quietly, number, text, texts
 from services.delivery.customers.marks import Marks
 from services.delivery.customers.ports import DkimRecord
 from services.delivery.domain.sender_domains import RecordState

@@ -10,11 +10,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from libs.docstore.fields import blob, number, text
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Store
 from libs.envelope import place_of
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InternalError
-from services.delivery.customers.fields import blob, cursor_after, find_all, number, page_size, read_cursor, text
+from services.delivery.customers.fields import cursor_after, find_all, page_size, read_cursor
 from services.delivery.customers.marks import Marks
 from services.delivery.domain.limits import DAY
 from services.delivery.domain.ports import Happening, Kind

@@ -1,4 +1,4 @@
-"""Fields of documents, lists in pages, and writes whose second time is as good as the first."""
+"""Lists in pages, and inserts whose second time is as good as the first."""
 
 from __future__ import annotations
 
@@ -6,45 +6,12 @@ import base64
 import binascii
 from collections.abc import Sequence
 
-from libs.docstore.store import Body, Collection, Delete, Document, Insert, Query, Store
-from libs.runtime.errors import ConflictError, InternalError, InvalidError, NotFoundError
+from libs.docstore.fields import number
+from libs.docstore.store import Document, Insert, Query, Store
+from libs.runtime.errors import ConflictError, InternalError, InvalidError
 
 MOST_PER_PAGE = 200
 _USUAL_PER_PAGE = 50
-
-
-def text(body: Body, name: str) -> str:
-    """Return a string field. Raises: InternalError("document_damaged")."""
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise InternalError("document_damaged")
-    return value
-
-
-def number(body: Body, name: str, absent: int | None = None) -> int:
-    """Return an integer field, `absent` where there is none. Raises: InternalError("document_damaged")."""
-    value = body.get(name)
-    if value is None and absent is not None:
-        return absent
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InternalError("document_damaged")
-    return value
-
-
-def blob(body: Body, name: str) -> bytes:
-    """Return a field of bytes. Raises: InternalError("document_damaged")."""
-    value = body.get(name)
-    if not isinstance(value, bytes):
-        raise InternalError("document_damaged")
-    return value
-
-
-def texts(body: Body, name: str) -> tuple[str, ...]:
-    """Return a field that is a list of strings. Raises: InternalError("document_damaged")."""
-    value = body.get(name)
-    if not isinstance(value, list):
-        raise InternalError("document_damaged")
-    return tuple(text({"item": item}, "item") for item in value)
 
 
 def page_size(limit: int) -> int:
@@ -84,13 +51,6 @@ async def insert_new(store: Store, operations: Sequence[Insert]) -> list[bool]:
             raise result
         news.append(not isinstance(result, Exception))
     return news
-
-
-async def delete_quietly(store: Store, collection: Collection, keys: Sequence[str]) -> None:
-    """Delete documents; one that is gone already is as it should be. Raises what else goes wrong."""
-    for result in await store.write_many([Delete(collection, key) for key in keys]):
-        if isinstance(result, Exception) and not isinstance(result, NotFoundError):
-            raise result
 
 
 async def find_all(store: Store, query: Query, most: int) -> list[Document]:

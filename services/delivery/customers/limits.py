@@ -14,12 +14,12 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from libs.docstore.fields import number
 from libs.docstore.store import Collection, Increment, Index, Operation, Store
 from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import DeniedError, ExhaustedError, InvalidError, SealpostError
 from libs.runtime.limits import KeyedLimiter
-from services.delivery.customers.fields import number
 from services.delivery.customers.marks import Marks
 from services.delivery.customers.ports import AccountFacts, Accounts
 from services.delivery.customers.standing import Standing, Standings

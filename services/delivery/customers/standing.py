@@ -14,6 +14,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from libs.docstore.fields import blob, number, text
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Replace, Store, Value
 from libs.envelope import place_of
 from libs.runtime.backoff import Backoff
@@ -21,7 +22,6 @@ from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, SealpostError, UnavailableError
 from libs.runtime.ids import new_message_id
 from libs.telemetry.logs import get_logger
-from services.delivery.customers.fields import blob, number, text
 from services.delivery.customers.marks import Marks
 from services.delivery.domain.limits import Tally, add_to_ring, reason_to_pause
 from services.delivery.domain.vault import Vault

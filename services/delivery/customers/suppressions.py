@@ -10,20 +10,13 @@ from collections.abc import Collection as Some
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from libs.docstore.fields import delete_quietly, number, text
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Store
 from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InvalidError, NotFoundError
 from libs.runtime.ids import is_id
-from services.delivery.customers.fields import (
-    cursor_after,
-    delete_quietly,
-    insert_new,
-    number,
-    page_size,
-    read_cursor,
-    text,
-)
+from services.delivery.customers.fields import cursor_after, insert_new, page_size, read_cursor
 from services.delivery.customers.marks import Marks, canonical_address
 from services.delivery.domain.limits import DAY
 

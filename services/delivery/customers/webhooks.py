@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from libs.docstore.fields import text
 from libs.docstore.store import Insert
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ExhaustedError, NotFoundError
 from libs.runtime.ids import is_id, new_id
 from services.delivery.customers.dispatch import Dispatcher
 from services.delivery.customers.events import Events
-from services.delivery.customers.fields import text
 from services.delivery.customers.marks import Marks
 from services.delivery.customers.webhook_records import Hook, WebhookRecords
 from services.delivery.domain.ports import Happening

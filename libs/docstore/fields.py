@@ -36,9 +36,11 @@ def choice(kind: type[E], value: str) -> E:
         raise InternalError("document_damaged") from error
 
 
-def number(body: Body, name: str) -> int:
-    """Return an integer field. Raises: InternalError("document_damaged")."""
+def number(body: Body, name: str, absent: int | None = None) -> int:
+    """Return an integer field, `absent` where there is none. Raises: InternalError("document_damaged")."""
     value = body.get(name)
+    if value is None and absent is not None:
+        return absent
     if not isinstance(value, int) or isinstance(value, bool):
         raise InternalError("document_damaged")
     return value
