@@ -37,7 +37,6 @@ _FAILED = 1
 _MISUSED = 2
 # What closing files, flushing traces and the like may take on top of the drain itself.
 _CLOSING_SECONDS = 5.0
-_COLLECT_AFTER = 10_000
 
 log = logs.get_logger("process")
 
@@ -122,9 +121,6 @@ async def _start(context: ServiceContext[S], build: Build[S]) -> None:
     # What exists now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    # And what comes and goes with each call is freed by its reference count: to look for cycles among every 700 new
-    # objects takes 5 % of a busy process.
-    gc.set_threshold(_COLLECT_AFTER)
     log.info("ready", seconds=round(clock.monotonic() - began, 3))
 
 
