@@ -22,6 +22,7 @@ from services.delivery.domain.sender_domains import Installation
 from services.delivery.domain.unsubscribe import UnsubscribeLinks
 from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
 from services.delivery.peers import AddressBook, DataKeysClient, OwnDomains
+from services.delivery.policies import POLICIES, KeptPolicies
 from services.delivery.queue import collections
 from services.delivery.reports import taking
 from services.delivery.reports.unsubscribing import Unsubscribing
@@ -34,7 +35,7 @@ from services.delivery.transport import make_transport
 from services.delivery.worker.entrance import QUEUED_EVENT
 from services.delivery.worker.local import LocalDelivery, MailboxPeers
 
-COLLECTIONS = (*collections.COLLECTIONS, *customers_graph.COLLECTIONS)
+COLLECTIONS = (*collections.COLLECTIONS, *customers_graph.COLLECTIONS, POLICIES)
 
 Context = ServiceContext[Settings]
 
@@ -44,7 +45,8 @@ async def build(ctx: Context) -> None:
     settings = ctx.settings
     store = await ctx.open_store(COLLECTIONS)
     base = Base(settings, store, ctx.clock, open_secrets(settings))
-    outside = _outside(ctx)
+    policies = KeptPolicies(store, base.secrets.hashes, base.secrets.vault, ctx.clock)
+    outside = _outside(ctx, policies)
     local = make_local(base, outside)
     customers = _customers(ctx, base, local)
     links = UnsubscribeLinks(base.secrets.vault, settings.public_url)
@@ -60,7 +62,7 @@ async def build(ctx: Context) -> None:
     ctx.stack.push_async_callback(queue.repository.close)
     ctx.stack.push_async_callback(queue.keys.close)
     customers.start(ctx.spawn)
-    await _start(ctx, store, queue)
+    await _start(ctx, store, queue, policies)
     reports = taking.ReportParts(
         paths=queue.paths,
         trails=queue.submission.trails,
@@ -77,7 +79,7 @@ async def build(ctx: Context) -> None:
     serve_delivery(ctx.server, servicer, settings.callers)
 
 
-def _outside(ctx: Context) -> Outside:
+def _outside(ctx: Context, policies: KeptPolicies) -> Outside:
     accounts, crypto = AccountsStub(ctx.peer("accounts")), CryptoStub(ctx.peer("crypto"))
     known = ctx.settings.route_cache_seconds
     routes = AccountsClient(accounts, ctx.clock, known, min(known, 1.0))
@@ -85,7 +87,7 @@ def _outside(ctx: Context) -> Outside:
     signer = DkimSigner(crypto, ctx.clock)
     for client in (routes, sealer, storage, signer):
         ctx.stack.push_async_callback(client.close)
-    transport = make_transport(ctx.settings, ctx.clock)
+    transport = make_transport(ctx.settings, ctx.clock, policies=policies)
     ctx.stack.push_async_callback(transport.aclose)
     domains = OwnDomains(accounts, ctx.clock)
     mailboxes = MailboxPeers(routes, sealer, storage, domains, AddressBook(accounts))
@@ -124,13 +126,14 @@ def _customers(ctx: Context, base: Base, local: LocalDelivery) -> customers_grap
     return customers
 
 
-async def _start(ctx: Context, store: Store, queue: QueueGraph) -> None:
+async def _start(ctx: Context, store: Store, queue: QueueGraph, policies: KeptPolicies) -> None:
     """Have everything run that goes on by itself; the worker is drained before what it uses is closed."""
     sweeps = {
         "keys": queue.shredder.sweep,
         "pieces": queue.shredder.sweep_pieces,
         "trails": queue.repository.sweep,
         "idempotency": queue.idempotency.sweep,
+        "policies": policies.sweep,
     }
     ctx.spawn("queue", Upkeep(sweeps).run())
     ctx.stack.push_async_callback(queue.shredder.flush)

@@ -4,7 +4,8 @@ A TXT record tells the id of the policy, HTTPS the policy itself; who once had i
 record and server are gone: that is what makes it hard to take away. So it is fetched again when the id changes and once
 a day, and the one at hand stays in use while that fails. After a failed fetch nobody asks again for five minutes.
 A policy found for the first time only by a mail that is sent right now cannot protect the mail before it; that is how
-the standard is made. Policies live in memory, and in a store if one is given, for a restart would forget them.
+the standard is made. Policies live in memory, and in a store if one is given, for a restart would forget them. A store
+that does not answer stops no mail: what it could not tell or take is asked of it and given to it again later.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _MAX_AGE = 31_557_600
 _MIN_AGE = 60
 _REFRESH_SECONDS = 86_400
 _FAILED_SECONDS = 300
+# How long mails wait for the store, and how long it has rest after it did not take a policy.
+_STORE_SECONDS = 2.0
+_UNSAVED_SECONDS = 60
 _MAX_BYTES = 65_536
 _MAX_HOSTS = 200
 _ID = re.compile(r"v=STSv1[ \t]*;(?:[^;]*;)*?[ \t]*id=([A-Za-z0-9]{1,32})[ \t]*(?:;|\Z)")
@@ -64,9 +68,14 @@ Fetch = Callable[[str], Awaitable[Fetched]]
 
 @dataclass(slots=True)
 class _Known:
-    policy: Policy | None
+    # Nothing that the store has is missing here.
+    recalled: bool
+    policy: Policy | None = None
     # No fetch before this time, Unix seconds.
     not_before: int = 0
+    # The store has yet to take the policy, and not before this time.
+    unsaved: bool = False
+    save_at: int = 0
 
 
 class Policies:
@@ -97,6 +106,8 @@ class Policies:
         # Mails that come while it is being fetched wait for it too: they must not slip past the first policy.
         if (changed or stale) and (domain in self._under_way or known.not_before <= now):
             await self._renew(domain, known, policy_id)
+        if known.unsaved and known.save_at <= now:
+            await self._save(domain, known)
         return known.policy
 
     async def aclose(self) -> None:
@@ -109,11 +120,13 @@ class Policies:
     async def _recall(self, domain: str) -> _Known:
         known = self._known.get(domain)
         if known is None:
-            known = self._known.setdefault(domain, _Known(await self._load(domain)))
+            known = self._known[domain] = _Known(recalled=self._store is None)
             if len(self._known) > self._capacity:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(domain)
+        if not known.recalled:
+            await self._load(domain, known)
         return known
 
     async def _published(self, domain: str) -> str:
@@ -142,25 +155,39 @@ class Policies:
             meters.POLICIES.inc(outcome="fetched" if policy else "invalid")
             if policy is not None:
                 known.policy, known.not_before = policy, now
-                await self._save(domain, policy)
+                known.recalled, known.unsaved = True, self._store is not None
+                await self._save(domain, known)
         except SealpostError:
             meters.POLICIES.inc(outcome="failed")
         finally:
             del self._under_way[domain]
 
-    async def _load(self, domain: str) -> Policy | None:
+    async def _load(self, domain: str, known: _Known) -> None:
+        if self._store is None:
+            return
         try:
-            return await self._store.load(domain) if self._store is not None else None
-        except SealpostError:
+            async with asyncio.timeout(_STORE_SECONDS):
+                policy = await self._store.load(domain)
+        except (SealpostError, TimeoutError):
             meters.POLICIES.inc(outcome="not_loaded")
-            return None
+            return
+        # One that was fetched in the meantime is newer.
+        if not known.recalled:
+            known.policy, known.recalled = policy, True
 
-    async def _save(self, domain: str, policy: Policy) -> None:
+    async def _save(self, domain: str, known: _Known) -> None:
+        policy = known.policy
+        if self._store is None or policy is None:
+            return
+        known.save_at = unix_seconds(self._clock) + _UNSAVED_SECONDS
         try:
-            if self._store is not None:
+            async with asyncio.timeout(_STORE_SECONDS):
                 await self._store.save(domain, policy)
-        except SealpostError:
+        except (SealpostError, TimeoutError):
             meters.POLICIES.inc(outcome="not_saved")
+            return
+        if known.policy is policy:
+            known.unsaved = False
 
 
 def _read_answer(answer: Fetched, policy_id: str, now: int) -> Policy | None:

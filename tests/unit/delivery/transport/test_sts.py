@@ -12,7 +12,7 @@ import pytest
 
 from libs.runtime.errors import UnavailableError
 from services.delivery.domain.model import Result
-from services.delivery.transport.sts import Policy, parse_policy
+from services.delivery.transport.sts import Policy, PolicyStore, parse_policy
 from tests.support.clock import ManualClock
 from tests.support.https import Asked, HttpsServer, reply, serve_https
 from tests.support.remote_steps import HANDSHAKE, NOISE, STARTTLS
@@ -45,8 +45,11 @@ class FakeStore:
 
     kept: dict[str, Policy] = field(default_factory=dict)
     down: bool = False
+    stuck: bool = False
 
     async def load(self, domain: str) -> Policy | None:
+        if self.stuck:
+            await asyncio.Event().wait()
         if self.down:
             raise UnavailableError("store")
         return self.kept.get(domain)
@@ -64,7 +67,7 @@ async def publishing(
     *,
     names: Sequence[str] = ("mx1.remote.test",),
     clock: ManualClock | None = None,
-    store: FakeStore | None = None,
+    store: PolicyStore | None = None,
     certificate: Mapping[str, bool] | None = None,
 ) -> AsyncIterator[Site]:
     """Run a domain with a policy, and one mail server that shows a certificate for `names`."""
@@ -253,6 +256,41 @@ async def test_a_store_that_is_down_is_gone_without(tmp_path: Path) -> None:
     async with publishing(tmp_path, Published(), store=FakeStore(down=True)) as site:
         assert (await site.send_one()).result is DELIVERED
         assert site.mta.mails[0].tls
+
+
+async def test_a_store_that_does_not_answer_stops_no_mail(tmp_path: Path) -> None:
+    store = FakeStore(stuck=True)
+    async with publishing(tmp_path, Published(), names=(), store=store) as site:
+        del site.dns.zone["_mta-sts.remote.test.", "TXT"]
+        assert (await site.send_one()).result is DELIVERED
+
+
+async def test_a_store_that_was_down_is_asked_again(tmp_path: Path) -> None:
+    clock = ManualClock()
+    now = int(clock.now().timestamp())
+    store = FakeStore({"remote.test": Policy("enforce", ("mx1.remote.test",), "one", now, now + DAY)}, down=True)
+    async with publishing(tmp_path, Published(), names=(), clock=clock, store=store) as site:
+        del site.dns.zone["_mta-sts.remote.test.", "TXT"]
+        assert (await site.send_one()).result is DELIVERED
+        store.down = False
+        assert (await site.send_one()).status == "4.7.4"
+        # What it told once is known from then on.
+        store.down = True
+        clock.advance(hours=1)
+        assert (await site.send_one()).status == "4.7.4"
+
+
+async def test_a_policy_that_the_store_did_not_take_is_given_to_it_again(tmp_path: Path) -> None:
+    clock, published, store = ManualClock(), Published(), FakeStore(down=True)
+    async with publishing(tmp_path, published, clock=clock, store=store) as site:
+        await site.send_one()
+        store.down = False
+        await site.send_one()
+        assert not store.kept
+        clock.advance(61)
+        await site.send_one()
+        assert set(store.kept) == {"remote.test"}
+        assert published.fetches == 1
 
 
 async def test_a_connection_made_without_the_policy_is_not_used_under_it(tmp_path: Path) -> None:
