@@ -12,7 +12,7 @@ import pytest
 
 from libs.runtime.errors import UnavailableError
 from services.delivery.domain.model import Result
-from services.delivery.transport.sts import Policy, PolicyStore, parse_policy
+from services.delivery.transport.sts import Policy, PolicyStore
 from tests.support.clock import ManualClock
 from tests.support.https import Asked, HttpsServer, reply, serve_https
 from tests.support.remote_steps import HANDSHAKE, NOISE, STARTTLS
@@ -299,37 +299,3 @@ async def test_a_connection_made_without_the_policy_is_not_used_under_it(tmp_pat
         site.dns.zone["plain.test.", "MX"] = ["10 mx1.remote.test."]
         assert (await site.send_one("bob@plain.test")).result is DELIVERED
         assert (await site.send_one("bob@remote.test")).result is TEMPORARY
-
-
-GOOD = b"version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 86400\n"
-
-
-@pytest.mark.parametrize(
-    ("body", "good"),
-    [
-        (GOOD, True),
-        (GOOD.replace(b"\n", b"\r\n"), True),
-        (GOOD + b"extension: whatever\n\n", True),
-        (b"version: STSv1\nmode: none\nmax_age: 86400\n", True),
-        (GOOD.replace(b"STSv1", b"STSv2"), False),
-        (GOOD.replace(b"enforce", b"enforced"), False),
-        (GOOD.replace(b"mx: a.test\n", b""), False),
-        (GOOD.replace(b"a.test", b"a b.test"), False),
-        (GOOD.replace(b"a.test", b"*.*.test"), False),
-        (GOOD.replace(b"86400", b"-1"), False),
-        (GOOD.replace(b"86400", b"soon"), False),
-        (GOOD.replace(b"86400", "\u0661".encode()), False),
-        (GOOD.replace(b"mx: a.test\n", b"mx: a.test\n" * 500), False),
-        (b"", False),
-        (b"\xff\xfe\x00", False),
-    ],
-)
-def test_policies_are_read(body: bytes, good: bool) -> None:
-    assert (parse_policy(body, "one", 1000) is not None) == good
-
-
-@pytest.mark.parametrize(("age", "lasts"), [("0", 60), ("86400", 86400), ("9999999999", 31_557_600)])
-def test_the_life_of_a_policy_is_bounded(age: str, lasts: int) -> None:
-    policy = parse_policy(GOOD.replace(b"86400", age.encode()), "one", 1000)
-    assert policy is not None
-    assert policy.expires == 1000 + lasts
