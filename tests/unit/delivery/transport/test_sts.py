@@ -274,7 +274,6 @@ async def test_a_store_that_was_down_is_asked_again(tmp_path: Path) -> None:
         assert (await site.send_one()).result is DELIVERED
         store.down = False
         assert (await site.send_one()).status == "4.7.4"
-        # What it told once is known from then on.
         store.down = True
         clock.advance(hours=1)
         assert (await site.send_one()).status == "4.7.4"
