@@ -1,5 +1,5 @@
 /** The form of one mail: recipients, subject, text, enclosures, and the ways on. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { domainOf } from "../../mail/address";
 import { bytes, shortTime } from "../../lib/format";
 import { navigate } from "../../lib/router";
@@ -20,6 +20,7 @@ import { SendQuestion, useSending } from "./send";
 export function ComposerForm({ composer }: { composer: Composer }) {
   const [asking, ask] = useState(false);
   const sender = useSending(composer);
+  useSendKey(sender.begin);
   const drop = useDrop(composer);
   const people = composer.people.value;
   useEffect(() => wantRoutes(people.map((one) => one.address)), [people]);
@@ -30,11 +31,6 @@ export function ComposerForm({ composer }: { composer: Composer }) {
       class={`write ${drop.over ? "dropping" : ""}`}
       aria-label="Message"
       onSubmit={(event) => event.preventDefault()}
-      onKeyDown={(event) => {
-        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-        event.preventDefault();
-        sender.begin();
-      }}
       {...drop.events}
     >
       <WriteBar
@@ -88,6 +84,21 @@ function WriteBar({ composer, busy, stopped, onSend, onDiscard }: BarProps) {
       </Button>
     </div>
   );
+}
+
+/** Ctrl+Enter sends from anywhere on the page: the focus may lie outside of the form just then, as after a chip has gone. */
+function useSendKey(send: () => void): void {
+  const latest = useRef(send);
+  latest.current = send;
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      latest.current();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
 }
 
 function SavedNote({ composer }: { composer: Composer }) {
