@@ -5,7 +5,8 @@
 import { signal } from "@preact/signals";
 import { outbox } from "../api/sending";
 import type { Recipient } from "../api/types";
-import { addressKey, isAddress } from "../mail/address";
+import { addressKey, domainOf, isAddress } from "../mail/address";
+import { info } from "./info";
 import { onEnd } from "./session";
 
 export type Found = Recipient & { at: number };
@@ -42,7 +43,16 @@ export async function freshRoutes(addresses: string[]): Promise<ReadonlyMap<stri
   return new Map(found.filter((entry): entry is [string, Found] => typeof entry[1] === "object"));
 }
 
+/** Those at our own domains by themselves: the server knows them at once, and others only when directories elsewhere answer. */
 async function askFor(keys: string[]): Promise<void> {
+  const { member_domains = [], relay_domains = [], public_domains = [] } = info.value ?? {};
+  const ours = new Set([...member_domains, ...relay_domains, ...public_domains]);
+  const here = keys.filter((key) => ours.has(domainOf(key)));
+  const elsewhere = keys.filter((key) => !ours.has(domainOf(key)));
+  await Promise.all([askTogether(here), askTogether(elsewhere)]);
+}
+
+async function askTogether(keys: string[]): Promise<void> {
   for (let at = 0; at < keys.length; at += MOST_AT_ONCE) {
     const part = keys.slice(at, at + MOST_AT_ONCE);
     try {
