@@ -8,6 +8,7 @@ that was fetched longest ago, and as policies in use are fetched daily, that is 
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from libs.docstore.fields import blob, delete_quietly, number, text, texts
@@ -45,6 +46,7 @@ class KeptPolicies:
         self._vault = vault
         self._clock = clock
         self._per_bucket = max(1, capacity // _BUCKETS)
+        self._making_room = asyncio.Lock()
 
     async def load(self, domain: str) -> Policy | None:
         """Return what was saved last and has not expired; what is damaged is as good as nothing.
@@ -83,9 +85,11 @@ class KeptPolicies:
 
     async def _make_room(self, new: str) -> None:
         most = self._per_bucket
-        found = await self._store.find(Query(POLICIES, "fetched", (_bucket(new),), limit=min(most + 10, 1000)))
-        older = [document.key for document in found if document.key != new]
-        await delete_quietly(self._store, POLICIES, older[: max(0, len(found) - most)])
+        # One after the other: two that count at once would both make room for both.
+        async with self._making_room:
+            found = await self._store.find(Query(POLICIES, "fetched", (_bucket(new),), limit=min(most + 10, 1000)))
+            older = [document.key for document in found if document.key != new]
+            await delete_quietly(self._store, POLICIES, older[: max(0, len(found) - most)])
 
     def _key(self, domain: str) -> str:
         return self._hashes.digest("delivery/policy", domain.encode()).hex()
