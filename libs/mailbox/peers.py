@@ -13,10 +13,10 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 
 from libs.mailbox.model import Copy, Delivery, Route, Sealed, SealTask, Standing
-from libs.runtime.backoff import Backoff
+from libs.rpc.settling import SETTLE_SECONDS, settled
 from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock
-from libs.runtime.errors import UnavailableError, from_code
+from libs.runtime.errors import from_code
 from protos.accounts.v1 import accounts_pb2, accounts_pb2_grpc
 from protos.common.v1 import common_pb2
 from protos.crypto.v1 import crypto_pb2, crypto_pb2_grpc
@@ -26,9 +26,6 @@ _MIB = 1024 * 1024
 _RESOLVE_SECONDS = 5.0
 _SEAL_SECONDS = 60.0
 _APPEND_SECONDS = 60.0
-_SETTLE_SECONDS = 30.0
-# The call was cut off: it may have been carried out all the same.
-_CUT_OFF = frozenset({"unreachable", "deadline", "cancelled"})
 _STAGE_SECONDS = 120.0
 _STAGE_BLOCK = 256 * 1024
 _ALONE_BYTES = 512 * 1024
@@ -126,11 +123,10 @@ class StorageClient:
     storage is back and says how it is: what it has by these ids already it does not store again.
     """
 
-    def __init__(self, stub: storage_pb2_grpc.StorageAsyncStub, settle_seconds: float = _SETTLE_SECONDS) -> None:
+    def __init__(self, stub: storage_pb2_grpc.StorageAsyncStub, settle_seconds: float = SETTLE_SECONDS) -> None:
         """Take the stub, and for how long an append that was cut off is repeated."""
         self._stub = stub
         self._settle_seconds = settle_seconds
-        self._again = Backoff(first=0.1, ceiling=1.0, attempts=None)
         self._staging = asyncio.Semaphore(4)
         self._batcher: Batcher[Delivery, None] = Batcher(
             self._append,
@@ -162,19 +158,8 @@ class StorageClient:
                 for one in deliveries
             ]
         )
-        response = await self._append_once(request)
+        response = await settled(lambda: self._stub.Append(request, timeout=_APPEND_SECONDS), self._settle_seconds)
         return [_failure(result.failure) if result.HasField("failure") else None for result in response.results]
-
-    async def _append_once(self, request: storage_pb2.AppendRequest) -> storage_pb2.AppendResponse:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._settle_seconds
-        async for _ in self._again:
-            try:
-                return await self._stub.Append(request, timeout=_APPEND_SECONDS)
-            except UnavailableError as error:
-                if error.reason not in _CUT_OFF or loop.time() > end:
-                    raise
-        raise AssertionError("not reached")
 
 
 async def _blocks(mailbox_id: str, message_id: str, body: bytes) -> AsyncIterator[storage_pb2.StageBlock]:

@@ -12,10 +12,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from libs.runtime.backoff import Backoff
+from libs.rpc.settling import SETTLE_SECONDS, settled
 from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock
-from libs.runtime.errors import InternalError, InvalidError, UnauthenticatedError, UnavailableError, from_code
+from libs.runtime.errors import InternalError, InvalidError, UnauthenticatedError, from_code
 from protos.accounts.v1 import accounts_pb2, accounts_pb2_grpc
 from protos.common.v1 import common_pb2
 from protos.delivery.v1 import delivery_pb2, delivery_pb2_grpc
@@ -27,9 +27,6 @@ _SIGN_IN_SECONDS = 10.0
 _ASK_SECONDS = 5.0
 _SUBMIT_SECONDS = 60.0
 _REPORT_SECONDS = 60.0
-_SETTLE_SECONDS = 30.0
-# The call was cut off: it may have been carried out all the same.
-_CUT_OFF = frozenset({"unreachable", "deadline", "cancelled"})
 # It gains nothing from company, and the small ones need not wait for it.
 _ALONE_BYTES = 512 * 1024
 # A submission is work for delivery however small it is, and so is each of its recipients.
@@ -63,14 +60,13 @@ class DeliveryClient:
         stub: delivery_pb2_grpc.DeliveryAsyncStub,
         senders: SenderMemory,
         large_done: Callable[[], None],
-        settle_seconds: float = _SETTLE_SECONDS,
+        settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         """Take the stub, what to do when a large mail is done with, and for how long a cut-off Submit is repeated."""
         self._stub = stub
         self._senders = senders
         self._large_done = large_done
         self._settle_seconds = settle_seconds
-        self._again = Backoff(first=0.1, ceiling=1.0, attempts=None)
         # A large mail is in memory several times over while it is sent on: one at a time.
         self._large = asyncio.Semaphore(1)
         self._submissions: Batcher[Submission, str] = Batcher(
@@ -150,21 +146,10 @@ class DeliveryClient:
 
     async def _submit(self, submissions: Sequence[Submission]) -> Sequence[str | Exception]:
         request = delivery_pb2.SubmitRequest(items=[_item(one) for one in submissions])
-        response = await self._submit_until_settled(request)
+        response = await settled(lambda: self._stub.Submit(request, timeout=_SUBMIT_SECONDS), self._settle_seconds)
         if len(response.results) != len(submissions):
             raise InternalError("delivery_results")
         return [_result(result) for result in response.results]
-
-    async def _submit_until_settled(self, request: delivery_pb2.SubmitRequest) -> delivery_pb2.SubmitResponse:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._settle_seconds
-        async for _ in self._again:
-            try:
-                return await self._stub.Submit(request, timeout=_SUBMIT_SECONDS)
-            except UnavailableError as error:
-                if error.reason not in _CUT_OFF or loop.time() > end:
-                    raise
-        raise AssertionError("not reached")
 
 
 class SenderMemory:

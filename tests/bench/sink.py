@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.local.plan import free_ports
+from tests.bench.peer import wait_for_port
 from tests.support.tools import find_tool
 
 _COUNT = re.compile(rb"mesg=(\d+)\s*\r")
-_START_SECONDS = 10.0
 DEAD_HOST = "127.0.0.2"
 
 
@@ -58,7 +58,7 @@ def running_sink() -> Iterator[Sink]:
             [program, "-c", *as_root, f"127.0.0.1:{port}", "1000"], stdout=counters, stdin=subprocess.DEVNULL
         )
         try:
-            _wait(port)
+            wait_for_port(port)
             yield Sink(port, Path(counters.name))
         finally:
             process.terminate()
@@ -70,15 +70,3 @@ def dead_host(port: int) -> Iterator[str]:
     """Give the address of a host that takes connections on `port` and never greets."""
     with socket.create_server((DEAD_HOST, port), backlog=1000):
         yield DEAD_HOST
-
-
-def _wait(port: int) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1):
-                return
-        except OSError as refused:
-            if time.monotonic() > deadline:
-                raise RuntimeError("smtp-sink did not start") from refused
-            time.sleep(0.05)
