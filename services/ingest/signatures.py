@@ -17,8 +17,8 @@ from typing import Any
 import dkim
 from dkim.canonicalization import CanonicalizationPolicy
 
+from libs.mail.bodyhash import ALGORITHMS, body_hash
 from libs.mail.letter import Letter
-from services.ingest.bodyhash import ALGORITHMS, body_hash
 from services.ingest.resolver import Records, TemporaryDnsError
 
 DOMAIN = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\Z")

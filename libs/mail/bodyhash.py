@@ -17,7 +17,7 @@ _END = b"\r\n"
 ALGORITHMS = {b"rsa-sha256": hashlib.sha256, b"ed25519-sha256": hashlib.sha256}
 
 
-def body_hash(content: bytearray, start: int, canonicalization: bytes, algorithm: bytes) -> tuple[bytes, int]:
+def body_hash(content: bytes | bytearray, start: int, canonicalization: bytes, algorithm: bytes) -> tuple[bytes, int]:
     """Return the digest of the canonical body content[start:], and the length of that form in bytes.
 
     `canonicalization` is b"simple" or b"relaxed", `algorithm` one of ALGORITHMS; KeyError for anything else.
@@ -31,7 +31,7 @@ def body_hash(content: bytearray, start: int, canonicalization: bytes, algorithm
     return digest.digest(), length
 
 
-def simple(content: bytearray, start: int) -> Iterator[bytes]:
+def simple(content: bytes | bytearray, start: int) -> Iterator[bytes]:
     """Yield the body without empty lines at its end, and one CRLF."""
     end = len(content)
     while end > start:
@@ -45,7 +45,7 @@ def simple(content: bytearray, start: int) -> Iterator[bytes]:
     yield _END
 
 
-def relaxed(content: bytearray, start: int) -> Iterator[bytes]:
+def relaxed(content: bytes | bytearray, start: int) -> Iterator[bytes]:
     """Yield the body with white space inside lines reduced, none at the end of lines, no empty lines at its end."""
     line_ends, space, any_text = 0, False, False
     for block in _blocks(content, start):
@@ -65,7 +65,7 @@ def relaxed(content: bytearray, start: int) -> Iterator[bytes]:
         yield _END
 
 
-def _blocks(content: bytearray, start: int) -> Iterator[bytes]:
+def _blocks(content: bytes | bytearray, start: int) -> Iterator[bytes]:
     end = len(content)
     while start < end:
         stop = min(end, start + _BLOCK)

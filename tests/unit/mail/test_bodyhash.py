@@ -10,7 +10,7 @@ from dkim.canonicalization import Relaxed, Simple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest import bodyhash
+from libs.mail import bodyhash
 
 PIECES = st.lists(st.sampled_from([b"a", b" ", b"\t", b"\r\n", b"bc", b"  "]), max_size=30).map(
     # What has come over SMTP is whole lines.
