@@ -1,0 +1,1 @@
+"""Counting: partitions of the units, shared by leases, committed exactly once."""

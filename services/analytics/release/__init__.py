@@ -1,0 +1,1 @@
+"""Releases: closing of windows, budget, noise, and what is kept."""
