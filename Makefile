@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 # Whole platforms with limits of time run here: in CI, whose machine others may load, what failed is run once more, and
 # both runs show.
 suite = $(PYTEST) $(1) || { test -n "$$CI" && echo "== Once more what failed ==" && $(PYTEST) --last-failed $(1); }
-SERVICES := ingest crypto storage accounts delivery gateway
+SERVICES := ingest crypto storage accounts delivery analytics gateway
 REGISTRY ?= sealpost
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 export PYTHONPATH := $(CURDIR)
@@ -54,4 +54,4 @@ chart: setup ## Render and validate the Helm chart
 	$(PYTEST) tests/rules -k chart
 
 lock: setup ## Resolve the locks anew
-	$(foreach name,service local dev checkov,$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q $(if $(filter local,$(name)),-c requirements/service.lock) $(if $(filter dev,$(name)),-c requirements/local.lock) requirements/$(name).in -o requirements/$(name).lock &&) true
+	$(foreach name,service analytics local dev checkov,$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q $(if $(filter analytics,$(name)),-c requirements/service.lock) $(if $(filter local,$(name)),-c requirements/service.lock -c requirements/analytics.lock) $(if $(filter dev,$(name)),-c requirements/local.lock) requirements/$(name).in -o requirements/$(name).lock &&) true

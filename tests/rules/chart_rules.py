@@ -223,4 +223,5 @@ RULES: list[Rule] = [
     network_rules.calls_are_what_the_table_says,
     network_rules.nothing_else_goes_out,
     network_rules.only_edges_are_open,
+    network_rules.watchers_find_everyone,
 ]

@@ -78,7 +78,7 @@ def calls_are_what_the_table_says(documents: list[Document]) -> Iterator[str]:
 
 
 def nothing_else_goes_out(documents: list[Document]) -> Iterator[str]:
-    """Beside calls there is the cluster's DNS, the store and NATS for whom has them.
+    """Beside calls there is the cluster's DNS, the store and NATS for whom has them, and metrics for whom watches.
 
     The internet is reached by whom the table lets out, at its ports, and never anything private by that road.
     """
@@ -92,6 +92,7 @@ def nothing_else_goes_out(documents: list[Document]) -> Iterator[str]:
             allowed |= {_GRPC} if service["calls"] else set()
             allowed |= {27017} if service["store"] else set()
             allowed |= {4222} if service["publishes"] or service["listens"] or service["consumes"] else set()
+            allowed |= {9090} if service.get("watches") else set()
             allowed |= {4317}
         outside = {port for rule in (service or {}).get("egress", []) for port in rule["ports"]}
         for rule in spec.get("egress") or []:
@@ -104,6 +105,28 @@ def nothing_else_goes_out(documents: list[Document]) -> Iterator[str]:
                     ports <= outside and _PRIVATE[":" in block["cidr"]] <= set(block.get("except", []))
                 ):
                     yield f"{name}: reaches the internet"
+
+
+def watchers_find_everyone(documents: list[Document]) -> Iterator[str]:
+    """Who watches is told of every service's metrics, may go there, and is let in."""
+    services = values()["services"]
+    watchers = {name for name, service in services.items() if service.get("watches")}
+    if not watchers:
+        yield "nobody watches"
+    policies = dict(_by_component(documents))
+    found = {one["metadata"]["name"] for one in documents if one["kind"] == "Service"}
+    for name in services:
+        if not any(service.endswith(f"-{name}-metrics") for service in found):
+            yield f"{name}: its metrics have no Service"
+        rules = [rule for rule in policies[name]["ingress"] if {port["port"] for port in rule["ports"]} == {9090}]
+        let_in = {
+            peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+            for rule in rules
+            for peer in rule["from"]
+            if "podSelector" in peer and "app.kubernetes.io/component" in peer["podSelector"].get("matchLabels", {})
+        }
+        if not watchers <= let_in:
+            yield f"{name}: lets nobody read its metrics"
 
 
 def only_edges_are_open(documents: list[Document]) -> Iterator[str]:

@@ -42,7 +42,9 @@ def docstring_faults(name: str, docstring: str, calls: list[str]) -> Faults:
         if word not in docstring:
             yield f"{name} does not say {word}"
     said = re.search(r"Calls:(.*?)(?:\.\s|\Z)", docstring, re.DOTALL)
-    named = set(re.findall(r"\b(accounts|crypto|storage|ingest|gateway|delivery|billing)\b", said[1] if said else ""))
+    named = set(
+        re.findall(r"\b(accounts|crypto|storage|ingest|gateway|delivery|analytics|billing)\b", said[1] if said else "")
+    )
     if named != set(calls):
         yield f"{name} says that it calls {sorted(named)}, the chart says {sorted(calls)}"
 

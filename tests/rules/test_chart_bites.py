@@ -160,6 +160,10 @@ CASES: list[tuple[rules.Rule, Break]] = [
     ),
     (network.nothing_else_goes_out, lambda m: open_road(m)["ports"].append({"port": 22, "protocol": "TCP"})),
     (
+        network.watchers_find_everyone,
+        lambda m: m.remove(next(one for one in m if one["metadata"]["name"] == "sealpost-storage-metrics")),
+    ),
+    (
         network.only_edges_are_open,
         lambda m: policy(m, "sealpost-storage")["ingress"][0]["from"].append({"namespaceSelector": {}}),
     ),

@@ -37,6 +37,14 @@ What a service is told: its addresses, its peers and callers from the table, the
 {{- range $service.secrets }}
 - {name: SEALPOST_{{ upper . }}_FILE, value: /etc/sealpost/secrets/{{ . }}}
 {{- end }}
+{{- if $service.watches }}
+{{- $targets := list }}
+{{- range $watched, $_ := $root.Values.services }}
+{{- $targets = append $targets (printf "%s=%s-%s-metrics.%s.svc.%s:9090" $watched $full $watched $root.Release.Namespace $root.Values.clusterDomain) }}
+{{- end }}
+- name: SEALPOST_TARGETS
+  value: {{ join "," $targets | quote }}
+{{- end }}
 {{- with $service.edge }}
 - {name: SEALPOST_{{ upper .setting }}, value: "{{ $root.Values.listenHost }}:{{ .port }}"}
 {{- range .more }}

@@ -52,6 +52,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- toJson ($callers | sortAlpha) -}}
 {{- end -}}
 
+{{- /* The services that read the metrics of all others, as JSON. */ -}}
+{{- define "sealpost.watchers" -}}
+{{- $watchers := list -}}
+{{- range $name, $service := .Values.services }}{{ if $service.watches }}{{ $watchers = append $watchers $name }}{{ end }}{{ end -}}
+{{- toJson $watchers -}}
+{{- end -}}
+
 {{/* Whether a service talks to NATS: "yes" or nothing. */}}
 {{- define "sealpost.usesEvents" -}}
 {{- if or .publishes .listens .consumes }}yes{{ end -}}
