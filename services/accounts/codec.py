@@ -13,11 +13,13 @@ from services.accounts.domain.model import (
     Account,
     Credential,
     CredentialKind,
+    Grant,
     Identity,
     Kdf,
     Limits,
     Principal,
     Profile,
+    Role,
     Session,
 )
 from services.accounts.domain.registration import NewRecovery, SignUp
@@ -55,6 +57,26 @@ def kind(number: pb.CredentialKind.ValueType) -> CredentialKind:
     if number not in _KINDS_BACK:
         raise InvalidError("kind")
     return _KINDS_BACK[number]
+
+
+def role(text: str) -> Role:
+    """Return a role; InvalidError("role") if it is none."""
+    try:
+        return Role(text)
+    except ValueError as error:
+        raise InvalidError("role") from error
+
+
+def granted_role(text: str) -> Role:
+    """Return a role that is given over RPC; InvalidError("role") for any other."""
+    if text != Role.STATISTICS:
+        raise InvalidError("role")
+    return Role.STATISTICS
+
+
+def holder_message(grant: Grant, address: str) -> pb.Holder:
+    """Return the message for a holder of a role."""
+    return pb.Holder(account_id=grant.account_id, address=address, since_day=grant.granted_day)
 
 
 def kdf(message: pb.Kdf) -> Kdf:

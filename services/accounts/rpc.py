@@ -168,6 +168,23 @@ class AccountsRpc(AccountsServicer):
         await self._graph.programs.revoke(codec.account_id(request.account_id), request.credential_id)
         return pb.RevokeCredentialResponse()
 
+    async def ListHolders(self, request: pb.ListHoldersRequest, context: Context) -> pb.ListHoldersResponse:
+        """List who holds a role."""
+        role, staff = codec.role(request.role), self._graph.staff
+        holders = [codec.holder_message(grant, address) for grant, address in await staff.holders_of(role)]
+        return pb.ListHoldersResponse(holders=holders, most=staff.most(role))
+
+    async def GrantRole(self, request: pb.GrantRoleRequest, context: Context) -> pb.GrantRoleResponse:
+        """Give an account the role statistics."""
+        await self._graph.staff.grant(request.address, codec.granted_role(request.role))
+        return pb.GrantRoleResponse()
+
+    async def RevokeRole(self, request: pb.RevokeRoleRequest, context: Context) -> pb.RevokeRoleResponse:
+        """Take the role statistics from an account."""
+        role = codec.granted_role(request.role)
+        await self._graph.staff.revoke_from(codec.account_id(request.account_id), role)
+        return pb.RevokeRoleResponse()
+
     async def _signed_in(self, account: Account) -> pb.SignInResponse:
         token, session = await self._graph.signed_in.start(account)
         return pb.SignInResponse(session_token=token, expires_at=session.expires_at, account=self._message(account))

@@ -19,6 +19,7 @@ from libs.docstore.sqlite import SqliteStore
 from libs.rpc.channel import connect
 from libs.rpc.server import RpcServer
 from libs.rpc.tls import TlsFiles
+from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import (
     ConflictError,
     DeniedError,
@@ -235,7 +236,7 @@ async def test_the_domains_are_listed(wire: Wire) -> None:
 async def test_each_caller_has_its_methods_and_no_others(wire: Wire, caller: str) -> None:
     allowed = {"ingest": {"Resolve", "Authenticate"}, "delivery": {"Resolve", "ListDomains", "GetAccount"}}[caller]
     methods = pb.DESCRIPTOR.services_by_name["Accounts"].methods
-    assert len(methods) == 17
+    assert len(methods) == 20
     for method in methods:
         call = getattr(getattr(wire, caller), method.name)
         if method.name in allowed:
@@ -292,6 +293,26 @@ async def test_errors_travel_with_their_reason_and_nothing_else(wire: Wire) -> N
     assert reasons == ["bad_proof"] * 19 + ["too_many_attempts"] * 2
     assert isinstance(refused.value, ExhaustedError)
     assert refused.value.retry_after == 900
+
+
+async def test_over_rpc_the_role_statistics_is_given_and_no_other(wire: Wire) -> None:
+    signed, _ = await sign_up(wire)
+    gateway = wire.gateway
+    await gateway.GrantRole(pb.GrantRoleRequest(role="statistics", address=ADA), timeout=5)
+    listed = await gateway.ListHolders(pb.ListHoldersRequest(role="statistics"), timeout=5)
+    today = unix_seconds(wire.clock) // 86400
+    assert [(one.account_id, one.address, one.since_day) for one in listed.holders] == [(signed.account_id, ADA, today)]
+    assert listed.most == 5
+    for role in ("operator", "disclosure", "", "king"):
+        with pytest.raises(InvalidError) as refused:
+            await gateway.GrantRole(pb.GrantRoleRequest(role=role, address=ADA), timeout=5)
+        assert refused.value.reason == "role"
+        with pytest.raises(InvalidError):
+            await gateway.RevokeRole(pb.RevokeRoleRequest(role=role, account_id=signed.account_id), timeout=5)
+    await gateway.RevokeRole(pb.RevokeRoleRequest(role="statistics", account_id=signed.account_id), timeout=5)
+    assert not (await gateway.ListHolders(pb.ListHoldersRequest(role="statistics"), timeout=5)).holders
+    with pytest.raises(InvalidError):
+        await gateway.ListHolders(pb.ListHoldersRequest(role="king"), timeout=5)
 
 
 async def test_the_command_line_works_beside_the_running_service(wire: Wire, tmp_path: Path) -> None:

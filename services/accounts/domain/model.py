@@ -154,12 +154,13 @@ class Credential:
 
 @dataclass(frozen=True)
 class Grant:
-    """One holder of a role; the slot number makes a maximum of holders exact."""
+    """One holder of a role; the slot number makes a maximum of holders exact. `granted_day`: 0 where not known."""
 
     role: Role
     slot: int
     account_id: str
     address_key: str
+    granted_day: int = 0
 
 
 @dataclass(frozen=True)

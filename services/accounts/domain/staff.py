@@ -1,4 +1,7 @@
-"""Who holds a role, who gives it, and how an account is closed. Only the command line does this.
+"""Who holds a role, who gives it, and how an account is closed.
+
+The command line does all of this. Over RPC, operators see who holds a role, and give and take the role `statistics`
+alone: whoever takes the gateway over makes no operator.
 
 A role is written in two places: a grant, numbered by a slot, and the account, where each request finds it. Grants are
 keyed by role and slot, so that two people who give the last slot away at the same moment cannot both succeed: a maximum
@@ -24,6 +27,7 @@ from services.accounts.domain.ports import Kept
 from services.accounts.domain.vault import address_key
 
 _SWEEP = 1000
+_DAY = 86400
 _TRIES = 3
 
 
@@ -59,6 +63,15 @@ class Staff:
         await self._take_slot(account, role)
         await self._change_roles(account.account_id, add=role)
 
+    async def revoke_from(self, account_id: str, role: Role) -> None:
+        """Take a role from this account, which may be closed. Idempotent; effective with the next request.
+
+        Raises: ConflictError("account_changed").
+        """
+        if await self._kept.accounts.get(account_id) is not None:
+            await self._change_roles(account_id, remove=role)
+        await self._free_slots(account_id, role)
+
     async def revoke(self, text: str, role: Role) -> None:
         """Take a role from the account of this address. Idempotent; effective with the next request.
 
@@ -70,12 +83,19 @@ class Staff:
 
     async def holders(self) -> list[tuple[Role, Grant, str]]:
         """Return every grant with the address of its holder, empty where the account is gone."""
+        return [(role, grant, address) for role in Role for grant, address in await self.holders_of(role)]
+
+    async def holders_of(self, role: Role) -> list[tuple[Grant, str]]:
+        """Return the grants of one role, each with the address of its holder, empty where the account is gone."""
         rows = []
-        for role in Role:
-            for grant in await self._kept.grants.of_role(role, _SWEEP):
-                account = await self._kept.accounts.get(grant.account_id)
-                rows.append((role, grant, self._keys.vault.identity(account).address if account else ""))
+        for grant in await self._kept.grants.of_role(role, _SWEEP):
+            account = await self._kept.accounts.get(grant.account_id)
+            rows.append((grant, self._keys.vault.identity(account).address if account else ""))
         return rows
+
+    def most(self, role: Role) -> int:
+        """Return how many may hold a role."""
+        return self._rules.statistics_holders if role is Role.STATISTICS else _HOLDERS
 
     async def close_account(self, text: str) -> None:
         """Close the account of this address for good. Idempotent: called again, it finishes what a crash left.
@@ -99,7 +119,7 @@ class Staff:
         return await self._kept.claims.release_closed(unix_seconds(self._clock), _SWEEP)
 
     async def _take_slot(self, account: Account, role: Role) -> None:
-        maximum = self._rules.statistics_holders if role is Role.STATISTICS else _HOLDERS
+        maximum, today = self.most(role), unix_seconds(self._clock) // _DAY
         for _ in range(_TRIES):
             grants = await self._kept.grants.of_role(role, _SWEEP)
             if any(grant.account_id == account.account_id for grant in grants):
@@ -110,7 +130,7 @@ class Staff:
             if free is None or len(grants) >= maximum:
                 raise ExhaustedError("too_many_holders")
             try:
-                await self._kept.grants.insert(Grant(role, free, account.account_id, account.address_key))
+                await self._kept.grants.insert(Grant(role, free, account.account_id, account.address_key, today))
             except ConflictError:
                 continue
             return

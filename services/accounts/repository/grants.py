@@ -24,6 +24,7 @@ class GrantRepository:
             "slot": grant.slot,
             "account_id": grant.account_id,
             "address_key": grant.address_key,
+            "granted_day": grant.granted_day,
         }
         try:
             await self._store.write(Insert(GRANTS, _key(grant), body))
@@ -51,4 +52,5 @@ def _decode(document: Document) -> Grant:
         slot=number(body, "slot"),
         account_id=text(body, "account_id"),
         address_key=text(body, "address_key"),
+        granted_day=number(body, "granted_day", 0),
     )

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import (
     ConflictError,
     ExhaustedError,
@@ -85,6 +86,29 @@ async def test_the_last_slot_is_given_away_once(platform: Platform) -> None:
     assert {result.reason for result in results if isinstance(result, SealpostError)} == {"too_many_holders"}
     roles = [await roles_of(platform, account.account_id) for account in accounts]
     assert sorted(roles) == [(), (), (), (Role.STATISTICS,)]
+
+
+async def test_holders_are_listed_with_their_day_and_revoked_by_account(platform: Platform) -> None:
+    ada = await platform.sign_up(make_wish())
+    staff = platform.graph.staff
+    await staff.grant(ADA, Role.STATISTICS)
+    ((grant, address),) = await staff.holders_of(Role.STATISTICS)
+    assert (address, grant.account_id) == (ADA, ada.account_id)
+    assert grant.granted_day == unix_seconds(platform.clock) // 86400
+    assert staff.most(Role.STATISTICS) == 5
+    for _ in range(2):
+        await staff.revoke_from(ada.account_id, Role.STATISTICS)
+    assert await staff.holders_of(Role.STATISTICS) == [] and await roles_of(platform, ada.account_id) == ()
+    await staff.revoke_from("0" * 32, Role.STATISTICS)
+
+
+async def test_the_slot_of_an_account_that_is_gone_is_freed(platform: Platform) -> None:
+    ada = await platform.sign_up(make_wish())
+    await platform.graph.staff.grant(ADA, Role.STATISTICS)
+    await platform.graph.accounts.delete(ada.account_id)
+    assert [address for _, address in await platform.graph.staff.holders_of(Role.STATISTICS)] == [""]
+    await platform.graph.staff.revoke_from(ada.account_id, Role.STATISTICS)
+    assert platform.keys("grants") == set()
 
 
 async def test_a_lowered_maximum_admits_nobody_until_enough_have_gone(platform: Platform) -> None:
