@@ -4,6 +4,9 @@ One run, looked at from several sides. A separate process has recorded, on disk,
 what the servers of the world have taken, with the reports in the senders' mailboxes, and with every byte that the
 platform has left anywhere, while mails were in the queue and after. Meanwhile one of the servers is away, and another
 breaks the connection instead of saying that it has taken a mail.
+
+The waits between attempts are seconds here; tests/unit/delivery/test_ledger_nodes.py has those of production, a server
+that is away for half an hour, and workers that come too late for their mails.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from tests.support.outside import Outside, outside
 from tests.support.outward_mail import FORGETFUL, REFUSING, SLEEPY, STEADY
 from tests.support.remote_mta import RemoteMta, serve_mta
-from tests.support.remote_steps import CONTENT, DROP, RCPT, Misdeed, Received, Step, slow
+from tests.support.remote_steps import CONTENT, DROP, RCPT, Received, Step, slow
 
 _SLEEPY_ADDRESS = "127.0.0.99"
 _LOST_EVERY = 3
@@ -27,7 +27,7 @@ _REPLY_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Arrival:
-    """A mail that a server has taken: when (monotonic), and whether the reply got lost."""
+    """A mail that a server has taken: when (monotonic seconds), and whether the reply got lost."""
 
     at: float
     lost: bool
@@ -37,10 +37,16 @@ class Arrival:
 class Watch:
     """Notes the arrivals at a server."""
 
-    def __init__(self, mta: RemoteMta, says: Callable[[int], Misdeed | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        mta: RemoteMta,
+        says: Callable[[int], Step | None] = lambda _: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Watch from now on; `says` tells what is done instead of answering mail number so and so, from 0."""
         self._mta = mta
         self._says = says
+        self._now = now
         self._notes: list[tuple[float, bool]] = []
         mta.says(CONTENT, self._content)
 
@@ -51,7 +57,7 @@ class Watch:
 
     def _content(self, _: str) -> Step | None:
         step = self._says(len(self._notes))
-        self._notes.append((time.monotonic(), step is DROP))
+        self._notes.append((self._now(), step is DROP))
         return step
 
 

@@ -17,7 +17,7 @@ from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import NotFoundError, SealpostError
 from libs.runtime.ids import new_id
 from libs.runtime.secret import Secret
-from services.delivery.domain.model import Order, Outcome, Outgoing, Profile, QueuedMail, Result
+from services.delivery.domain.model import Order, Outcome, Outgoing, Profile, QueuedMail, Result, Transport
 from services.delivery.domain.ports import Happening
 from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
 from services.delivery.queue.collections import COLLECTIONS, MAILS, SETTLED
@@ -212,6 +212,8 @@ class World:
     keys: FakeKeys = field(default_factory=FakeKeys)
     mailboxes: FakeMailboxes = field(default_factory=FakeMailboxes)
     servers: FakeWorld = field(default_factory=FakeWorld)
+    # Used instead of `servers` where it is set.
+    transport: Transport | None = None
     signer: FakeSigner = field(default_factory=FakeSigner)
     customers: FakeCustomers = field(default_factory=FakeCustomers)
     kek: str = field(default_factory=lambda: secrets.token_hex(32))
@@ -221,13 +223,14 @@ class World:
     def now(self) -> int:
         return unix_seconds(self.clock)
 
-    def node(self, store: Store, **settings: Any) -> Node:
-        """Return a process's queue and worker on `store`; nothing runs until it is told to."""
+    def node(self, store: Store, clock: ManualClock | None = None, **settings: Any) -> Node:
+        """Return a process's queue and worker on `store`; nothing runs until it is told to. `clock`: one of its own."""
         given = Settings(kek=Secret(self.kek), lookup_key=Secret(self.lookup), **settings)
         boxes, people = self.mailboxes, self.customers
-        outside = Outside(self.keys, MailboxPeers(boxes, boxes, boxes, boxes, boxes), self.signer, self.servers)
+        transport = self.transport or self.servers
+        outside = Outside(self.keys, MailboxPeers(boxes, boxes, boxes, boxes, boxes), self.signer, transport)
         customers = Customers(people, people, people, people, people, people)
-        base = Base(given, store, self.clock, open_secrets(given))
+        base = Base(given, store, clock or self.clock, open_secrets(given))
         return Node(self, store, make_queue(base, outside, customers, make_local(base, outside)))
 
 
