@@ -21,6 +21,7 @@ from typing import TextIO, TypeVar
 
 import uvloop
 
+from libs.runtime import loop_lag
 from libs.runtime.clock import SystemClock
 from libs.runtime.context import Parts, ServiceContext, Stop
 from libs.runtime.health import Health
@@ -111,6 +112,7 @@ async def _start(context: ServiceContext[S], build: Build[S]) -> None:
         host, port = listen_address("SEALPOST_METRICS_ADDRESS", settings.metrics_address)
         probes = await stack.enter_async_context(Probes(host, port, context.health))
         log.info("listening", listener="metrics", port=probes.port)
+    context.spawn("loop_lag", loop_lag.watch())
     await build(context)
     if settings.grpc_address:
         await context.server.start()

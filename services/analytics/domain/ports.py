@@ -50,7 +50,7 @@ CutId = tuple[str, str]
 class Collected:
     """The counts of a window over all partitions; cuts without any count are absent.
 
-    `terms` says how many times a unit may have been counted up to its bound on this day so far; 1 unless memory was lost.
+    `terms` says how often a unit may have been counted up to its bound on this day; 1 unless memory was lost.
     """
 
     cells: Mapping[CutId, CellCounts]
@@ -64,7 +64,7 @@ class PendingWindows(Protocol):
         """Return windows that hold counts, or may, and ended at or before `until` (Unix seconds), oldest first."""
 
     async def close(self, until: int) -> None:
-        """Let no partition count any more in windows that end at or before `until`; takes effect with their next commits."""
+        """Let no partition count any more in windows that end at or before `until`; it takes its next commit."""
 
     async def collect(self, window: Window) -> Collected | None:
         """Return the counts of a window, or None while a partition has not closed it yet."""
