@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from libs.runtime.errors import InvalidError
 from libs.runtime.ids import is_id
 from protos.accounts.v1 import accounts_pb2 as pb
@@ -13,6 +15,7 @@ from services.accounts.domain.model import (
     Account,
     Credential,
     CredentialKind,
+    Forward,
     Grant,
     Identity,
     Kdf,
@@ -107,8 +110,8 @@ def new_password(request: pb.ChangePasswordRequest | pb.CompleteRecoveryRequest)
     return NewPassword(kdf(request.kdf), request.authentication_key, request.wrapped_private_key)
 
 
-def route_message(route: Route) -> pb.Route:
-    """Encode a route."""
+def route_message(route: Route, forward_to: Sequence[str] = ()) -> pb.Route:
+    """Encode a route, with the addresses that get copies if the caller may know them."""
     return pb.Route(
         status=_STATUSES[route.status],
         profile=_PROFILES[route.profile] if route.profile else common_pb2.PROFILE_UNSPECIFIED,
@@ -120,6 +123,7 @@ def route_message(route: Route) -> pb.Route:
         keep_newest=route.limits.keep_newest,
         retention_seconds=route.limits.retention_seconds,
         address=route.address,
+        forward_to=forward_to,
     )
 
 
@@ -190,4 +194,15 @@ def credential_message(credential: Credential, label: str) -> pb.Credential:
         scopes=credential.scopes,
         prefix=credential.prefix,
         created_day=credential.created_day,
+    )
+
+
+def forward_message(forward: Forward, address: str) -> pb.Forward:
+    """Encode an address that gets copies, for its owner's list."""
+    return pb.Forward(
+        forward_id=forward.forward_id,
+        address=address,
+        state=forward.state.value,
+        confirm_until=forward.confirm_until,
+        created_day=forward.created_day,
     )

@@ -15,6 +15,7 @@ from services.accounts.domain.access import Access, ProofAttempts
 from services.accounts.domain.attempts import AttemptRules, Attempts
 from services.accounts.domain.directory import Directory, RouteRules
 from services.accounts.domain.domains import Domains
+from services.accounts.domain.forwards import Forwards
 from services.accounts.domain.keys import Keys
 from services.accounts.domain.model import Limits
 from services.accounts.domain.ports import AccountsPort
@@ -41,6 +42,7 @@ class Graph:
     signed_in: SignedIn
     programs: Programs
     staff: Staff
+    forwards: Forwards
     vault: Vault
     accounts: AccountsPort
 
@@ -69,6 +71,7 @@ def make_graph(settings: Settings, store: Store, clock: Clock) -> Graph:
         ),
         programs=Programs(keys, kept, Attempts(rules, clock), clock),
         staff=Staff(StaffRules(settings.statistics_holders, _seconds(settings.closed_address)), keys, kept, clock),
+        forwards=Forwards(keys, kept, domains, clock),
         vault=keys.vault,
         accounts=kept.accounts,
     )

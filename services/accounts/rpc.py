@@ -1,6 +1,7 @@
 """The gRPC edge: decode, call the domain, encode.
 
-Who may call what: gateway everything; ingest only Resolve, and Authenticate with an app password, since a mail server
+Who may call what: gateway everything (addresses that mail is forwarded to are told to ingest with the route, and to
+nobody else); ingest only Resolve, and Authenticate with an app password, since a mail server
 never holds anybody's session or API key; delivery looks up recipients, domains and accounts, of these without the
 wrapped private key and what unwraps it, which are the owner's browser's alone.
 """
@@ -20,10 +21,12 @@ from protos.accounts.v1 import accounts_pb2 as pb
 from protos.accounts.v1.accounts_pb2_grpc import AccountsServicer, add_AccountsServicer_to_server
 from services.accounts import codec
 from services.accounts.domain.model import Account
+from services.accounts.forwards_rpc import ForwardsRpc
 from services.accounts.graph import Graph
 
 SERVICE = "sealpost.accounts.v1.Accounts"
 _GATEWAY = "gateway"
+_INGEST = "ingest"
 # Who may call besides the gateway (RpcServer.restrict).
 ALSO = {
     "Resolve": ("ingest", "delivery"),
@@ -43,7 +46,7 @@ def serve_accounts(server: RpcServer, graph: Graph, clock: Clock, callers: Colle
         server.restrict(f"/{SERVICE}/{method.name}", allowed & set(callers))
 
 
-class AccountsRpc(AccountsServicer):
+class AccountsRpc(ForwardsRpc, AccountsServicer):
     """Implements sealpost.accounts.v1.Accounts."""
 
     def __init__(self, graph: Graph, clock: Clock) -> None:
@@ -54,7 +57,13 @@ class AccountsRpc(AccountsServicer):
     async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
         """Tell where mail for addresses goes."""
         routes = await self._graph.directory.resolve(request.addresses)
-        return pb.ResolveResponse(routes=[codec.route_message(route) for route in routes])
+        flagged = [route.account_id for route in routes if route.forwards]
+        if not flagged or caller_of(context) != _INGEST:
+            return pb.ResolveResponse(routes=[codec.route_message(route) for route in routes])
+        active = await self._graph.forwards.active(flagged)
+        return pb.ResolveResponse(
+            routes=[codec.route_message(route, active.get(route.account_id, ())) for route in routes]
+        )
 
     async def ListDomains(self, request: pb.ListDomainsRequest, context: Context) -> pb.ListDomainsResponse:
         """List the domains of this installation."""

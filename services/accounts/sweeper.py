@@ -36,6 +36,7 @@ async def sweep_once(graph: Graph, clock: Clock, log: Logger) -> None:
         "sessions": graph.signed_in.sweep,
         "registrations": registrations,
         "addresses": graph.staff.sweep,
+        "forwards": graph.forwards.sweep,
     }
     for kind, sweep in kinds.items():
         deleted = 0

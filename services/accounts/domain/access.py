@@ -86,6 +86,10 @@ class Access:
         kept = recovery.kept(self._keys.verifiers, account_id) if recovery else None
         await self._kept.accounts.set_recovery(account, kept)
 
+    async def prove(self, account_id: str, current: bytes) -> Account:
+        """Return the account if this is the proof of its password. Raises: as `change_password`."""
+        return await self._confirmed(account_id, current)
+
     async def start_recovery(self, text: str, authentication_key: bytes) -> tuple[bytes, str]:
         """Return the private key as wrapped under the recovery code, and its fingerprint.
 

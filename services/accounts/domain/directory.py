@@ -50,6 +50,8 @@ class Route:
     account_id: str = ""
     limits: Limits = _NO_LIMITS
     address: str = ""
+    # Whether domain.forwards has addresses for the account.
+    forwards: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,15 @@ class Directory:
             return Route(Status.UNKNOWN, domain.name)
         if claim.state is State.CLOSED:
             return Route(Status.SUSPENDED, domain.name)
-        return Route(Status.OK, domain.name, claim.profile, claim.mailbox_id, claim.account_id, self._rules.member)
+        return Route(
+            Status.OK,
+            domain.name,
+            claim.profile,
+            claim.mailbox_id,
+            claim.account_id,
+            self._rules.member,
+            forwards=claim.forwards,
+        )
 
     async def _operator_key(self) -> str:
         if self._rules.operator_mailbox is not None:

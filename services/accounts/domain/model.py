@@ -117,6 +117,8 @@ class Claim:
     mailbox_id: str
     profile: Profile
     state: State = State.ACTIVE
+    # Whether some confirmed address gets copies of its mail (domain.forwards).
+    forwards: bool = False
     version: int = 1
 
 
@@ -150,6 +152,32 @@ class Credential:
     label: bytes
     created_day: int
     slot: int
+
+
+class ForwardState(StrEnum):
+    """Of an address that copies are to be forwarded to. Stopped is what its reader has stopped."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Forward:
+    """An address that gets copies, as kept under the SHA-256 hash of its token; `address` is sealed.
+
+    `confirm_until`: Unix seconds, 0 once somebody has answered. Slots as with credentials, 0 to 2.
+    """
+
+    key: str
+    forward_id: str
+    account_id: str
+    slot: int
+    state: ForwardState
+    address: bytes
+    created_day: int
+    confirm_until: int
+    version: int = 1
 
 
 @dataclass(frozen=True)

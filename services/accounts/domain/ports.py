@@ -10,7 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.accounts.domain.model import Account, Claim, Credential, Grant, Kdf, Recovery, Role, Session, Verifier
+from services.accounts.domain.model import (
+    Account,
+    Claim,
+    Credential,
+    Forward,
+    ForwardState,
+    Grant,
+    Kdf,
+    Recovery,
+    Role,
+    Session,
+    Verifier,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,9 @@ class ClaimsPort(Protocol):
     async def get_many(self, address_keys: Sequence[str]) -> dict[str, Claim]:
         """Return the claims that exist, by address key; at most 1,000 are asked for."""
 
+    async def put_forwards(self, claim: Claim) -> None:
+        """Write the flag `forwards` of a claim at its version; ConflictError("account_changed")."""
+
     async def close(self, claim: Claim, release_due: int) -> None:
         """Keep the address from everybody until `release_due`; ConflictError("account_changed")."""
 
@@ -114,6 +129,28 @@ class CredentialsPort(Protocol):
         """Delete credentials; those that are gone do not matter."""
 
 
+class ForwardsPort(Protocol):
+    """Addresses that get copies, by the hash of their token."""
+
+    async def insert(self, forward: Forward) -> None:
+        """Keep a new one; ConflictError("slot_taken")."""
+
+    async def get(self, key: str) -> Forward | None:
+        """Return one, None if there is none."""
+
+    async def of_account(self, account_id: str) -> list[Forward]:
+        """Return those of an account in order of their slots."""
+
+    async def put_state(self, forward: Forward, state: ForwardState) -> None:
+        """Note an answer at the version of `forward`; ConflictError, NotFoundError."""
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete some; those that are gone do not matter."""
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Delete at most `limit` that were to be confirmed by `now`; return how many."""
+
+
 class GrantsPort(Protocol):
     """Who holds which role."""
 
@@ -136,3 +173,4 @@ class Kept:
     sessions: SessionsPort
     credentials: CredentialsPort
     grants: GrantsPort
+    forwards: ForwardsPort

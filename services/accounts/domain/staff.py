@@ -111,6 +111,7 @@ class Staff:
         await self._kept.accounts.delete(account_id)
         await self._kept.sessions.delete_many([s.key for s in await self._kept.sessions.of_account(account_id)])
         await self._kept.credentials.delete_many([c.key for c in await self._kept.credentials.of_account(account_id)])
+        await self._kept.forwards.delete_many([f.key for f in await self._kept.forwards.of_account(account_id)])
         for role in Role:
             await self._free_slots(account_id, role)
 

@@ -12,7 +12,7 @@ from libs.envelope import KeyedHash, KeyEncryptionKeys, new_data_key, open_seale
 from libs.runtime.errors import InternalError, InvalidError
 from libs.runtime.secret import Secret
 from services.accounts.domain.addresses import Address
-from services.accounts.domain.model import Account, Credential, Identity
+from services.accounts.domain.model import Account, Credential, Forward, Identity
 
 
 class Vault:
@@ -46,6 +46,14 @@ class Vault:
         """Open the label of a credential. Raises: as `identity`."""
         place = place_of("credentials", credential.credential_id, "label")
         return self._open(account, place, credential.label).decode()
+
+    def seal_forward(self, account: Account, forward_id: str, address: str) -> bytes:
+        """Seal an address that copies go to. Raises: as `identity`."""
+        return seal(self._data_key(account), place_of("forwards", forward_id, "address"), address.encode())
+
+    def forward(self, account: Account, forward: Forward) -> str:
+        """Open an address that copies go to. Raises: as `identity`."""
+        return self._open(account, place_of("forwards", forward.forward_id, "address"), forward.address).decode()
 
     def _open(self, account: Account, place: str, sealed: bytes) -> bytes:
         try:

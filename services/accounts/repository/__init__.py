@@ -10,10 +10,11 @@ from services.accounts.domain.ports import Kept
 from services.accounts.repository.accounts import ACCOUNTS, AccountRepository
 from services.accounts.repository.claims import ADDRESSES, ClaimRepository
 from services.accounts.repository.credentials import CREDENTIALS, CredentialRepository
+from services.accounts.repository.forwards import FORWARDS, ForwardRepository
 from services.accounts.repository.grants import GRANTS, GrantRepository
 from services.accounts.repository.sessions import SESSIONS, SessionRepository
 
-COLLECTIONS = (ACCOUNTS, ADDRESSES, SESSIONS, CREDENTIALS, GRANTS)
+COLLECTIONS = (ACCOUNTS, ADDRESSES, SESSIONS, CREDENTIALS, GRANTS, FORWARDS)
 
 
 def keep_in(store: Store) -> Kept:
@@ -24,4 +25,5 @@ def keep_in(store: Store) -> Kept:
         sessions=SessionRepository(store),
         credentials=CredentialRepository(store),
         grants=GrantRepository(store),
+        forwards=ForwardRepository(store),
     )

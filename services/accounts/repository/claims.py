@@ -38,6 +38,14 @@ class ClaimRepository:
         found = await self._store.get_many(ADDRESSES, address_keys)
         return {key: _decode(document) for key, document in found.items()}
 
+    async def put_forwards(self, claim: Claim) -> None:
+        """See ClaimsPort."""
+        fields: dict[str, Value] = {"forwards": claim.forwards}
+        try:
+            await self._store.write(Patch(ADDRESSES, claim.address_key, fields, claim.version))
+        except (ConflictError, NotFoundError) as error:
+            raise ConflictError("account_changed") from error
+
     async def close(self, claim: Claim, release_due: int) -> None:
         """See ClaimsPort."""
         fields: dict[str, Value] = {"state": State.CLOSED.value, "release_due": release_due}
@@ -70,5 +78,6 @@ def _decode(document: Document) -> Claim:
         mailbox_id=text(body, "mailbox_id"),
         profile=choice(Profile, text(body, "profile")),
         state=choice(State, text(body, "state")),
+        forwards=body.get("forwards") is True,
         version=document.version,
     )

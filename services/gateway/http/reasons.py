@@ -100,7 +100,12 @@ _MAIL = {
     "timeout": "This took too long and was stopped; please try again.",
     "deadline": "This took too long; please try again in a moment.",
 }
-DETAILS = _REQUEST | _ACCOUNTS | _CERTIFICATES | _OUT | _MAIL | relay_reasons.SENDING
+_STATISTICS = {
+    "cut_unknown": "There is no such statistic.",
+    "range_invalid": "A range of statistics ends after it begins, and spans at most 400 days.",
+    "too_many_holders": "As many people see statistics as the settings allow; take the role from somebody first.",
+}
+DETAILS = _REQUEST | _ACCOUNTS | _CERTIFICATES | _OUT | _MAIL | _STATISTICS | relay_reasons.SENDING
 
 # What a field can be wrong in, by the words of pydantic; everything else is "not of the right form".
 FIELD_DETAILS = {
@@ -121,7 +126,14 @@ FIELD_DETAILS = {
 FIELD_DETAIL = "This is not of the right form."
 
 # Limits of what somebody has, not of how often he asks: waiting does not help, deleting something does.
-FULL = relay_reasons.FULL | {"folders", "too_many_credentials", "quota_bytes", "quota_messages", "recipient_full"}
+FULL = relay_reasons.FULL | {
+    "folders",
+    "too_many_credentials",
+    "too_many_holders",
+    "quota_bytes",
+    "quota_messages",
+    "recipient_full",
+}
 # Buffers of ours that are full: not the caller asks too much, all of them together do.
 BUSY = frozenset({"queue_full", "rpc_limit", "gauge_full", "seal_busy", "busy"})
 # Between the services; whoever sees one of these has found a fault of ours, not one of his.
@@ -149,5 +161,7 @@ FAULTS = relay_reasons.FAULTS | frozenset(
         "too_many_addresses",
         "sealed_data_invalid",
         "unspecified",
+        "role",
+        "audit_what",
     }
 )
