@@ -39,6 +39,7 @@ def _show(platform: Platform, settings: local.LocalSettings) -> None:
     table.add_row("members", f"anybody@{settings.member_domain}, after signing up")
     table.add_row("relay", f"anybody@{settings.relay_domain}, after signing up")
     table.add_row("public", f"anything@{settings.public_domain}, read by everybody")
+    table.add_row("operators", f"{settings.url}/operator, with the role: see README.md")
     for name, address in platform.addresses.metrics.items():
         table.add_row(f"{name} metrics", f"http://{address}/metrics")
     table.add_row("data and logs", str(settings.home))

@@ -19,10 +19,10 @@ from libs.local.settings import LocalError, LocalSettings, clean_environment
 from libs.runtime.secret import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
-_KEYS = {name: ("kek", "lookup_key") for name in ("accounts", "crypto", "delivery")}
+_KEYS = {name: ("kek", "lookup_key") for name in ("accounts", "crypto", "delivery")} | {"analytics": ("kek",)}
 # In this order they start; a caller finds those it calls up already.
-_ORDER = ("crypto", "storage", "accounts", "delivery", "ingest", "gateway")
-_STORES = ("crypto", "storage", "accounts", "delivery")
+_ORDER = ("analytics", "crypto", "storage", "accounts", "delivery", "ingest", "gateway")
+_STORES = ("crypto", "storage", "accounts", "delivery", "analytics")
 _EVENTS = ("storage", "delivery", "gateway")
 # Below the ports that the kernel gives to clients (from 32768 up on Linux): while a process comes back, a peer that
 # tries to reach it could otherwise be given that very port, connect to itself and keep it from listening again.
@@ -132,6 +132,8 @@ def environment(name: str, settings: LocalSettings, addresses: Addresses) -> dic
         own["NATS_PASSWORD_FILE"] = str(settings.secrets / "nats" / name)
     for key in _KEYS.get(name, ()):
         own[f"{key.upper()}_FILE"] = str(settings.secrets / name / key)
+    if name == "analytics":
+        own["TARGETS"] = ",".join(f"{service}={address}" for service, address in addresses.metrics.items())
     own |= _edges(name, settings)
     frame = {"PYTHONPATH": str(ROOT)}
     return clean_environment() | _NATIVE | frame | {f"SEALPOST_{key}": text for key, text in own.items()}
