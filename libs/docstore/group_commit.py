@@ -1,14 +1,18 @@
 """Group commit: while one transaction is being made durable, the next one gathers.
 
-One thread owns the engine's writing connection. Callers queue jobs; the thread takes whatever has gathered, applies it
-as one transaction, and answers every caller. Nobody waits for a timer: an idle thread commits a single job at once, a
-busy one amortises its fsync over all that came meanwhile. The queue is bounded by count and by weight, and what does
-not fit is refused at once rather than kept in memory.
+Callers queue jobs; whatever has gathered becomes one transaction, and every caller is answered. Nobody waits for a
+timer: an idle committer commits a single job at once, a busy one amortises its fsync over all that came meanwhile. The
+queue is bounded by count and by weight, and what does not fit is refused at once rather than kept in memory.
+
+What waits for the disk runs in a thread of its own. What does not may be done on the event loop before (`begin`): a
+thread takes the interpreter lock anew after each statement, and where the event loop is busy these handovers cost more
+than the statements. The two never work at the same time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,6 +25,9 @@ from libs.telemetry import metrics
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _commits = metrics.histogram("sealpost_store_commit_seconds", "How long a group commit takes.", buckets=_SECONDS)
+# After so many transactions, or bytes in them, it is looked after what they leave behind.
+_UPKEEP_EVERY, _UPKEEP_WEIGHT = 16, 1024 * 1024
+
 _sizes = metrics.histogram("sealpost_store_commit_operations", "Operations in one group commit.", buckets=_SIZES)
 _refusals = metrics.counter("sealpost_store_queue_full_total", "Writes refused because the queue was full.")
 
@@ -46,96 +53,139 @@ class _Waiting(Generic[J, R]):
     future: asyncio.Future[R]
 
 
-class GroupCommitter(Generic[J, R]):
-    """Runs jobs of concurrent callers together, in a thread of its own."""
+Commit = Callable[[], Sequence[R | Exception]]
 
-    def __init__(
-        self,
-        name: str,
-        run: Callable[[Sequence[J]], Sequence[R | Exception]],
-        after: Callable[[], None] = lambda: None,
-        bounds: Bounds | None = None,
-    ) -> None:
-        """Start the thread. `run` applies jobs and returns one result for each; `after` runs once they are answered."""
-        self._run = run
-        self._after = after
+
+@dataclass(frozen=True)
+class Engine(Generic[J, R]):
+    """What jobs are done by.
+
+    `run`, in the thread, applies jobs and returns one result for each. `begin`, on the event loop, may do what waits
+    for nothing and return what is left for the thread, which returns the results; or None, and `run` does it all.
+    `after`, in the thread, tidies up now and then when callers are answered.
+    """
+
+    run: Callable[[Sequence[J]], Sequence[R | Exception]]
+    begin: Callable[[Sequence[J]], Commit[R] | None] = lambda _: None
+    after: Callable[[], None] = lambda: None
+
+
+class GroupCommitter(Generic[J, R]):
+    """Runs jobs of concurrent callers together. For one event loop; not thread-safe."""
+
+    def __init__(self, name: str, engine: Engine[J, R], bounds: Bounds | None = None) -> None:
+        """Start the thread."""
+        self._engine = engine
         self._bounds = bounds or Bounds()
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[_Waiting[J, R]] = deque()
+        self._waiting: deque[_Waiting[J, R]] = deque()
         self._items = 0
         self._weight = 0
         self._closed = False
-        self._changed = threading.Condition()
+        # The thread has something to do, or is about to get it.
+        self._busy = False
+        self._since_upkeep = (0, 0)
+        self._todo: queue.SimpleQueue[tuple[list[_Waiting[J, R]], Commit[R]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     async def submit(self, job: J, items: int, weight: int) -> R:
         """Queue `job` and return its result.
 
-        Raises: what `run` returned for it; ExhaustedError("queue_full"); UnavailableError("storage_closed").
+        Raises: what the engine returned for it; ExhaustedError("queue_full"); UnavailableError("storage_closed").
         """
-        future: asyncio.Future[R] = self._loop.create_future()
-        with self._changed:
-            if self._closed:
-                raise UnavailableError("storage_closed")
-            full = self._items + items > self._bounds.queue_items or self._weight + weight > self._bounds.queue_weight
-            if full and self._items:
-                _refusals.inc()
-                raise ExhaustedError("queue_full", retry_after=1.0)
-            self._queue.append(_Waiting(job, items, weight, future))
-            self._items += items
-            self._weight += weight
-            self._changed.notify()
-        return await future
+        if self._closed:
+            raise UnavailableError("storage_closed")
+        full = self._items + items > self._bounds.queue_items or self._weight + weight > self._bounds.queue_weight
+        if full and self._items:
+            _refusals.inc()
+            raise ExhaustedError("queue_full", retry_after=1.0)
+        waiting: _Waiting[J, R] = _Waiting(job, items, weight, self._loop.create_future())
+        self._waiting.append(waiting)
+        self._items += items
+        self._weight += weight
+        if not self._busy:
+            self._busy = True
+            # In the next turn, for others of this turn may come along.
+            self._loop.call_soon(self._next)
+        return await waiting.future
 
     async def close(self) -> None:
         """Finish what is queued, then stop the thread. Idempotent."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._closed = True
+        if not self._busy:
+            self._busy = True
+            self._next()
         await asyncio.to_thread(self._thread.join)
 
+    def _next(self) -> None:
+        """Begin the next transaction, if there is anything to do."""
+        batch = self._take()
+        if not batch:
+            self._busy = self._closed
+            if self._closed:
+                self._todo.put(None)
+            return
+        jobs = [waiting.job for waiting in batch]
+        try:
+            commit = self._engine.begin(jobs)
+        except Exception as error:
+            fault = _fault(error)
+            commit = lambda: [fault for _ in jobs]  # noqa: E731
+        self._todo.put((batch, commit or (lambda: self._engine.run(jobs))))
+
     def _work(self) -> None:
-        while (batch := self._take()) is not None:
-            results = self._attempt([waiting.job for waiting in batch])
+        while (todo := self._todo.get()) is not None:
+            batch, commit = todo
+            results = _attempt(commit, len(batch))
             _sizes.observe(sum(waiting.items for waiting in batch))
             settled = [(waiting.future, result) for waiting, result in zip(batch, results, strict=True)]
+            upkeep = self._wants_upkeep(batch)
             try:
-                self._loop.call_soon_threadsafe(_settle, settled)
+                if upkeep:
+                    self._loop.call_soon_threadsafe(_settle, settled)
+                    self._engine.after()
+                    settled = []
+                self._loop.call_soon_threadsafe(self._done, settled)
             except RuntimeError:
                 return  # the loop is closed: nobody is left to hear an answer
-            self._after()
 
-    def _take(self) -> list[_Waiting[J, R]] | None:
-        """Return what has gathered, without callers that gave up; None once closed and empty."""
-        with self._changed:
-            while not self._queue and not self._closed:
-                self._changed.wait()
-            if not self._queue:
-                return None
-            batch: list[_Waiting[J, R]] = []
-            items = weight = 0
-            while self._queue:
-                head = self._queue[0]
-                if not head.future.cancelled():
-                    items += head.items
-                    weight += head.weight
-                    if batch and (items > self._bounds.batch_items or weight > self._bounds.batch_weight):
-                        break
-                    batch.append(head)
-                self._queue.popleft()
-                self._items -= head.items
-                self._weight -= head.weight
-            return batch
+    def _wants_upkeep(self, batch: list[_Waiting[J, R]]) -> bool:
+        count, weight = self._since_upkeep
+        count, weight = count + 1, weight + sum(waiting.weight for waiting in batch)
+        wants = count >= _UPKEEP_EVERY or weight >= _UPKEEP_WEIGHT
+        self._since_upkeep = (0, 0) if wants else (count, weight)
+        return wants
 
-    def _attempt(self, jobs: list[J]) -> Sequence[R | Exception]:
-        if not jobs:
-            return []
-        try:
-            with _commits.time():
-                return self._run(jobs)
-        except Exception as error:
-            return [_fault(error) for _ in jobs]
+    def _done(self, settled: list[tuple[asyncio.Future[R], R | Exception]]) -> None:
+        _settle(settled)
+        # In the next turn: whoever was answered may have more to write.
+        self._loop.call_soon(self._next)
+
+    def _take(self) -> list[_Waiting[J, R]]:
+        """Return what has gathered, without callers that gave up."""
+        batch: list[_Waiting[J, R]] = []
+        items = weight = 0
+        while self._waiting:
+            head = self._waiting[0]
+            if not head.future.cancelled():
+                items += head.items
+                weight += head.weight
+                if batch and (items > self._bounds.batch_items or weight > self._bounds.batch_weight):
+                    break
+                batch.append(head)
+            self._waiting.popleft()
+            self._items -= head.items
+            self._weight -= head.weight
+        return batch
+
+
+def _attempt(commit: Commit[R], count: int) -> Sequence[R | Exception]:
+    try:
+        with _commits.time():
+            return commit()
+    except Exception as error:
+        return [_fault(error) for _ in range(count)]
 
 
 def _fault(cause: Exception) -> InternalError:

@@ -1,9 +1,9 @@
 """The embedded engine: one SQLite file, one writer with group commit, reads beside it.
 
-Every write of every caller goes through one thread, which turns whatever has gathered into one transaction and one
-fsync (WAL, `synchronous=FULL`). Reads run on connections of their own and see what is committed, hence also
-everything that was acknowledged before they began. `secure_delete` overwrites what is deleted; `compact` empties the
-write-ahead log, the one place where it can still lie.
+Every write of every caller goes through one writer, which turns whatever has gathered into one transaction and one
+fsync (WAL, `synchronous=FULL`); the fsync, and whatever else may take long, in a thread of its own. Reads run on
+connections of their own and see what is committed, hence also everything that was acknowledged before they began.
+`secure_delete` overwrites what is deleted; `compact` empties the write-ahead log, the one place where it can still lie.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import cast
 
 from libs.docstore.changes import prepare
-from libs.docstore.group_commit import Bounds, GroupCommitter
+from libs.docstore.group_commit import Bounds, Engine, GroupCommitter
 from libs.docstore.opening import Opening
 from libs.docstore.sqlite_query import delete_statements, find_statement
 from libs.docstore.sqlite_reads import Readers
@@ -52,9 +52,8 @@ class SqliteStore:
         self._collections = {collection.name: collection for collection in collections}
         self._writer = writer
         self._readers = Readers(path)
-        self._committer: GroupCommitter[Job, Answer] = GroupCommitter(
-            f"{path.stem}-write", writer.run, writer.checkpoint, bounds
-        )
+        engine: Engine[Job, Answer] = Engine(writer.run, writer.begin, writer.checkpoint)
+        self._committer: GroupCommitter[Job, Answer] = GroupCommitter(f"{path.stem}-write", engine, bounds)
 
     @classmethod
     def open(cls, path: Path, collections: Sequence[Collection], bounds: Bounds | None = None) -> Opening[SqliteStore]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,27 +43,47 @@ def apply_batch(connection: sqlite3.Connection, batch: Sequence[Prepared]) -> li
     Raises: sqlite3.Error where the engine itself fails; then nothing has been applied.
     """
     try:
-        return _transaction(
-            connection, lambda: [result for part in _rounds(batch) for result in _round(connection, part)]
-        )
-    except (sqlite3.IntegrityError, _PoisonedError):
-        return _transaction(connection, lambda: [_alone(connection, prepared) for prepared in batch])
+        results = begin_batch(connection, batch)
+    except (sqlite3.IntegrityError, PoisonedError):
+        results = _begun(connection, lambda: [_alone(connection, prepared) for prepared in batch])
+    commit(connection)
+    return results
 
 
-class _PoisonedError(Exception):
+def begin_batch(connection: sqlite3.Connection, batch: Sequence[Prepared]) -> list[Written | Exception]:
+    """Begin a transaction that applies `batch`; the results in order are true once it is committed (`commit`).
+
+    Raises: sqlite3.IntegrityError, PoisonedError where operations of it must be looked at one by one; sqlite3.Error
+    where the engine itself fails. Then nothing has been begun.
+    """
+    return _begun(connection, lambda: [result for part in _rounds(batch) for result in _round(connection, part)])
+
+
+def commit(connection: sqlite3.Connection) -> None:
+    """Commit what was begun. Raises: sqlite3.Error; then nothing has been applied."""
+    try:
+        connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+class PoisonedError(Exception):
     """An operation failed in a way that none of its conditions explains."""
 
 
-def _transaction(connection: sqlite3.Connection, body: Any) -> list[Written | Exception]:
+def _begun(connection: sqlite3.Connection, body: Callable[[], list[Written | Exception]]) -> list[Written | Exception]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        results: list[Written | Exception] = body()
-        connection.execute("COMMIT")
+        return body()
     except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        _roll_back(connection)
         raise
-    return results
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _rounds(batch: Sequence[Prepared]) -> Iterator[list[Prepared]]:
@@ -87,7 +107,7 @@ def _alone(connection: sqlite3.Connection, prepared: Prepared) -> Written | Exce
         return _round(connection, [prepared])[0]
     except sqlite3.IntegrityError:
         return ConflictError("duplicate")
-    except _PoisonedError as error:
+    except PoisonedError as error:
         fault = InternalError("document_unreadable")
         fault.__cause__ = error
         return fault
@@ -140,7 +160,7 @@ def _decide(work: _Work, prepared: Prepared) -> Written | Exception:
     except SealpostError as error:
         return error
     except Exception as error:
-        raise _PoisonedError from error
+        raise PoisonedError from error
     work.states[place] = state
     work.changed[place] = None
     if state is None:

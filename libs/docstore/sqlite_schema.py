@@ -20,7 +20,7 @@ from libs.runtime.errors import InternalError
 
 FORMAT = 1
 _APPLICATION_ID = 0x5EA1_0057
-_BUSY_SECONDS = 5.0
+BUSY_SECONDS = 5.0
 
 LOG_BYTES = 4 * 1024 * 1024
 """The write-ahead log is moved into the file when it is longer, and cut back to this when it begins anew."""
@@ -71,7 +71,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path, *statements: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
     )
     try:
         for statement in statements:

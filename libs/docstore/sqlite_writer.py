@@ -8,6 +8,9 @@ connection, which does nothing, keeps the log's index alive: without it the next
 log, failed commit included.
 
 A full disk and a lock held elsewhere leave no such doubt: the transaction is rolled back, the connection goes on.
+
+Small batches are begun on the event loop (`begin`) and only committed in the thread. What they touch is nearly always
+in memory; where it is not, or where another process holds the lock, they go through the thread as a whole for a while.
 """
 
 from __future__ import annotations
@@ -15,15 +18,16 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from libs.docstore.changes import Prepared
-from libs.docstore.sqlite_batch import apply_batch
+from libs.docstore.sqlite_batch import PoisonedError, apply_batch, begin_batch, commit
 from libs.docstore.sqlite_query import Statement
-from libs.docstore.sqlite_schema import LOG_BYTES, connect_reader, connect_writer
+from libs.docstore.sqlite_schema import BUSY_SECONDS, LOG_BYTES, connect_reader, connect_writer
 from libs.docstore.store import PendingEvent, Written
 from libs.runtime.errors import UnavailableError
 from libs.telemetry import metrics
@@ -36,6 +40,9 @@ T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _VACUUM_PAGES = 500
+# What may be done on the event loop: a few milliseconds at most.
+_QUICK_OPERATIONS, _QUICK_WEIGHT = 256, 512 * 1024
+_SLOW_SECONDS, _SLOW_PAUSE = 0.02, 10.0
 _HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 _REASONS = {sqlite3.SQLITE_FULL: "disk_full", sqlite3.SQLITE_BUSY: "locked", sqlite3.SQLITE_CORRUPT: "corrupt"}
 
@@ -77,7 +84,7 @@ Answer: TypeAlias = "list[Written | Exception] | int | None"
 
 
 class Writer:
-    """Owns the writing connection; used from the group committer's thread only."""
+    """Owns the writing connection; used by a group committer only, one thing after the other."""
 
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Open the connection."""
@@ -93,6 +100,28 @@ class Writer:
             raise
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
+        self._slow_until = 0.0
+
+    def begin(self, jobs: Sequence[Job]) -> Callable[[], list[Answer | Exception]] | None:
+        """Apply small jobs as far as the commit, which is returned; None where `run` is to do them."""
+        connection, began = self.connection, self._monotonic()
+        if connection is None or began < self._slow_until or not _are_quick(jobs):
+            return None
+        groups = [job.operations for job in jobs if isinstance(job, WriteJob)]
+        try:
+            with _without_waiting(connection):
+                results = iter(begin_batch(connection, [prepared for group in groups for prepared in group]))
+        except (sqlite3.IntegrityError, PoisonedError):
+            return None
+        except (sqlite3.Error, OSError) as error:
+            busy = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY
+            return None if busy else partial(self._failed, error, jobs)
+        finally:
+            now = self._monotonic()
+            if now > began + _SLOW_SECONDS:
+                self._slow_until = now + _SLOW_PAUSE
+        answers: list[Answer | Exception] = [[next(results) for _ in group] for group in groups]
+        return partial(self._committed, connection, jobs, answers)
 
     def run(self, jobs: Sequence[Job]) -> list[Answer | Exception]:
         """Apply `jobs`: all operations as one transaction, everything else in its own."""
@@ -128,8 +157,20 @@ class Writer:
         try:
             return self._apply(self._recovered(), jobs)
         except (sqlite3.Error, OSError) as error:
-            self._after(error)
-            return [_unavailable(error) for _ in jobs]
+            return self._failed(error, jobs)
+
+    def _committed(
+        self, connection: sqlite3.Connection, jobs: Sequence[Job], answers: list[Answer | Exception]
+    ) -> list[Answer | Exception]:
+        try:
+            commit(connection)
+        except (sqlite3.Error, OSError) as error:
+            return self._failed(error, jobs)
+        return answers
+
+    def _failed(self, error: Exception, jobs: Sequence[Job]) -> list[Answer | Exception]:
+        self._after(error)
+        return [_unavailable(error) for _ in jobs]
 
     def _apply(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Answer | Exception]:
         first = jobs[0]
@@ -181,6 +222,22 @@ class Writer:
             return
         self._not_before = self._monotonic() + self._pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+
+def _are_quick(jobs: Sequence[Job]) -> bool:
+    weights = [one.weight for job in jobs if isinstance(job, WriteJob) for one in job.operations]
+    all_writes = all(isinstance(job, WriteJob) for job in jobs)
+    return all_writes and len(weights) <= _QUICK_OPERATIONS and sum(weights) <= _QUICK_WEIGHT
+
+
+@contextlib.contextmanager
+def _without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
+    """Have a lock held elsewhere be an error at once."""
+    connection.execute("PRAGMA busy_timeout = 0").fetchone()
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}").fetchone()
 
 
 def _unavailable(cause: Exception) -> UnavailableError:
