@@ -5,6 +5,9 @@ offered (RFC 4954), with app passwords. The sender must be an address of the acc
 From field, and everything else about a mail. Where the recipients are is not asked here: delivery brings the mail to
 them, here or elsewhere.
 
+The null reverse-path is for what must not be answered, read receipts (RFC 8098 2.1) and replies of vacations (RFC 3834
+3.3): then the From field alone says whose it is, and there is one recipient.
+
 Nothing of the client goes into the mail: no Received field is made here, and neither its address nor the name that it
 gives itself is handed on.
 """
@@ -52,6 +55,8 @@ class SubmissionEdge(Edge):
 
     def most_recipients(self) -> int:
         """Return more for accounts that send much."""
+        if self.transaction.mail_from == "":
+            return 1
         relay = self._submitter is not None and self._submitter.relay
         return self.settings.relay_recipients if relay else super().most_recipients()
 
@@ -66,11 +71,11 @@ class SubmissionEdge(Edge):
         return "" if self._submitter else replies.SIGN_IN_FIRST
 
     async def judge_sender(self, path: Path) -> str:
-        """Accept addresses of the account, as many mails a minute as it may send."""
+        """Accept addresses of the account and <>, as many mails a minute as it may send."""
         if "AUTH" in path.parameters and not _AUTH_PARAMETER.match(path.parameters["AUTH"]):
             return replies.BAD_PARAMETER
         submitter = self._submitter
-        if submitter is None or not path.address or not await self._desk.may_send(submitter, path.address):
+        if submitter is None or (path.address and not await self._desk.may_send(submitter, path.address)):
             return replies.NOT_YOUR_ADDRESS
         return replies.TOO_MANY_MAILS if self._desk.count_mail(submitter) else ""
 

@@ -164,6 +164,23 @@ def bounce(return_path: str, recipient: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
+def test_a_read_receipt_goes_out_from_nobody(world: World) -> None:
+    """As mail programs send it (RFC 8098 2.1): MAIL FROM:<>, one recipient, From the account's own."""
+    receipt = letter(world.alice.address, "author@remote.test", "Read: A letter")
+    stranger = letter(world.bob.address, "author@remote.test", "Read: A letter")
+    before = len(world.outside.mails("remote.test"))
+    with world.alice.session() as smtp:
+        smtp.sendmail("", ["author@remote.test"], receipt.as_bytes(policy=email.policy.SMTP))
+        with pytest.raises(smtplib.SMTPDataError, match=r"5\.7\.1"):
+            smtp.sendmail("", ["author@remote.test"], stranger.as_bytes(policy=email.policy.SMTP))
+        assert list(
+            smtp.sendmail("", ["author@remote.test", "other@remote.test"], receipt.as_bytes(policy=email.policy.SMTP))
+        ) == ["other@remote.test"]
+    mails = [world.outside.wait_mail("remote.test", before + number) for number in (1, 2)]
+    assert [(one.mail_from, list(one.recipients)) for one in mails] == [("", ["author@remote.test"])] * 2
+    assert all(one.content.startswith(b"DKIM-Signature:") for one in mails)
+
+
 @pytest.mark.parametrize("sender", ["bob", "somebody-else"])
 def test_nobody_sends_as_somebody_else(world: World, sender: str) -> None:
     other = f"{sender}@{world.platform.member_domain}"

@@ -3,6 +3,9 @@
 What can be refused without asking anybody is refused first, what is asked of others comes next, and the limits come
 last, so that only mail that would be taken is counted. A submission that comes again - the caller did not hear our
 answer - is found by its id when it is written, and answered as the first time.
+
+A mail from <> - a read receipt (RFC 8098 2.1), the reply of a vacation (RFC 3834 3.3) - is the account's by its From
+field alone, goes to one recipient, and nothing ever comes back for it.
 """
 
 from __future__ import annotations
@@ -153,7 +156,7 @@ class Submissions:
             raise DeniedError("sender_not_allowed")
         if not order.recipients:
             raise InvalidError("recipient_invalid")
-        if len(order.recipients) > MAX_RECIPIENTS:
+        if len(order.recipients) > (MAX_RECIPIENTS if order.mail_from else 1):
             raise InvalidError("too_many_recipients")
         if len(order.content) > self._max_bytes:
             raise InvalidError("too_large")
@@ -179,9 +182,10 @@ class Submissions:
         return prepared
 
     async def _check_senders(self, order: Order, prepared: Prepared) -> None:
-        addresses = dict.fromkeys((order.mail_from, *prepared.from_addresses))
+        sender = [order.mail_from] if order.mail_from else []
+        addresses = dict.fromkeys((*sender, *prepared.from_addresses))
         allowed = dict(zip(addresses, await self.authorize(order.account_id, list(addresses)), strict=True))
-        if not allowed[order.mail_from]:
+        if sender and not allowed[order.mail_from]:
             raise DeniedError("sender_not_allowed")
         if not all(allowed.values()):
             raise DeniedError("from_not_allowed")

@@ -16,7 +16,7 @@ from services.delivery.domain.model import Profile, State
 from services.delivery.domain.submission import Submitted
 from services.delivery.queue.codec import seal_content
 from services.delivery.queue.collections import CONTENTS, IDEMPOTENCY, MAILS, SHREDS
-from tests.unit.delivery.world import ACCOUNT, CONTENT, DELIVERED, LATER, SENDER, Node, World, a_store, order
+from tests.unit.delivery.world import ACCOUNT, CONTENT, DELIVERED, LATER, REFUSED, SENDER, Node, World, a_store, order
 
 OTHER = "b" * 32
 
@@ -54,7 +54,9 @@ async def test_what_is_refused(world: World, node: Node) -> None:
     now = world.now
     cases: list[tuple[tuple[str, ...], dict[str, object], str]] = [
         ((to,), {"mail_from": "bob@sealpost.test"}, "denied: sender_not_allowed"),
-        ((to,), {"mail_from": ""}, "denied: sender_not_allowed"),
+        ((to,), {"mail_from": "", "content": from_("bob@sealpost.test")}, "denied: from_not_allowed"),
+        ((to,), {"mail_from": "", "content": from_("ceo@example.org")}, "denied: from_not_allowed"),
+        ((to, "dan@example.org"), {"mail_from": ""}, "invalid: too_many_recipients"),
         ((to,), {"mail_from": "ada@example.org"}, "denied: sender_not_allowed"),
         ((to,), {"mail_from": "nobody@sealpost.test"}, "denied: sender_not_allowed"),
         ((to,), {"profile": Profile.PUBLIC}, "denied: sender_not_allowed"),
@@ -107,6 +109,27 @@ async def test_who_may_send_with_what(world: World, node: Node) -> None:
     await node.submit("carol@example.org", mail_from="news@shop.example", content=from_("news@shop.example"))
     await node.idle()
     assert world.signer.domains == ["shop.example"]
+
+
+async def test_nothing_comes_back_for_a_mail_from_nobody(world: World, node: Node) -> None:
+    """A read receipt: our From, no return path; refused elsewhere or here, nobody is told."""
+    world.servers.answers = lambda outgoing, address: REFUSED
+    elsewhere = await node.submit("carol@example.org", mail_from="")
+    here = await node.submit("nobody@sealpost.test", mail_from="")
+    arrives = await node.submit("bob@sealpost.test", mail_from="")
+    await node.idle()
+    assert [await node.states(one) for one in (elsewhere, here, arrives)] == [["bounced"], ["bounced"], ["delivered"]]
+    assert [one.return_path for one in world.servers.sent] == [""]
+    assert world.signer.domains == ["sealpost.test"]
+    (stored,) = world.mailboxes.stored.values()
+    assert stored.owner == OTHER and stored.body.startswith(b"Return-Path: <>\r\n")
+    assert world.customers.reserved == [1, 1, 1]
+    # Not for days either.
+    world.servers.answers = lambda outgoing, address: LATER
+    waiting = await node.submit("carol@example.org", mail_from="")
+    world.clock.advance(days=6)
+    assert await node.until_settled(waiting) == ["expired"]
+    assert len(world.mailboxes.stored) == 1
 
 
 async def test_recipients_are_counted_once(world: World, node: Node) -> None:

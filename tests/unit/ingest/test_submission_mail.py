@@ -74,7 +74,7 @@ async def test_who_signed_in_stays_signed_in_through_reset_and_ehlo() -> None:
         assert (await submit(dialogue)).startswith("250")
 
 
-@pytest.mark.parametrize("sender", ["bob@sealpost.test", "x@example.com", "", "news@shop.example", "ada@[192.0.2.1]"])
+@pytest.mark.parametrize("sender", ["bob@sealpost.test", "x@example.com", "news@shop.example", "ada@[192.0.2.1]"])
 async def test_a_sender_must_be_an_address_of_the_account(sender: str) -> None:
     async with serve_submission() as server:
         dialogue = await sign_in(server)
@@ -88,6 +88,45 @@ async def test_a_sender_must_be_an_address_of_the_account(sender: str) -> None:
             C: MAIL FROM:<ada@sealpost.test>
             S: 250
         """)
+
+
+async def test_what_must_not_be_answered_comes_from_the_null_reverse_path_for_one_recipient() -> None:
+    """Read receipts, RFC 8098 2.1: mail programs submit them so."""
+    async with serve_submission() as server:
+        dialogue = await sign_in(server)
+        await dialogue.run("""
+            C: MAIL FROM:<>
+            S: 250 2.1.0
+            C: RCPT TO:<x@example.com>
+            S: 250 2.1.5
+            C: RCPT TO:<y@example.com>
+            S: 452 4.5.3
+            C: DATA
+            S: 354
+        """)
+        await dialogue.send(MAIL + b".\r\n")
+        await dialogue.expect("250 2.0.0 Accepted as ")
+        (one,) = server.delivery.submissions
+        assert (one.submitter, one.sender, list(one.recipients)) == (ADA, "", ["x@example.com"])
+        # The next mail on this connection may have as many as ever.
+        await dialogue.run("""
+            C: MAIL FROM:<ada@sealpost.test>
+            S: 250
+            C: RCPT TO:<x@example.com>
+            S: 250
+            C: RCPT TO:<y@example.com>
+            S: 250
+        """)
+
+
+async def test_a_mail_from_the_null_reverse_path_is_judged_by_its_from_field_and_counted() -> None:
+    async with serve_submission(messages_per_minute=2) as server:
+        dialogue = await sign_in(server)
+        server.delivery.failure = DeniedError("from_not_allowed")
+        assert (await submit(dialogue, sender="")).startswith("550 5.7.1 The From field")
+        server.delivery.failure = UnavailableError("unreachable")
+        assert (await submit(dialogue, sender="")).startswith("451")
+        await dialogue.run("C: MAIL FROM:<>\nS: 450 4.7.1")
 
 
 async def test_addresses_in_utf8() -> None:
