@@ -5,6 +5,9 @@ ten minutes (libs.runtime.limits). An attempt is counted before it is checked an
 guesses sent at the same moment count too. A refusal takes the same time whatever is wrong, so that it says nothing of
 who exists. What an account may send in a day is for delivery to say; the counters here only keep one account from
 filling this process.
+
+Within a connection a proof is believed for a minute: an app password that is revoked, or an account that is closed,
+sends no more on the connections that are open.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from contextlib import AbstractContextManager
 from libs.runtime.clock import Clock
 from libs.runtime.errors import ExhaustedError, InvalidError, UnauthenticatedError, UnavailableError
 from libs.runtime.limits import KeyedGauge, KeyedLimiter
-from services.ingest.domain import Outbox, Proof, Proofs, Submission, Submitter
+from services.ingest.domain import Outbox, Proof, Proofs, SignedIn, Submission, Submitter
 from services.ingest.settings import Settings
 
 _KEYS = 100_000
@@ -31,6 +34,7 @@ class Desk:
     def __init__(self, settings: Settings, proofs: Proofs, outbox: Outbox, clock: Clock) -> None:
         """Take whom to ask who somebody is, and who takes the mail."""
         self._settings = settings
+        self._clock = clock
         self._proofs = proofs
         self._outbox = outbox
         self._wrong = KeyedLimiter(settings.wrong_proofs_per_client, _WRONG_WINDOW, _KEYS, clock)
@@ -40,7 +44,7 @@ class Desk:
             False: KeyedLimiter(settings.messages_per_minute, _MINUTE, _KEYS, clock),
         }
 
-    async def sign_in(self, client: str, proof: Proof) -> Submitter:
+    async def sign_in(self, client: str, proof: Proof) -> SignedIn:
         """Return who is behind a proof. `client` is what its wrong ones are counted under, "" for no limit.
 
         Raises:
@@ -61,7 +65,20 @@ class Desk:
             self._give_back(client)
             raise
         self._give_back(client)
-        return submitter
+        return SignedIn(submitter, proof, self._clock.monotonic() + self._settings.proof_seconds)
+
+    async def renew(self, signed_in: SignedIn) -> None:
+        """Have a proof checked again if that is long ago.
+
+        Raises:
+            UnauthenticatedError: nobody is behind it any more, or somebody else.
+            SealpostError: it cannot be told now.
+        """
+        if self._clock.monotonic() < signed_in.until:
+            return
+        if await self._proofs.sign_in(signed_in.proof) != signed_in.submitter:
+            raise UnauthenticatedError("credential_invalid")
+        signed_in.until = self._clock.monotonic() + self._settings.proof_seconds
 
     def hold(self, submitter: Submitter) -> AbstractContextManager[None]:
         """Count a connection of an account while the block lasts. Raises ExhaustedError if it has too many."""

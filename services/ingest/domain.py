@@ -52,6 +52,15 @@ class Submitter:
 
 
 @dataclass(slots=True)
+class SignedIn:
+    """Whoever has signed in on a connection, by which proof, and until when (monotonic seconds) that is believed."""
+
+    submitter: Submitter
+    proof: Proof
+    until: float
+
+
+@dataclass(slots=True)
 class Submission:
     """A mail that its sender hands over. `content` is emptied on the way, so that a large mail is not held twice."""
 
@@ -93,7 +102,11 @@ class ReturnPaths(Protocol):
     """Of the service delivery: takes what comes back for mail that was sent."""
 
     async def known(self, address: str) -> bool:
-        """Tell whether reports are expected at an address. Raises SealpostError if delivery cannot tell."""
+        """Tell whether reports are expected at an address.
+
+        Raises InvalidError for one of a forwarded mail that is forged, too old or used up (replies says which), and
+        SealpostError if delivery cannot tell.
+        """
 
     async def take(self, address: str, content: bytearray) -> None:
         """Return once a report is durable. Raises SealpostError: it may not be."""

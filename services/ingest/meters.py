@@ -44,8 +44,8 @@ SUBMITTED = Meter(
 )
 SIGN_INS = metrics.counter(
     "sealpost_submission_sign_ins_total",
-    "AUTH commands.",
-    {"outcome": ("signed_in", "wrong", "malformed", "cancelled", "limited", "failed")},
+    "AUTH commands, and passwords that were revoked while their connection was open.",
+    {"outcome": ("signed_in", "wrong", "malformed", "cancelled", "limited", "failed", "revoked")},
 )
 HANDSHAKES = metrics.counter(
     "sealpost_submission_handshakes_total",
@@ -53,6 +53,11 @@ HANDSHAKES = metrics.counter(
     {"outcome": ("done", "failed", "refused")},
 )
 REPORTS = metrics.counter("sealpost_smtp_reports_total", "Mails to return paths, handed to delivery.")
+FORWARDS = metrics.counter(
+    "sealpost_smtp_forwards_total",
+    "Mails for accounts that forward.",
+    {"outcome": ("queued", "limited", "loop", "failed")},
+)
 SESSIONS = metrics.counter("sealpost_smtp_sessions_total", "Connections.", {"outcome": ("served", "refused")})
 RECIPIENTS = metrics.counter(
     "sealpost_smtp_recipients_total", "Recipients asked for.", {"outcome": tuple(one.value for one in Standing)}

@@ -29,6 +29,7 @@ TOO_FAST = "421 4.7.0 Too many connections from your address in a short time"
 TOO_MANY_ERRORS = "421 4.7.0 Too many errors"
 TOO_MANY_UNKNOWN = "421 4.7.0 Too many unknown recipients"
 TOO_MANY_PROOFS = "421 4.7.0 Too many wrong passwords from your address, please come again later"
+REVOKED = "421 4.7.0 The password is not valid any more"
 TOO_MANY_OF_ACCOUNT = "421 4.7.0 Too many connections of this account"
 NO_TLS_NOW = "454 4.7.0 TLS is not available now"
 
@@ -74,6 +75,10 @@ UNKNOWN_RECIPIENT = "550 5.1.1 No such mailbox"
 NOT_OURS = "550 5.7.1 Relaying denied"
 TOO_LARGE = "552 5.3.4 The mail is too large"
 MALFORMED = "550 5.6.0 Bare CR, bare LF or NUL in the mail; lines end with CRLF"
+ONLY_REPORTS = "550 5.7.1 Only reports, which come from <>, are taken at this address"
+PATH_FORGED = "550 5.7.1 Not a return path that was made here"
+PATH_EXPIRED = "550 5.7.1 This return path has expired"
+PATH_USED = "550 5.7.1 This return path has been used already"
 LOOP = "554 5.4.6 Too many Received fields, this looks like a loop"
 TOO_MANY_RESULTS = "554 5.6.0 Too many Authentication-Results fields"
 
@@ -91,7 +96,13 @@ SPENT_FOR_THE_MINUTE = "450 4.7.1 Too many recipients in a short time, please co
 
 _QUOTA = "quota"
 # Reasons that the inbound path gives; an InvalidError of a service that it called is that service's or our fault.
-_INVALID = {"loop": LOOP, "results": TOO_MANY_RESULTS}
+_INVALID = {
+    "loop": LOOP,
+    "results": TOO_MANY_RESULTS,
+    "return_path_forged": PATH_FORGED,
+    "return_path_expired": PATH_EXPIRED,
+    "return_path_used": PATH_USED,
+}
 
 # Reasons that delivery gives for a submission, by the class of the error.
 _SUBMISSION: dict[type[SealpostError], dict[str, str]] = {

@@ -65,6 +65,9 @@ class Settings(CommonSettings):
     wrong_proof_seconds: float = setting(
         1.0, low=0, high=30, help="how long a refused AUTH takes at least, whatever is wrong with it"
     )
+    proof_seconds: float = setting(
+        60.0, low=0, high=3600, help="how long a password that was right is believed within one connection"
+    )
     exempt_networks: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"),
         help="clients without limits on connections, unknown recipients, wrong passwords and their share",

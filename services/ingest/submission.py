@@ -21,11 +21,11 @@ from contextlib import ExitStack
 from typing import ClassVar
 
 from libs.mail.addresses import Path
-from libs.runtime.errors import DeniedError, ExhaustedError, SealpostError, UnauthenticatedError
+from libs.runtime.errors import DeniedError, ExhaustedError, InvalidError, SealpostError, UnauthenticatedError
 from libs.runtime.ids import new_id
 from services.ingest import meters, replies, sasl
 from services.ingest.desk import Desk
-from services.ingest.domain import Proof, Submission, Submitter
+from services.ingest.domain import Proof, SignedIn, Submission, Submitter
 from services.ingest.sasl import SaslError
 from services.ingest.site import Site
 from services.ingest.smtp import Edge
@@ -47,7 +47,11 @@ class SubmissionEdge(Edge):
         """Serve for `site`; `admitted` as for Connection."""
         super().__init__(site, loop, admitted)
         self._desk = desk
-        self._submitter: Submitter | None = None
+        self._signed_in: SignedIn | None = None
+
+    @property
+    def _submitter(self) -> Submitter | None:
+        return self._signed_in.submitter if self._signed_in is not None else None
 
     def extensions(self) -> list[str]:
         """Offer AUTH where it is allowed."""
@@ -97,6 +101,16 @@ class SubmissionEdge(Edge):
         del content
         return replies.accepted(await self._desk.submit(submission))
 
+    async def smtp_MAIL(self, argument: str) -> bool:
+        """As for everybody, from who may still send. Raises SealpostError where that cannot be told."""
+        if self._signed_in is not None:
+            try:
+                await self._desk.renew(self._signed_in)
+            except (UnauthenticatedError, InvalidError):
+                meters.SIGN_INS.inc(outcome="revoked")
+                return await self.break_off("proofs", replies.REVOKED)
+        return await super().smtp_MAIL(argument)
+
     async def smtp_AUTH(self, argument: str) -> bool:
         """RFC 4954 4. Whoever has begun a mail has signed in already."""
         if not self.over_tls:
@@ -129,7 +143,7 @@ class SubmissionEdge(Edge):
 
     async def _sign_in(self, proof: Proof) -> bool:
         try:
-            submitter = await self._desk.sign_in(self.key, proof)
+            signed_in = await self._desk.sign_in(self.key, proof)
         except UnauthenticatedError:
             meters.SIGN_INS.inc(outcome="wrong")
             return await self.mistake(replies.WRONG_PROOF)
@@ -140,12 +154,12 @@ class SubmissionEdge(Edge):
                 return await self.break_off("proofs", replies.TOO_MANY_PROOFS)
             return await self.mistake(replies.SIGN_IN_LATER)
         try:
-            self.lifetime.enter_context(self._desk.hold(submitter))
+            self.lifetime.enter_context(self._desk.hold(signed_in.submitter))
         except ExhaustedError:
             meters.SIGN_INS.inc(outcome="limited")
             return await self.break_off("account", replies.TOO_MANY_OF_ACCOUNT)
         meters.SIGN_INS.inc(outcome="signed_in")
-        self._submitter = submitter
+        self._signed_in = signed_in
         await self.push(replies.SIGNED_IN)
         return False
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from libs.runtime.errors import ExhaustedError, SealpostError, UnavailableError
+from tests.support.clock import ManualClock
 from tests.support.ingest import HOSTNAME, serve_submission
 from tests.support.ingest_fakes import ADA_PASSWORD
 from tests.unit.ingest.proofs import TLS, b64, plain, sign_in
@@ -212,3 +216,47 @@ async def test_a_response_that_is_no_line_ends_the_connection(line: str) -> None
 async def test_a_response_that_does_not_come_ends_the_connection() -> None:
     async with serve_submission(idle_seconds=0.3) as server:
         await server.converse(f"{TLS}\nC: AUTH PLAIN\nS: 334\nS: 421 4.4.2\nS closes")
+
+
+FROM_ADA = "C: MAIL FROM:<ada@sealpost.test>"
+
+
+async def test_a_revoked_password_ends_the_connections_that_are_open() -> None:
+    clock = ManualClock()
+    async with serve_submission(clock=clock) as server:
+        dialogue = await sign_in(server)
+        revoked = server.proofs.known.pop(("ada@sealpost.test", ADA_PASSWORD))
+        # For a minute it is believed.
+        clock.advance(59)
+        await dialogue.run(f"{FROM_ADA}\nS: 250\nC: RSET\nS: 250")
+        assert len(server.proofs.asked) == 1
+        clock.advance(2)
+        await dialogue.run(f"{FROM_ADA}\nS: 421 4.7.0 The password\nS closes")
+        # And where somebody else has that address and password by now.
+        server.proofs.known["ada@sealpost.test", ADA_PASSWORD] = revoked
+        other = await sign_in(server)
+        server.proofs.known["ada@sealpost.test", ADA_PASSWORD] = replace(revoked, account_id="account-other")
+        clock.advance(61)
+        await other.run(f"{FROM_ADA}\nS: 421 4.7.0\nS closes")
+
+
+async def test_a_valid_password_is_asked_for_once_a_minute() -> None:
+    clock = ManualClock()
+    async with serve_submission(clock=clock) as server:
+        dialogue = await sign_in(server)
+        for _ in range(6):
+            clock.advance(31)
+            await dialogue.run(f"{FROM_ADA}\nS: 250\nC: RSET\nS: 250")
+        assert len(server.proofs.asked) == 1 + 3
+
+
+@pytest.mark.parametrize("failure", [UnavailableError("unreachable"), ExhaustedError("too_many_attempts")])
+async def test_while_nobody_can_tell_whether_a_password_is_valid_mail_waits(failure: SealpostError) -> None:
+    clock = ManualClock()
+    async with serve_submission(clock=clock) as server:
+        dialogue = await sign_in(server)
+        clock.advance(61)
+        server.proofs.failure = failure
+        await dialogue.run(f"{FROM_ADA}\nS: 45\nC: RCPT TO:<x@example.com>\nS: 503")
+        server.proofs.failure = None
+        await dialogue.run(f"{FROM_ADA}\nS: 250")
