@@ -14,14 +14,13 @@ the place.
 
 from __future__ import annotations
 
-import secrets
-
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from libs.runtime.errors import InvalidError
+from libs.runtime.randomness import random_bytes
 from libs.runtime.secret import Secret
 
 SEGMENT_BYTES = 256 * 1024
@@ -42,9 +41,9 @@ def seal(data_key: Secret[bytes], place: str, plaintext: bytes) -> bytes:
     """Return `plaintext` sealed under `data_key` (32 bytes) so that it opens at `place` only."""
     aad = _aad(place)
     if len(plaintext) <= SEGMENT_BYTES:
-        nonce = secrets.token_bytes(_NONCE)
+        nonce = random_bytes(_NONCE)
         return bytes((_ONE_PIECE,)) + nonce + AESGCM(data_key.reveal()).encrypt(nonce, plaintext, aad)
-    salt = secrets.token_bytes(_SALT)
+    salt = random_bytes(_SALT)
     cipher = _segment_cipher(data_key, salt)
     view = memoryview(plaintext)
     parts = [bytes((_SEGMENTS,)), salt]

@@ -6,7 +6,6 @@ newest KEK wraps, every KEK still held unwraps; `is_current` finds keys that sti
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from libs.envelope.keys import KEY_BYTES, read_key
 from libs.runtime.errors import InvalidError, UnavailableError
+from libs.runtime.randomness import random_bytes
 from libs.runtime.secret import Secret
 
 _FORMAT = 1
@@ -57,7 +57,7 @@ class KeyEncryptionKeys:
         """Return `data_key` (32 bytes) wrapped so that it unwraps at `place` only."""
         if len(data_key.reveal()) != KEY_BYTES:
             raise ValueError("a data key has 32 bytes")
-        nonce = secrets.token_bytes(_NONCE)
+        nonce = random_bytes(_NONCE)
         head = bytes((_FORMAT,)) + self._newest.to_bytes(4, "big")
         return head + nonce + self._ciphers[self._newest].encrypt(nonce, data_key.reveal(), _aad(place, head))
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import secrets
 
 from libs.runtime.clock import Clock, unix_seconds
+from libs.runtime.randomness import random_bytes
 
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 
 
 def new_id() -> str:
     """Return 128 random bits as 32 lower-case hexadecimal digits."""
-    return secrets.token_hex(16)
+    return random_bytes(16).hex()
 
 
 def new_message_id(clock: Clock) -> str:
@@ -20,7 +20,7 @@ def new_message_id(clock: Clock) -> str:
 
     Whole seconds are the coarsest step that still shows two mails in the order in which they came.
     """
-    return f"{unix_seconds(clock):010x}{secrets.token_hex(11)}"
+    return f"{unix_seconds(clock):010x}{random_bytes(11).hex()}"
 
 
 def is_id(text: str) -> bool:

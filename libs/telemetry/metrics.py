@@ -4,7 +4,8 @@ A label that takes any value is two faults at once: a memory leak, for each valu
 leak of what it names. So a metric is declared with its vocabulary, and a value outside of it becomes "other" (and
 raises in tests). Declared once per process: the same declaration again returns the same metric.
 
-Looking up a series costs one dictionary access: prometheus-client's own `labels()` is several times slower.
+Looking up a series costs one dictionary access: prometheus-client's own `labels()` is several times slower. Levels and
+counts are changed where it keeps them, for its own methods check each time what cannot be wrong here.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
 import prometheus_client
@@ -70,7 +71,10 @@ class Counter(_Metric[prometheus_client.Counter]):
 
     def inc(self, amount: float = 1, /, **labels: str) -> None:
         """Add `amount`, not below 0."""
-        self.labels(**labels).inc(amount)
+        if amount < 0:
+            raise ValueError("a counter only grows")
+        # What prometheus-client does after checks that a series found by `labels` needs no more.
+        self.labels(**labels)._value.inc(amount)
 
     def value(self, **labels: str) -> float:
         """Return the present value, for tests."""
@@ -82,11 +86,11 @@ class Gauge(_Metric[prometheus_client.Gauge]):
 
     def set(self, value: float, /, **labels: str) -> None:
         """Set the level."""
-        self.labels(**labels).set(value)
+        self.labels(**labels)._value.set(float(value))
 
     def add(self, amount: float, /, **labels: str) -> None:
         """Raise the level, or lower it by a negative amount."""
-        self.labels(**labels).inc(amount)
+        self.labels(**labels)._value.inc(amount)
 
     def watch(self, read: Callable[[], float], **labels: str) -> None:
         """Ask `read` at each scrape."""
@@ -104,14 +108,22 @@ class Histogram(_Metric[prometheus_client.Histogram]):
         """Count `value` in its bucket."""
         self.labels(**labels).observe(value)
 
-    @contextmanager
-    def time(self, **labels: str) -> Iterator[None]:
+    def time(self, **labels: str) -> AbstractContextManager[None]:
         """Observe the seconds that the block takes, whether it succeeds or not."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.labels(**labels).observe(time.perf_counter() - start)
+        return _Timing(self.labels(**labels).observe)
+
+
+class _Timing(AbstractContextManager[None]):
+    __slots__ = ("_observe", "_start")
+
+    def __init__(self, observe: Callable[[float], None]) -> None:
+        self._observe = observe
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._observe(time.perf_counter() - self._start)
 
 
 _declared: dict[str, tuple[tuple[Any, ...], Any]] = {}

@@ -13,7 +13,6 @@ its mail is seen to be settled, so one that stands there too early does no harm,
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from libs.docstore.store import Body, Document, Event, Insert, Patch, Query, Rep
 from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, NotFoundError
+from libs.runtime.randomness import random_bytes
 from services.delivery.queue.codec import MailCodec, open_pieces
 from services.delivery.queue.collections import CONTENTS, LOST, MAILS, QUEUED
 from services.delivery.queue.entry import Entry
@@ -273,4 +273,4 @@ class QueueRepository:
 
 def new_holder() -> str:
     """Return a name for a claim."""
-    return secrets.token_hex(8)
+    return random_bytes(8).hex()
