@@ -14,3 +14,6 @@ class Verdict:
     dmarc: str = "none"
     # Everything after "authserv-id;" of the field; ASCII, no line breaks.
     results: str = "none"
+    # Of the chain of forwarders: "none", "pass", "fail"; "ended" where somebody before us has sealed it as failed; ""
+    # where that is not known.
+    arc: str = "none"

@@ -192,6 +192,7 @@ def _route(route: accounts_pb2.Route) -> Route:
         quota_messages=route.quota_messages,
         keep_newest=route.keep_newest,
         retention_seconds=route.retention_seconds,
+        forward_to=tuple(route.forward_to),
     )
 
 

@@ -1,4 +1,4 @@
-"""Who sent it: SPF, DKIM and DMARC, for the record and in bounded time.
+"""Who sent it: SPF, DKIM, DMARC and ARC, for the record and in bounded time.
 
 SPF begins at MAIL, while the client goes on talking; DKIM and DMARC follow the data. Whatever can be answered from
 memory is answered on the spot; only what has to ask DNS, or to verify a signature, goes to a thread, and everything
@@ -12,14 +12,14 @@ import asyncio
 import ipaddress
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from libs.mail.letter import Letter
 from libs.mail.verdict import Verdict
 from libs.runtime.clock import Clock
-from services.ingest import dmarc, meters, signatures, spf_check
+from services.ingest import arc, dmarc, meters, signatures, spf_check
 from services.ingest.domain import Authentication, Client
 from services.ingest.resolver import Records, Resolver, UnknownYetError
 from services.ingest.signatures import DOMAIN, Ask, Signature
@@ -70,12 +70,14 @@ class _MailChecks:
         self._deadline = checks.clock.monotonic() + checks.seconds
         spf, found = "temperror", [Signature("temperror")] if letter.fields.all(b"dkim-signature") else []
         author = letter.from_domain()
-        result = dmarc.Dmarc("temperror")
+        result, chain = dmarc.Dmarc("temperror"), "" if arc.is_there(letter) else "none"
         try:
             async with asyncio.timeout(checks.seconds):
                 spf = self._spf if isinstance(self._spf, str) else await self._spf
                 if found:
                     found = await self._later(partial(_signatures, letter, checks.most_signatures))
+                if not chain:
+                    chain = await self._later(partial(arc.verify, letter))
                 passed = [one.domain for one in found if one.result == "pass"]
                 spf_domain = _domain(self._sender) if spf == "pass" else ""
                 judge = partial(_dmarc, author, spf_domain, passed, checks.organisations)
@@ -83,7 +85,7 @@ class _MailChecks:
                 result = judged if isinstance(judged, dmarc.Dmarc) else await judged
         except TimeoutError:
             self.cancel()
-        verdict = _verdict(self._client, self._sender, spf, found, (author, result))
+        verdict = with_chain(_verdict(self._client, self._sender, spf, found, (author, result)), chain)
         meters.checked(verdict)
         return verdict
 
@@ -132,6 +134,13 @@ def _verdict(client: Client, sender: str, spf: str, found: list[Signature], judg
     results = [one.result for one in found]
     dkim = "pass" if "pass" in results else results[0] if results else "none"
     return Verdict(spf, dkim, result.result, "; ".join(parts))
+
+
+def with_chain(verdict: Verdict, chain: str) -> Verdict:
+    """Return a verdict with what arc.verify found; of mail without a chain nothing is said (RFC 8617 6)."""
+    if chain in ("", "none"):
+        return replace(verdict, arc=chain)
+    return replace(verdict, arc=chain, results=f"{verdict.results}; arc={'pass' if chain == 'pass' else 'fail'}")
 
 
 def _signature_text(one: Signature) -> str:

@@ -26,6 +26,8 @@ _REFUSED = {
     Standing.SUSPENDED: replies.SUSPENDED,
     Standing.INVALID: replies.BAD_RECIPIENT,
 }
+# Return paths of forwarded mail (SRS): what comes there goes on to a stranger, so it must be a report.
+_FORWARDED = ("srs0", "srs1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class MxEdge(Edge):
         if transaction.rcpt_tos and (report or not transaction.recipients):
             await self.push(replies.TOO_MANY_RECIPIENTS)
             return False
+        if report and transaction.mail_from and address.lower().startswith(_FORWARDED):
+            return await self.mistake(replies.ONLY_REPORTS)
         if paths is not None and report:
             standing = Standing.OK if await paths.known(address) else Standing.UNKNOWN
         else:

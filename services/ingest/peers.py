@@ -12,6 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from libs.mail.verdict import Verdict
 from libs.rpc.settling import SETTLE_SECONDS, settled
 from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock
@@ -20,6 +21,7 @@ from protos.accounts.v1 import accounts_pb2, accounts_pb2_grpc
 from protos.common.v1 import common_pb2
 from protos.delivery.v1 import delivery_pb2, delivery_pb2_grpc
 from services.ingest.domain import Proof, Submission, Submitter
+from services.ingest.forwarding import ForwardCopy
 
 _MIB = 1024 * 1024
 _SCOPE = "smtp:send"
@@ -131,6 +133,31 @@ class DeliveryClient:
             finally:
                 self._large_done()
 
+    async def forward(self, copy: ForwardCopy) -> bool:
+        """See forwarding.Forwards. Cut off, it is repeated: the same mail again changes nothing."""
+        request = delivery_pb2.ForwardRequest(
+            account_id=copy.account_id,
+            domain=copy.domain,
+            mail_from=copy.sender,
+            recipients=copy.recipients,
+            content=copy.content,
+            digest=copy.digest,
+            smtputf8=copy.smtputf8,
+            checks=_checks(copy.verdict),
+        )
+        if len(copy.content) < _ALONE_BYTES:
+            return await self._forward(request)
+        async with self._large:
+            try:
+                return await self._forward(request)
+            finally:
+                self._large_done()
+
+    async def withdraw(self, copy: ForwardCopy) -> None:
+        """See forwarding.Forwards."""
+        request = delivery_pb2.WithdrawForwardRequest(account_id=copy.account_id, digest=copy.digest)
+        await self._stub.WithdrawForward(request, timeout=_ASK_SECONDS)
+
     async def close(self) -> None:
         """Finish what is under way."""
         await self._submissions.close()
@@ -140,9 +167,15 @@ class DeliveryClient:
         request = delivery_pb2.TakeReportRequest(address=address, content=bytes(content))
         await self._stub.TakeReport(request, timeout=_REPORT_SECONDS)
 
+    async def _forward(self, request: delivery_pb2.ForwardRequest) -> bool:
+        response = await settled(lambda: self._stub.Forward(request, timeout=_SUBMIT_SECONDS), self._settle_seconds)
+        return not response.limited
+
     async def _resolve(self, addresses: Sequence[str]) -> Sequence[bool | Exception]:
         request = delivery_pb2.ResolveReturnPathRequest(addresses=addresses)
-        return list((await self._stub.ResolveReturnPath(request, timeout=_ASK_SECONDS)).known)
+        response = await self._stub.ResolveReturnPath(request, timeout=_ASK_SECONDS)
+        refusals = response.refusals or [""] * len(response.known)
+        return [InvalidError(why) if why else known for known, why in zip(response.known, refusals, strict=True)]
 
     async def _submit(self, submissions: Sequence[Submission]) -> Sequence[str | Exception]:
         request = delivery_pb2.SubmitRequest(items=[_item(one) for one in submissions])
@@ -193,6 +226,12 @@ def _item(submission: Submission) -> delivery_pb2.SubmitItem:
     # A number here: what it means is between accounts and delivery.
     item.profile = submitter.profile  # type: ignore[assignment]
     return item
+
+
+def _checks(verdict: Verdict) -> delivery_pb2.SenderChecks:
+    return delivery_pb2.SenderChecks(
+        spf=verdict.spf, dkim=verdict.dkim, dmarc=verdict.dmarc, arc=verdict.arc, results=verdict.results
+    )
 
 
 def _result(result: delivery_pb2.SubmitResult) -> str | Exception:

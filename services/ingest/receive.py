@@ -2,7 +2,7 @@
 
 Admission has reserved the room before the first byte of data came, and holds it until this returns. Whatever goes wrong
 in here is an error of the tree; the edge makes a 4xx or 5xx of it, and the sender keeps the mail. Only when storage has
-answered that every copy is durable does the edge say 250.
+answered that every copy is durable does the edge say 250. What is forwarded is with delivery before that (forwarding).
 
 Large mails go one after the other in each process (libs.mailbox.copies says why).
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from libs.mail import envelope
 from libs.mail.letter import Letter
@@ -21,9 +22,11 @@ from libs.runtime.errors import UnavailableError
 from libs.runtime.ids import new_id, new_message_id
 from services.ingest import trace
 from services.ingest.domain import Authentication, Mail
+from services.ingest.forwarding import Forwarding
 
 _OFFLOAD_BYTES = 1024 * 1024
 _SECONDS = 240.0
+_ALONE: AbstractAsyncContextManager[None] = nullcontext()
 
 
 def _nothing() -> None:
@@ -43,6 +46,8 @@ class Inbound:
         self._clock = clock
         self._large = asyncio.Semaphore(1)
         self._large_done = large_done
+        # None where nothing is forwarded.
+        self.forwarding: Forwarding | None = None
 
     async def receive(self, mail: Mail, authentication: Authentication) -> str:
         """Return the id of the delivery once a sealed copy for every recipient is durable.
@@ -60,6 +65,7 @@ class Inbound:
                 verdict = await authentication.finish(letter)
                 draft = await self._draft(letter)
                 recipients = one_per_mailbox(mail.recipients)
+                ahead = self.forwarding.plan(mail, recipients, letter) if self.forwarding else []
                 large = len(mail.content) * len(recipients) > LARGE_BYTES
                 if large:
                     await self._large.acquire()
@@ -75,9 +81,11 @@ class Inbound:
                         (one.route, SealTask(owner(one.route, now), new_message_id(self._clock), sealed_envelope, body))
                         for one, sealed_envelope in plain
                     ]
+                    forwarded = self.forwarding.ahead(ahead, body, verdict) if self.forwarding and ahead else _ALONE
                     del body
-                    copies = await self._copies.make(tasks, now)
-                    await self._storage.append(Delivery(delivery_id, copies))
+                    async with forwarded:
+                        copies = await self._copies.make(tasks, now)
+                        await self._storage.append(Delivery(delivery_id, copies))
                 finally:
                     if large:
                         self._large.release()

@@ -24,7 +24,7 @@ from services.ingest.resolver import Records, TemporaryDnsError
 DOMAIN = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\Z")
 _SHORT = re.compile(r"[A-Za-z0-9+/]{8}")
 _SPACE = re.compile(rb"\s+")
-_MAX_HEADER = 256 * 1024
+MAX_HEADER_BYTES = 256 * 1024
 
 Ask = Callable[[str, str], Records]
 
@@ -60,7 +60,7 @@ def verify(letter: Letter, ask: Ask, most: int) -> list[Signature]:
     present = min(len(letter.fields.all(b"dkim-signature")), most)
     if not present:
         return []
-    if letter.header_end > _MAX_HEADER:
+    if letter.header_end > MAX_HEADER_BYTES:
         return [Signature("policy")]
     try:
         verifier = _Verifier(letter)
@@ -95,23 +95,29 @@ def _described(result: str, tags: dict[bytes, bytes]) -> Signature:
 
 def _key_finder(ask: Ask) -> Callable[..., bytes]:
     def find(name: bytes, timeout: float = 5) -> bytes:
-        records = ask(name.decode("ascii").rstrip("."), "TXT")
-        if not records:
-            raise _NoKeyError
-        try:
-            # dkimpy would call a broken key a failed signature; its owner's mistake is no sign of forgery.
-            dkim.evaluate_pk(name, bytes(records[0]))
-        except Exception as error:  # a record may be anything, and parsers raise what they raise
-            raise _NoKeyError from error
-        return bytes(records[0])
+        return key_record(name, ask)
 
     return find
 
 
-class _Verifier(dkim.DKIM):  # type: ignore[misc]  # dkimpy has no types
-    """dkimpy's verifier, given the header alone."""
+def key_record(name: bytes, ask: Ask) -> bytes:
+    """Return the record of a key that can be used. Raises: TemporaryDnsError, and others where there is none."""
+    records = ask(name.decode("ascii").rstrip("."), "TXT")
+    if not records:
+        raise _NoKeyError
+    try:
+        # dkimpy would call a broken key a failed signature; its owner's mistake is no sign of forgery.
+        dkim.evaluate_pk(name, bytes(records[0]))
+    except Exception as error:  # a record may be anything, and parsers raise what they raise
+        raise _NoKeyError from error
+    return bytes(records[0])
+
+
+class HeaderOnly(dkim.DomainSigner):  # type: ignore[misc]  # dkimpy has no types
+    """dkimpy's verifiers, given the header alone."""
 
     def __init__(self, letter: Letter) -> None:
+        """Read the header of `letter`. Raises: dkim.DKIMException."""
         header = bytes(letter.content[: letter.header_end])
         super().__init__(header + b"\r\n", logger=_SILENT)
         self._letter = letter
@@ -119,6 +125,9 @@ class _Verifier(dkim.DKIM):  # type: ignore[misc]  # dkimpy has no types
 
     def verify_sig_process(self, sig: dict[bytes, bytes], include_headers: Any, sig_header: Any, dnsfunc: Any) -> Any:
         """Check the body's hash here, and let dkimpy check the rest as if the signature were over the header alone."""
+        if b"bh" not in sig:
+            # An ARC-Seal: it covers no body.
+            return super().verify_sig_process(sig, include_headers, sig_header, dnsfunc)
         if sig[b"a"] not in ALGORITHMS:
             raise _PolicyError
         try:
@@ -135,3 +144,7 @@ class _Verifier(dkim.DKIM):  # type: ignore[misc]  # dkimpy has no types
             raise dkim.ValidationError("bh=")
         rest = {tag: value for tag, value in sig.items() if tag != b"bh"}
         return super().verify_sig_process(rest, include_headers, sig_header, dnsfunc)
+
+
+class _Verifier(HeaderOnly, dkim.DKIM):  # type: ignore[misc]  # dkimpy has no types
+    """The verifier of DKIM signatures."""

@@ -28,6 +28,7 @@ from services.ingest.connection import Connection
 from services.ingest.desk import Desk
 from services.ingest.dmarc import Organisations
 from services.ingest.domain import Authenticator, NoAuthentication
+from services.ingest.forwarding import Forwarding
 from services.ingest.listener import TlsListener
 from services.ingest.memory import Trim, trimmer
 from services.ingest.mx import MxEdge, Parts
@@ -113,6 +114,8 @@ def _mx_parts(ctx: ServiceContext[WorkerSettings], frame: Frame) -> Parts:
     for client in (accounts, crypto, storage):
         ctx.stack.push_async_callback(client.close)
     inbound = Inbound(settings.hostname, crypto, storage, clock, frame.trim.soon)
+    if frame.delivery is not None:
+        inbound.forwarding = Forwarding(frame.delivery, settings.hostname)
     return Parts(accounts, _authenticator(ctx), inbound, frame.delivery if settings.bounce_domain else None)
 
 
