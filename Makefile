@@ -36,8 +36,8 @@ check: setup ## Lint, types, import rules, the page's types
 
 test: check ## Check, then run every test, or some: make test TESTS="tests/unit/storage -x"
 	@$(NPM) test
-	$(if $(TESTS),$(PYTEST) $(TESTS),$(call suite,-n 2 --dist loadfile tests/unit tests/contract))
-	$(if $(TESTS),,$(call suite,tests/rules tests/interop tests/flow))
+	$(if $(TESTS),$(PYTEST) $(TESTS),$(call suite,-n 2 --dist loadfile tests/unit tests/contract tests/rules))
+	$(if $(TESTS),,$(call suite,tests/interop tests/flow))
 	$(if $(TESTS),,$(call suite,tests/e2e))
 
 fmt: setup ## Format the code
