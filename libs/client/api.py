@@ -167,10 +167,14 @@ class Client:
         """Return a mail as it was received, trace fields in front. Raises RefusedError("not_found", "cannot_open")."""
         return self.open(mail_id).content
 
-    def open(self, mail_id: str) -> OpenedMail:
-        """Return a mail, and what is known of who wrote it. Raises RefusedError("not_found", "cannot_open")."""
+    def open(self, mail_id: str, *, ask: bool = False) -> OpenedMail:
+        """Return a mail, and what is known of who wrote it. Raises RefusedError("not_found", "cannot_open").
+
+        `ask`: the domain of a sender elsewhere may be asked for his key, and so learns that somebody reads the mail.
+        """
         opener, path = self._opener(), f"/v1/messages/{_id(mail_id)}"
-        return opener.mail(self._http.call("GET", path), self._http.download(f"{path}/body", self._downloaded))
+        body = self._http.download(f"{path}/body", self._downloaded)
+        return opener.mail(self._http.call("GET", path), body, ask=ask)
 
     def recipients(self, *addresses: str) -> builtins.list[Recipient]:
         """Return how mail to each address would go. Raises SignInNeededError, UnreachableError."""

@@ -49,6 +49,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     read = commands.add_parser("read", help="show a mail")
     read.add_argument("id", metavar="ID")
     read.add_argument("--raw", action="store_true", help="the mail as it was received, byte for byte")
+    read.add_argument(
+        "--check", action="store_true", help="ask the sender's domain for the key of a mail that was signed elsewhere"
+    )
     _add_send(commands.add_parser("send", help="send a mail, sealed to everybody who has a key"))
     commands.add_parser("delete", help="delete mails for good").add_argument("ids", metavar="ID", nargs="+")
     commands.add_parser("export-key", help="print the private key, unprotected, for gpg --import")

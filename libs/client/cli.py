@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from libs.client import arguments, reading, signatures, state, terminal
+from libs.client import arguments, layers, reading, signatures, state, terminal
 from libs.client.api import Client
 from libs.client.compose import Attachment, Letter
 from libs.client.errors import ClientError, RefusedError, SignInNeededError, UsageError
@@ -133,11 +133,15 @@ class _Command:
 
     def _read(self) -> None:
         with self._unlocked() as client:
-            mail = client.open(self._options.id)
+            mail = client.open(self._options.id, ask=self._options.check)
         self._progress.stop()
         if mail.sealed_by_sender:
             _say(signatures.SENTENCES[mail.signature].format(sender=mail.sender or "whoever it says"))
-        _show_mail(mail.content, self._options.raw)
+        elif mail.inner is not None:
+            _say(layers.sentence(mail.signature, mail.sender, askable=mail.askable))
+        elif mail.how:
+            _say(layers.CLOSED if mail.how == layers.ENCRYPTED else layers.UNREADABLE)
+        _show_mail(mail.content, self._options.raw, mail.inner, mail.how)
 
     def _send(self) -> None:
         options = self._options
@@ -278,9 +282,9 @@ def _show(mails: Sequence[Mail], as_json: bool) -> None:
         print(line)
 
 
-def _show_mail(mail: bytes, raw: bool) -> None:
+def _show_mail(mail: bytes, raw: bool, inner: bytes | None = None, how: str = "") -> None:
     if raw:
         sys.stdout.buffer.write(mail)
         return
-    text = terminal.lines(reading.as_text(mail))
+    text = terminal.lines(reading.as_text(mail, inner, f" (not {how})"))
     print(text, end="" if text.endswith("\n") else "\n")

@@ -3,6 +3,9 @@
 The certificate to check with is the one that the directory has for the sender that the envelope names. Only addresses
 of this site's own domains are looked up: nobody else can have sealed such a mail, and looking for an address of a
 stranger's domain would tell the stranger that his mail is being read.
+
+What the platform sealed may be encrypted or signed inside once more, by somebody elsewhere (layers). It is opened too;
+whose signature that is, is found out where the reader wants the sender's domain to be asked.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from libs.client import keys, signatures
-from libs.client.errors import RefusedError
+from libs.client import keys, layers, signatures
+from libs.client.errors import ClientError, RefusedError
 from libs.client.http import Http
 from libs.client.model import Account, Json, Mail, mail_of, well_formed
 from libs.client.sending import find_recipients
@@ -25,12 +28,19 @@ BY_SENDER = "openpgp-sender"
 @dataclass(frozen=True)
 class OpenedMail:
     """A mail as it was received or written. `signature` is a word of libs.client.signatures where its sender sealed
-    it, "" where the platform did; `sender` the address that the word is about."""
+    it, or signed it elsewhere, "" where the platform did; `sender` the address that the word is about.
+
+    `how` is layers.ENCRYPTED or SIGNED where there is a layer inside, and `inner` what stood in it, None if it does not
+    open with this key. `askable`: nobody has asked the sender's domain for the key.
+    """
 
     content: bytes
     sealed_by_sender: bool
     signature: str
     sender: str
+    how: str = ""
+    inner: bytes | None = None
+    askable: bool = False
 
 
 class Opener:
@@ -56,16 +66,54 @@ class Opener:
             for mail, entry, by in zip(mails, entries, by_sender, strict=True)
         ]
 
-    def mail(self, entry: Json, sealed: bytes) -> OpenedMail:
-        """Return a mail, given its entry in a list and its sealed body. Raises RefusedError("cannot_open")."""
+    def mail(self, entry: Json, sealed: bytes, *, ask: bool = False) -> OpenedMail:
+        """Return a mail, given its entry in a list and its sealed body. `ask`: the sender's domain, for his key.
+
+        Raises: RefusedError("cannot_open").
+        """
         (mail,) = self.mails([entry])
         sender = signatures.sender_of(mail.envelope)
         if not mail.sealed_by_sender:
-            return OpenedMail(self._key.open(sealed), False, "", sender)
+            return self._layered(OpenedMail(self._key.open(sealed), False, "", sender), ask)
         opened = self._key.open_checked(sealed, self._certificates.get(sender))
         words = [mail.signature, opened.signature]
         word = signatures.judge(mail.envelope, opened.plaintext, words, self._account.address)
         return OpenedMail(opened.plaintext, True, word, sender)
+
+    def _layered(self, mail: OpenedMail, ask: bool) -> OpenedMail:
+        layer = layers.find(mail.content)
+        if layer is None:
+            return mail
+        certificate = self._published(layer.sender, ask)
+        try:
+            if layer.how == layers.ENCRYPTED:
+                opened = self._key.open_checked(layer.data, certificate)
+            else:
+                word = signatures.check_detached(layer.data, layer.signature, certificate)
+                opened = signatures.Opened(layer.data, word)
+        except (RefusedError, RuntimeError):
+            # To another key, or not what it says.
+            return replace(mail, how=layer.how)
+        return replace(
+            mail,
+            signature=layers.agreed(opened.signature, opened.plaintext, layer.sender),
+            sender=layer.sender,
+            how=layer.how,
+            inner=opened.plaintext,
+            askable=certificate is None and not ask and not self._is_ours(layer.sender),
+        )
+
+    def _published(self, address: str, ask: bool) -> bytes | None:
+        """Return the certificate that is published for an address, None where there is none or nobody may ask."""
+        self._look_up([address])
+        if address not in self._certificates and ask:
+            try:
+                (found,) = find_recipients(self._http, [address])
+            except ClientError:
+                # The mail opens all the same; what the directory gave out, or did not, checks nothing.
+                return None
+            self._certificates[address] = found.certificate if found.kind == "wkd" else None
+        return self._certificates.get(address)
 
     def _checked(self, mail: Mail, entry: Json) -> Mail:
         if mail.envelope is None:

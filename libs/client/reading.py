@@ -14,20 +14,32 @@ from email.message import Message
 from html.parser import HTMLParser
 
 _SHOWN = ("From", "To", "Cc", "Date", "Subject", "Authentication-Results")
+_OF_SERVER = ("Authentication-Results",)
 _MAX_PARTS = 1000
 _MAX_TEXT = 1_000_000
 _SILENT = {"script", "style", "head", "title", "template"}
 _BREAKS = {"p", "br", "div", "tr", "li", "h1", "h2", "h3", "h4", "blockquote", "table", "ul", "ol", "hr"}
 
 
-def as_text(mail: bytes) -> str:
-    """Return a mail for reading. The result is what strangers wrote: not safe for a terminal yet."""
+def as_text(mail: bytes, inner: bytes | None = None, mark: str = "") -> str:
+    """Return a mail for reading. The result is what strangers wrote: not safe for a terminal yet.
+
+    Where `inner` stood in it, encrypted or signed (layers), that is shown; of the fields around it those alone that are
+    missing inside, and what our server found, each with `mark` behind its name.
+    """
     try:
-        message: Message = message_from_bytes(mail, policy=policy.compat32)
+        outer: Message = message_from_bytes(mail, policy=policy.compat32)
+        message: Message = outer if inner is None else message_from_bytes(inner, policy=policy.compat32)
         parts = list(_parts(message))
     except (RecursionError, MessageError, ValueError):
-        return mail[:_MAX_TEXT].decode("utf-8", "replace")
-    fields = [f"{name}: {_field(value)}" for name in _SHOWN for value in message.get_all(name, [])]
+        return (mail if inner is None else inner)[:_MAX_TEXT].decode("utf-8", "replace")
+    fields = []
+    for name in _SHOWN:
+        # Only those in front of the mail are of our server.
+        inside = message.get_all(name, []) if inner is None or name not in _OF_SERVER else []
+        fields += [f"{name}: {_field(value)}" for value in inside]
+        if inner is not None and not inside:
+            fields += [f"{name}{mark}: {_field(value)}" for value in outer.get_all(name, [])]
     attached = [f"[attached: {_name(part)}, {part.get_content_type()}]" for part in parts if _is_attached(part)]
     text = _text([part for part in parts if not _is_attached(part)])
     return "\n".join(fields) + "\n\n" + text.rstrip("\n") + "\n" + "".join(f"\n{line}" for line in attached)

@@ -69,6 +69,23 @@ def open_checked(decryptor: pysequoia.PyDecryptor, message: bytes, writer: bytes
     return Opened(found.bytes or b"", VERIFIED if found.valid_sigs else NONE)
 
 
+def check_detached(content: bytes, signature: bytes, writer: bytes | None) -> str:
+    """Return the word for a signature beside what it signs (RFC 3156 5). Raises: RuntimeError if it is none."""
+    certificate = _certificate(writer)
+    made = pysequoia.Sig.from_bytes(signature)
+    named: list[str] = []
+
+    def lookup(ids: Sequence[str]) -> list[pysequoia.Cert]:
+        named.extend(one.lower() for one in ids)
+        return [certificate] if certificate is not None else []
+
+    try:
+        found = pysequoia.verify(content, store=lookup, signature=made)
+    except RuntimeError:
+        return _why_not(certificate, named)
+    return VERIFIED if found.valid_sigs else NONE
+
+
 def judge(envelope: Any, content: bytes, words: Sequence[str], reader: str) -> str:
     """Return the word for a mail whose envelope and content have these words each, opened by `reader`."""
     for word in (OTHER_KEY, BROKEN, UNCHECKED, NONE):

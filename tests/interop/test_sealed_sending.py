@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import smtplib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from libs.client import signatures
 from libs.client.api import Client
 from libs.client.compose import Attachment, Letter
 from libs.client.errors import RefusedError
+from libs.client.reading import as_text
 from services.gateway.wkd import hash_of
 from tests.support.gnupg import Gpg, gnupg
 from tests.support.https import Asked, HttpsServer, reply, served_https
@@ -200,6 +202,34 @@ def test_what_gnupg_signed_verifies_here(world: World) -> None:
     assert key.open_checked(message, certificate).signature == signatures.VERIFIED
     assert key.open_checked(message, world.gpg.run("--export", DAN)).signature == signatures.OTHER_KEY
     assert key.open_checked(message, None) == signatures.Opened(b"note", signatures.UNCHECKED)
+
+
+def test_what_gnupg_encrypts_elsewhere_is_opened_inside_what_the_platform_seals(world: World) -> None:
+    """Ann takes bob's certificate from the key directory, and sends PGP/MIME as mail programs do, over SMTP."""
+    bob = f"bob@{world.platform.member_domain}"
+    world.gpg.run("--import", given=world.certificate_of("bob"))
+    inner = (
+        f"From: Ann <{ANN}>\r\nTo: {bob}\r\nSubject: The real subject\r\nContent-Type: text/plain; charset=utf-8; "
+        f'protected-headers="v1"\r\n\r\n{TEXT}'
+    )
+    sealing = ["--armor", "--sign", "--encrypt", "--local-user", ANN, "--recipient", bob]
+    message = world.gpg.run(*sealing, given=inner.encode()).replace(b"\n", b"\r\n")
+    head = f"From: Ann <{ANN}>\r\nTo: {bob}\r\nSubject: ...\r\nMIME-Version: 1.0\r\n"
+    head += 'Content-Type: multipart/encrypted; protocol="application/pgp-encrypted"; boundary="edge"\r\n\r\n'
+    version = b"--edge\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n"
+    data = b'--edge\r\nContent-Type: application/octet-stream; name="encrypted.asc"\r\n\r\n' + message
+    with smtplib.SMTP(world.platform.smtp_host, world.platform.smtp_port, timeout=30) as smtp:
+        smtp.sendmail(ANN, [bob], head.encode() + version + data + b"\r\n--edge--\r\n")
+    mail = world.bob.list()[0]
+    assert (mail.envelope or {})["subject"] == "..."
+    asked = len(world.directory.asked)
+    unasked = world.bob.open(mail.id)
+    assert (unasked.signature, unasked.sender, unasked.askable) == (signatures.UNCHECKED, ANN, True)
+    assert len(world.directory.asked) == asked
+    opened = world.bob.open(mail.id, ask=True)
+    assert (opened.signature, opened.inner) == (signatures.VERIFIED, inner.encode())
+    text = as_text(opened.content, opened.inner, " (not encrypted)")
+    assert "Subject: The real subject\n" in text and TEXT in text and "Subject: ..." not in text
 
 
 def test_the_program_sends_to_all_kinds_at_once(world: World, tmp_path: Path) -> None:

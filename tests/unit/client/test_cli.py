@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pysequoia
 import pytest
 
 from libs.client.cli import main
@@ -254,6 +256,30 @@ def test_what_is_not_verified_is_said_loudly(two: Shell) -> None:
     assert "NOT VERIFIED" in two.out.decode()
     assert two.run("read", mail_id, "--raw", given=PASSWORD) == 0
     assert (two.err[:12], two.out) == ("NOT VERIFIED", MAIL)
+
+
+def test_a_mail_encrypted_elsewhere_is_shown_as_it_is_inside(two: Shell) -> None:
+    key = pysequoia.Tsk.generate("<ann@example.org>")
+    own = pysequoia.Cert.from_bytes(base64.b64decode(two.site.accounts[ADA]["certificate"]))
+    inner = b"Subject: Within\r\n\r\nfrom afar \x1b[31m\r\n"
+    message = bytes(pysequoia.encrypt(inner, recipients=[own], signer=key.signer())).replace(b"\n", b"\r\n")
+    mail = (
+        b"From: ann@example.org\r\nSubject: ...\r\nContent-Type: multipart/encrypted; boundary=e\r\n\r\n--e\r\n"
+        b"Content-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n--e\r\n"
+        b"Content-Type: application/octet-stream\r\n\r\n" + message + b"\r\n--e--\r\n"
+    )
+    mail_id = two.site.deliver(ADA, mail, ENVELOPE)
+    assert two.run("read", mail_id, given=PASSWORD) == 0
+    assert two.err.startswith("NOT VERIFIED: signed, perhaps by ann@example.org; read --check asks")
+    assert two.out == b"From (not encrypted): ann@example.org\nSubject: Within\n\nfrom afar \\x1b[31m\n"
+    assert two.run("read", mail_id, "--raw", given=PASSWORD) == 0
+    assert two.out == mail
+    two.site.directory["ann@example.org"] = bytes(key.extract_certificate())
+    assert two.run("read", mail_id, "--check", given=PASSWORD) == 0
+    assert two.err.startswith("signature verified: written by ann@example.org, with the key")
+    closed = two.site.deliver(ADA, mail.replace(message, message[:-100]), ENVELOPE)
+    assert two.run("read", closed, given=PASSWORD) == 0
+    assert two.err.startswith("encrypted once more") and b"Subject: ...\n" in two.out
 
 
 def test_nothing_goes_in_the_clear_by_itself(two: Shell) -> None:
