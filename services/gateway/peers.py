@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
+from protos.analytics.v1.analytics_pb2_grpc import AnalyticsStub
 from protos.crypto.v1.crypto_pb2_grpc import CryptoStub
 from protos.delivery.v1.delivery_pb2_grpc import DeliveryStub
 from protos.storage.v1.storage_pb2_grpc import StorageStub
 
 if TYPE_CHECKING:
     from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
+    from protos.analytics.v1.analytics_pb2_grpc import AnalyticsAsyncStub
     from protos.crypto.v1.crypto_pb2_grpc import CryptoAsyncStub
     from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
     from protos.storage.v1.storage_pb2_grpc import StorageAsyncStub
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Peers:
-    """The four stubs, and the deadline in seconds that every call takes."""
+    """The five stubs, and the deadline in seconds that every call takes."""
 
     accounts: AccountsAsyncStub
     crypto: CryptoAsyncStub
     storage: StorageAsyncStub
     delivery: DeliveryAsyncStub
+    analytics: AnalyticsAsyncStub
     timeout: float
 
 
@@ -41,5 +44,6 @@ def connect(channel: Callable[[str], grpc.aio.Channel], timeout: float) -> Peers
         CryptoStub(channel("crypto")),
         StorageStub(channel("storage")),
         DeliveryStub(channel("delivery")),
+        AnalyticsStub(channel("analytics")),
         timeout,
     )

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from services.accounts.domain.model import Role
 from tests.support.gateway import FRAME, Member, Site, b64, running_site
 from tests.support.gateway_input import CANARY, HEADERS, KINDS, bodies, frames, letters, targets
 
@@ -85,6 +86,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
         try:
             ada = runner.run(site.sign_up("ada"))
             runner.run(site.make_operator(ada))
+            runner.run(site.staff.grant(ada.address, Role.STATISTICS))
             document = runner.run(site.client.get("/openapi.json")).json()
             operations = [
                 (method.upper(), path, operation)

@@ -9,10 +9,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from services.accounts.domain.model import Role
 from services.gateway.http.openapi import api_routes
 from tests.support.gateway import PUBLIC, running_site
-from tests.support.gateway_routes import OPEN, OPERATOR, SCOPES, SESSION, TABLE, Row
+from tests.support.gateway_routes import OPEN, OPERATOR, SCOPES, SESSION, STAFF, TABLE, Row
 from tests.support.gateway_world import World
+
+# What nobody is told at a route of sessions, and at one of roles.
+_NOBODY = ((401, "session_missing"), (404, "no_such_path"))
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,6 +31,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     async with running_site(home, delivery=sending, **plenty) as site:
         ada, eve, olga = [await site.sign_up(name) for name in ("ada", "eve", "olga")]
         await site.make_operator(olga)
+        await site.staff.grant(olga.address, Role.STATISTICS)
         yield World(site, ada, eve, olga)
 
 
@@ -43,9 +48,9 @@ async def test_who_may(world: World, row: Row) -> None:
     if row.needs == OPEN:
         assert nobody.status_code == row.status, nobody.text
         return
-    assert (nobody.status_code, nobody.json()["reason"]) == (401, "session_missing")
+    assert (nobody.status_code, nobody.json()["reason"]) == _NOBODY[row.needs == STAFF]
     await _refused(world, row, ids)
-    ids, member = await world.ids(row), world.olga if row.needs == OPERATOR else world.ada
+    ids, member = await world.ids(row), world.olga if row.needs in (OPERATOR, STAFF) else world.ada
     _granted(row, await world.call(row, ids, await world.session(member)))
     if row.needs in SCOPES:
         ids = await world.ids(row)
@@ -73,12 +78,15 @@ async def _refused(world: World, row: Row, ids: dict[str, str]) -> None:
         {"authorization": "Bearer x"} | world.ada.cookie if row.needs in SCOPES else {},
     ):
         answer = await world.call(row, ids, proof)
-        assert (answer.status_code, answer.json()["reason"]) == (401, "session_missing"), proof
+        assert (answer.status_code, answer.json()["reason"]) == _NOBODY[row.needs == STAFF], proof
     for scope in SCOPES:
         if scope != row.needs:
             answer = await world.call(row, ids, await world.key(world.ada, scope))
-            expected = (403, "scope_missing") if row.needs in SCOPES else (401, "session_missing")
+            expected = (403, "scope_missing") if row.needs in SCOPES else _NOBODY[row.needs == STAFF]
             assert (answer.status_code, answer.json()["reason"]) == expected
+    if row.needs == STAFF:
+        answer = await world.call(row, ids, await world.session(world.ada))
+        assert (answer.status_code, answer.json()["reason"]) == _NOBODY[True]
     if row.needs == OPERATOR:
         answer = await world.call(row, ids, await world.session(world.ada))
         assert (answer.status_code, answer.json()["reason"]) == (403, "role_missing")

@@ -21,11 +21,12 @@ from libs.net.http import Fetched, GuardedHttp
 from libs.rpc.channel import connect
 from libs.rpc.server import RpcServer
 from libs.rpc.tls import TlsFiles
-from libs.runtime.clock import SystemClock
+from libs.runtime.clock import SystemClock, unix_seconds
 from libs.runtime.errors import UnavailableError
 from libs.runtime.ids import new_id, new_message_id
 from libs.runtime.secret import Secret
 from protos.accounts.v1 import accounts_pb2
+from protos.analytics.v1.analytics_pb2_grpc import add_AnalyticsServicer_to_server
 from protos.common.v1 import common_pb2
 from protos.crypto.v1 import crypto_pb2
 from protos.crypto.v1.crypto_pb2_grpc import add_CryptoServicer_to_server
@@ -58,11 +59,13 @@ from services.gateway.settings import Settings
 from services.storage import rpc as storage_rpc
 from services.storage.main import compose
 from services.storage.repository import COLLECTIONS as STORAGE
+from tests.support.fake_analytics import FakeAnalytics
 from tests.support.gateway_delivery import start_delivery
 from tests.support.rpc import certificates
 
 FRAME = {"content-type": "application/vnd.sealpost.frame"}
 MEMBERS, PUBLIC = "sealpost.test", "public.sealpost.test"
+ANALYTICS = "sealpost.analytics.v1.Analytics"
 CALLERS = ("gateway", "ingest", "delivery")
 LETTER = b"Subject: hello\r\n\r\nhello\r\n"
 # Long past: the OpenPGP library looks at the machine's clock.
@@ -97,6 +100,7 @@ class Site:
     hub: Hub
     peers: Peers
     staff: Staff
+    analytics: FakeAnalytics
     stack: AsyncExitStack
 
     async def sign_up(self, name: str, **changes: Any) -> Member:
@@ -205,6 +209,7 @@ async def running_site(
         known: dict[str, Any] = {"http_address": "127.0.0.1:0", "drain_seconds": 3.0}
         chosen = Settings(web_dir=web or directory / "no-page", **(known | settings))
         graph = await _accounts(stack, directory, accounts or {})
+        analytics = FakeAnalytics(now=lambda: unix_seconds(SystemClock()))
         addresses = {
             "accounts": await _serve(
                 stack, "accounts", lambda server: serve_accounts(server, graph, SystemClock(), CALLERS)
@@ -212,8 +217,12 @@ async def running_site(
             "crypto": await _serve(stack, "crypto", await _crypto(stack, directory)),
             "storage": await _serve(stack, "storage", await _storage(stack, directory)),
         }
+        sending = addresses.copy()
+        addresses["analytics"] = await _serve(
+            stack, "analytics", lambda server: server.add(add_AnalyticsServicer_to_server, analytics, ANALYTICS)
+        )
         addresses["delivery"] = await start_delivery(
-            stack, directory, addresses.copy(), {"resolvers": chosen.resolvers} | (delivery or {})
+            stack, directory, sending, {"resolvers": chosen.resolvers} | (delivery or {})
         )
         tls = TlsFiles(certificates("gateway"))
         channels = {
@@ -231,7 +240,7 @@ async def running_site(
         url = f"http://{host}:{port}"
         client = httpx.AsyncClient(base_url=url, headers={"origin": url}, timeout=30)
         await stack.enter_async_context(client)
-        yield Site(url, port, client, app, hub, peers, graph.staff, stack)
+        yield Site(url, port, client, app, hub, peers, graph.staff, analytics, stack)
 
 
 def _http(settings: Settings) -> GuardedHttp:

@@ -26,6 +26,8 @@ class Row:
 
 # What a route needs: nothing, a session, that of an operator, or a session or an API key with this scope.
 OPEN, SESSION, OPERATOR = "", "session", "operator"
+# Not there for anybody who does not hold the role.
+STAFF = "staff"
 READ, WRITE, SEND = SCOPES = ("mail:read", "mail:write", "mail:send")
 
 _ACCOUNT = [
@@ -101,4 +103,14 @@ _RELAY = [
     Row("GET /v1/operator/dns", OPERATOR),
     Row("POST /v1/operator/resume", OPERATOR, form="address"),
 ]
-TABLE = [*_ACCOUNT, *_MAIL, *_PUBLIC, *_RELAY]
+_STAFF = [
+    Row("GET /v1/operator/statistics", STAFF),
+    Row("GET /v1/operator/statistics/{metric}/{cut}", STAFF),
+    Row("GET /v1/operator/budget", STAFF),
+    Row("GET /v1/operator/health", STAFF),
+    Row("GET /v1/operator/audit", STAFF),
+    Row("GET /v1/operator/holders", STAFF),
+    Row("POST /v1/operator/holders", STAFF, form="address"),
+    Row("DELETE /v1/operator/holders/{account_id}", STAFF),
+]
+TABLE = [*_ACCOUNT, *_MAIL, *_PUBLIC, *_RELAY, *_STAFF]

@@ -76,6 +76,9 @@ class World:
             "campaign": f"c{secrets.token_hex(8)}",
             "token": "x" * 150,
             "sender_domain": _SHOP,
+            "metric": "mail_received",
+            "cut": "by_outcome",
+            "account_id": self.ada.account["id"],
         }
         return ids | (await self._relay_ids(cookie, ids) if row.path.startswith(_RELAY) else {})
 

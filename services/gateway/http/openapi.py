@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 
 from services.gateway.http.caller import COOKIE, required_scope
 from services.gateway.http.problems import MEDIA_TYPE, TITLES
+from services.gateway.http.roles import RoleRoute
 
 _SCHEMES = {
     "session": {
@@ -109,7 +110,11 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     operation["operationId"] = route.name
     calls = [dependency.call for dependency in route.dependant.dependencies]
     scopes = [scope for call in calls if (scope := required_scope(call)) is not None]
-    statuses = set(_EVERY)
+    statuses, roles = set(_EVERY), route.roles if isinstance(route, RoleRoute) else frozenset[str]()
+    if roles:
+        statuses |= {404}
+        needed = " or ".join(f"`{role}`" for role in sorted(roles))
+        operation["description"] += f"\n\nFor holders of the role {needed}; to everybody else this path is not there."
     if method not in _SAFE:
         statuses |= {403}
     if scopes:
@@ -123,7 +128,9 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
         statuses |= {400, 404}
     if route.dependant.query_params:
         statuses |= {400, 422}
-    operation["security"] = [] if not scopes else [{"session": []}] + ([{"apiKey": []}] if any(scopes) else [])
+    operation["security"] = (
+        [] if not (scopes or roles) else [{"session": []}] + ([{"apiKey": []}] if any(scopes) else [])
+    )
     responses = operation["responses"]
     for status in statuses:
         responses[str(status)] = _response(status)

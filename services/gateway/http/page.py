@@ -2,7 +2,8 @@
 
 Every file under /assets has a name that changes with its content and may be kept for ever; all others are asked for
 each time, which costs an answer without a body while they have not changed (ETag, RFC 9110). A path that is not a
-file and not the API's is one of the page's own, and gets its first file.
+file and not the API's gets the page's first file: with 200 where the page has a view for it, and otherwise with 404,
+since the page has nothing for it but to say so.
 
 Compressible files are held compressed alone and unpacked for the few clients that do not take gzip. Nothing else of
 the gateway is ever compressed: an answer that mixes a secret with what a stranger chose would tell it by its length
@@ -26,6 +27,10 @@ from libs.runtime.settings import SettingsError
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK = "no-cache"
+# The first pieces of the paths that the page has views for (web/src/app.tsx).
+VIEWS = frozenset(
+    {"", "sign-in", "sign-up", "recover", "public", "leaving", "mail", "write", "contacts", "sending", "settings"}
+)
 _MOST_BYTES = 32 * 1024 * 1024
 _LEVEL = 9
 # Written down, because the system's table differs from machine to machine, and nosniff makes a wrong type fatal.
@@ -57,20 +62,20 @@ class _File:
     kind: str
     caching: str
 
-    def answer(self, headers: Headers) -> Response:
-        """Return the answer to a request with `headers`."""
+    def answer(self, headers: Headers, status: int) -> Response:
+        """Return the answer to a request with `headers`; only what was found can be known already."""
         as_packed = self.packed and takes_gzip(headers.get("accept-encoding", ""))
         tag = f'"{self.tag}-gzip"' if as_packed else f'"{self.tag}"'
         said = {"ETag": tag, "Cache-Control": self.caching}
         if self.packed:
             said["Vary"] = "Accept-Encoding"
-        if is_known(headers.get("if-none-match", ""), tag):
+        if status == 200 and is_known(headers.get("if-none-match", ""), tag):
             return Response(status_code=304, headers=said)
         said["Content-Type"] = self.kind
         if as_packed:
             said["Content-Encoding"] = "gzip"
         content = self.content if as_packed or not self.packed else gzip.decompress(self.content)
-        return Response(content, headers=said)
+        return Response(content, status, headers=said)
 
 
 class Page:
@@ -85,22 +90,26 @@ class Page:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what no route of the API has taken."""
-        found = self._find(scope["path"])
+        await self.serve(scope["path"], scope, receive, send)
+
+    async def serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with what is at `path`."""
+        found, status = self._find(path)
         if found is None:
             raise HTTPException(404)
         if scope["method"] not in ("GET", "HEAD"):
             raise HTTPException(405, headers={"Allow": "GET, HEAD"})
-        await found.answer(Headers(scope=scope))(scope, receive, send)
+        await found.answer(Headers(scope=scope), status)(scope, receive, send)
 
-    def _find(self, path: str) -> _File | None:
+    def _find(self, path: str) -> tuple[_File | None, int]:
         if path in self._files:
-            return self._files[path]
+            return self._files[path], 200
         first, _, rest = path.removeprefix("/").partition("/")
         last = rest.rpartition("/")[2] or first
         # The page's own paths are words and addresses; what looks like a file is a file that is missing.
         if first in ("v1", "assets", ".well-known") or ("." in last and "@" not in last):
-            return None
-        return self._files.get("/index.html")
+            return None, 404
+        return self._files.get("/index.html"), 200 if first in VIEWS else 404
 
 
 def _read(path: Path, directory: Path) -> _File:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
@@ -22,6 +22,7 @@ from services.gateway.peers import Peers
 from services.gateway.push import Hub
 from services.gateway.settings import Settings
 from tests.support.clock import ManualClock
+from tests.support.fake_analytics import FakeAnalytics
 from tests.support.fake_delivery import FakeDelivery
 from tests.unit.gateway.fake_http import FakeHttp
 from tests.unit.gateway.fake_storage import FakeStorage
@@ -201,6 +202,7 @@ class Gateway:
     crypto: FakeCrypto
     storage: FakeStorage
     delivery: FakeDelivery
+    analytics: FakeAnalytics
     http: FakeHttp
     hub: Hub
     clock: ManualClock
@@ -217,12 +219,13 @@ async def gateway(web: Path, **settings: Any) -> AsyncIterator[Gateway]:
     """Give a gateway that serves the page in `web`."""
     accounts, crypto, storage, hub, clock = FakeAccounts(), FakeCrypto(), FakeStorage(), Hub(), ManualClock()
     # The stubs' methods without a channel.
-    delivery = FakeDelivery()
-    peers = Peers(cast(Any, accounts), cast(Any, crypto), cast(Any, storage), cast(Any, delivery), 5.0)
+    delivery, analytics = FakeDelivery(), FakeAnalytics()
+    stubs: Any = (accounts, crypto, storage, delivery, analytics, 5.0)
+    peers = Peers(*stubs)
     http = FakeHttp()
     lookup = KeyLookup(http, clock)
     app = create_app(Settings(web_dir=web, **settings), peers, hub, clock, lookup)
     transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 5000), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}) as client:
-        yield Gateway(accounts, crypto, storage, delivery, http, hub, clock, client, app)
+        yield Gateway(accounts, crypto, storage, delivery, analytics, http, hub, clock, client, app)
     await lookup.aclose()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from pathlib import Path
 
 import pytest
 
 from libs.runtime.settings import SettingsError
-from services.gateway.http.page import Page, is_known, takes_gzip
+from services.gateway.http.page import VIEWS, Page, is_known, takes_gzip
 from tests.unit.gateway.fakes import Gateway, gateway
 
 SCRIPT = "export const x = 1;\n" * 500
@@ -106,9 +107,12 @@ def test_if_none_match() -> None:
 
 
 async def test_paths_of_the_page_get_its_first_file_and_missing_files_nothing(site: Gateway) -> None:
-    for path in ("/", "/inbox/hello@public.test", "/public/a.b@public.test", "/settings", "/public/%C3%A4@x.test"):
+    for path in ("/", "/mail/inbox", "/public/a.b@public.test", "/settings", "/public/%C3%A4@x.test"):
         answer = await site.client.get(path)
         assert answer.status_code == 200 and "<title>" in answer.text, path
+    for path in ("/nothing", "/inbox/hello@public.test", "/operators"):
+        answer = await site.client.get(path, headers={"if-none-match": "*"})
+        assert answer.status_code == 404 and "<title>" in answer.text, path
     for path in (
         "/v1",
         "/v1/",
@@ -126,6 +130,11 @@ async def test_paths_of_the_page_get_its_first_file_and_missing_files_nothing(si
     ):
         answer = await site.client.get(path)
         assert (answer.status_code, answer.json()["reason"]) == (404, "no_such_path"), path
+
+
+def test_the_paths_that_the_page_has_views_for_are_known_here() -> None:
+    router = (Path(__file__).parents[3] / "services/gateway/web/src/app.tsx").read_text(encoding="utf-8")
+    assert set(re.findall(r'^    case "([a-z-]*)":$', router, re.MULTILINE)) == VIEWS
 
 
 async def test_without_a_page_there_is_the_api(tmp_path: Path) -> None:

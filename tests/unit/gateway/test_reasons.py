@@ -23,7 +23,7 @@ SOURCES = (
 # Raised only where the gateway does not call.
 ELSEWHERE = {
     # Settings and the command line of accounts.
-    "domain_invalid", "domain_repeated", "domains_missing", "too_many_holders",
+    "domain_invalid", "domain_repeated", "domains_missing",
     # Of the program's own inner workings; handled where they are raised.
     "slot_taken", "exists", "duplicate", "batch_results",
     # Sealing and destroying days: ingest, and nobody.

@@ -1,0 +1,130 @@
+"""From the messages of analytics and accounts to the JSON of the operators' API."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import cast
+
+from protos.accounts.v1 import accounts_pb2
+from protos.analytics.v1 import analytics_pb2 as pb
+from services.gateway.http import operator_models as models
+from services.gateway.http.translate import at, at_or_never
+
+_DAY = 86400
+
+
+def metric(found: pb.Metric) -> models.Metric:
+    """Translate a metric and its cuts."""
+    return models.Metric(
+        name=found.name,
+        title=found.title,
+        help=found.help,
+        unit=found.unit,
+        kind=found.kind,
+        per_unit=found.per_unit,
+        dimensions=[models.Dimension(name=one.name, values=list(one.values)) for one in found.dimensions],
+        cuts=[_cut(one) for one in found.cuts],
+    )
+
+
+def statistics(metric: str, cut: pb.Cut, found: pb.ReleasesResponse) -> models.Statistics:
+    """Translate the releases of a cut."""
+    return models.Statistics(
+        metric=metric,
+        cut=cut.name,
+        dimensions=list(cut.dimensions),
+        window=_window(cut.window),
+        releases=[_release(one) for one in found.releases],
+        missing=[models.Missing(start=at(one.start), end=at(one.end), reason=one.reason) for one in found.missing],
+    )
+
+
+def budget_day(found: pb.BudgetDay) -> models.BudgetDay:
+    """Translate what a day has spent."""
+    return models.BudgetDay(
+        day=at(found.day_start),
+        epsilon_spent=found.epsilon_spent,
+        epsilon_limit=found.epsilon_limit,
+        delta_spent=found.delta_spent,
+        delta_limit=found.delta_limit,
+        debits=[
+            models.Debit(metric=one.metric, cut=one.cut, epsilon=one.epsilon, delta=one.delta) for one in found.debits
+        ],
+    )
+
+
+def audit_entry(found: pb.AuditEntry, addresses: Mapping[str, str]) -> models.AuditEntry:
+    """Translate an entry; `addresses` are those of the readers that still have accounts."""
+    return models.AuditEntry(
+        at=at(found.at),
+        account_id=found.reader,
+        address=addresses.get(found.reader, ""),
+        what=found.what,
+        metric=found.metric,
+        cut=found.cut,
+        since=at_or_never(getattr(found, "from")),
+        until=at_or_never(found.until),
+    )
+
+
+def holders(found: accounts_pb2.ListHoldersResponse) -> models.Holders:
+    """Translate who holds the role."""
+    rows = [
+        models.StatisticsHolder(account_id=one.account_id, address=one.address, since=at_or_never(one.since_day * _DAY))
+        for one in found.holders
+    ]
+    return models.Holders(most=found.most, holders=rows)
+
+
+def health(found: pb.HealthResponse) -> models.PlatformHealth:
+    """Translate the health of all services; JSON has no NaN."""
+    return models.PlatformHealth(
+        times=[at(one) for one in found.times],
+        services=[
+            models.ServiceHealth(
+                service=one.service,
+                up=one.up,
+                expected=one.expected,
+                series=[_series(series) for series in one.series],
+            )
+            for one in found.services
+        ],
+    )
+
+
+def _series(found: pb.Series) -> models.Series:
+    values = [value if math.isfinite(value) else None for value in found.values]
+    return models.Series(name=found.name, unit=found.unit, values=values)
+
+
+def _cut(found: pb.Cut) -> models.Cut:
+    return models.Cut(
+        name=found.name,
+        title=found.title,
+        dimensions=list(found.dimensions),
+        window=_window(found.window),
+        epsilon=found.epsilon,
+        delta=found.delta,
+    )
+
+
+def _window(name: str) -> models.Window:
+    return cast("models.Window", name)
+
+
+def _release(found: pb.Release) -> models.Release:
+    return models.Release(
+        start=at(found.start),
+        end=at(found.end),
+        released=at(found.released_at),
+        epsilon=found.epsilon,
+        delta=found.delta,
+        threshold=found.threshold,
+        scale=found.scale,
+        half_width=found.half_width,
+        cells=[
+            models.Cell(values=list(one.values), key=f"{one.key:016x}" if one.key else None, value=one.value)
+            for one in found.cells
+        ],
+    )
