@@ -47,6 +47,9 @@ _SWITCH_SECONDS = 0.0005
 class SqliteStore:
     """Implements libs.docstore.store.Store. Open it with `open`."""
 
+    # What one call of `write_many` brings is one transaction (libs.docstore.order).
+    one_commit = True
+
     def __init__(self, path: Path, collections: Sequence[Collection], writer: Writer, bounds: Bounds | None) -> None:
         """Take an opened writer; `open` is the way in."""
         self._collections = {collection.name: collection for collection in collections}

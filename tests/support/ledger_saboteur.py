@@ -115,10 +115,11 @@ def hurry() -> None:
 
 def settle_skipped() -> None:
     """Never write down that a mail on its way out is done."""
+    from libs.runtime.errors import ConflictError
     from services.delivery.queue.repository import QueueRepository
 
-    async def forget(self: QueueRepository, entry: Any, expires: int) -> None:
-        return None
+    async def forget(self: QueueRepository, entry: Any, expires: int, beside: Any = ()) -> list[Exception]:
+        return [ConflictError("exists") for _ in beside]
 
     _replace(QueueRepository, "settle", forget)
 

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Sequence
 
 from libs.docstore.fields import number
-from libs.docstore.store import Document, Insert, Query, Store
+from libs.docstore.store import Document, Insert, Query, Store, Written
 from libs.runtime.errors import ConflictError, InternalError, InvalidError
 
 MOST_PER_PAGE = 200
@@ -45,12 +45,15 @@ def read_cursor(cursor: str) -> tuple[int, str] | None:
 
 async def insert_new(store: Store, operations: Sequence[Insert]) -> list[bool]:
     """Insert documents; return which of them are new. Raises what else goes wrong."""
-    news = []
-    for result in await store.write_many(operations):
+    return are_new(await store.write_many(operations))
+
+
+def are_new(results: Sequence[Written | Exception]) -> list[bool]:
+    """Return which of these inserts made a document. Raises what else than an older one stood in the way."""
+    for result in results:
         if isinstance(result, Exception) and not isinstance(result, ConflictError):
             raise result
-        news.append(not isinstance(result, Exception))
-    return news
+    return [not isinstance(result, Exception) for result in results]
 
 
 async def find_all(store: Store, query: Query, most: int) -> list[Document]:

@@ -14,16 +14,17 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
-from libs.docstore.store import Insert, Store
+from libs.docstore.store import Insert, Store, Written
 from services.delivery.customers.events import Events
-from services.delivery.customers.fields import insert_new
+from services.delivery.customers.fields import are_new, insert_new
 from services.delivery.customers.standing import Standings
 from services.delivery.customers.suppressions import Suppressions
 from services.delivery.domain.limits import Tally
 from services.delivery.domain.model import Profile
-from services.delivery.domain.ports import Happening, Kind
+from services.delivery.domain.ports import Beside, Happening, Kind
 
 # 5.1.7 and 5.1.8 are about the sender's address.
 _NO_SUCH_ADDRESS = re.compile(r"5\.1\.(?![78]\Z)\d{1,3}\Z|5\.2\.1\Z")
@@ -47,7 +48,7 @@ class Posts(Protocol):
 
 
 class AllHappenings:
-    """Implements domain.ports.Happenings."""
+    """Implements domain.ports.Happenings and domain.ports.Teller."""
 
     def __init__(
         self, store: Store, events: Events, suppressions: Suppressions, standings: Standings, posts: Posts
@@ -73,6 +74,15 @@ class AllHappenings:
         news = await insert_new(self._store, [*events, *posts, *suppressed])
         await self._posts.wake(posts)
         self._count([one for one, new in zip(happenings, news[: len(events)], strict=True) if new])
+
+    async def beside(self, happenings: Sequence[Happening]) -> Beside | None:
+        """See domain.ports.Teller. A webhook would have to be woken, and a suppression must stand before the end."""
+        if any(map(_reason_to_suppress, happenings)) or await self._posts.inserts(happenings):
+            return None
+        return Beside([self._events.insert(one) for one in happenings], partial(self._written, happenings))
+
+    def _written(self, happenings: Sequence[Happening], results: Sequence[Written | Exception]) -> None:
+        self._count([one for one, new in zip(happenings, are_new(results), strict=True) if new])
 
     def _count(self, happenings: Sequence[Happening]) -> None:
         tallies: defaultdict[str, Tally] = defaultdict(Tally)

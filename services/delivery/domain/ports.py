@@ -7,11 +7,12 @@ whoever keeps something gathers calls into batches; none may take a second for a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from libs.docstore.store import Insert, Written
 from services.delivery.domain.model import Profile, QueuedMail, State
 
 
@@ -56,6 +57,28 @@ class Happenings(Protocol):
 
         The worker calls this before it settles the mail, so that nothing settled goes untold. A crash between the two
         has it told again. Raises UnavailableError where that cannot be done now.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """All that follows from happenings, where that is writes alone: they may go into one commit with something else.
+
+    `written` is to be called with their results when they are durable. It raises what is wrong with one of them for
+    good.
+    """
+
+    writes: Sequence[Insert]
+    written: Callable[[Sequence[Written | Exception]], None]
+
+
+class Teller(Protocol):
+    """Tells happenings together with the end of the mail that they are about."""
+
+    async def beside(self, happenings: Sequence[Happening]) -> Beside | None:
+        """Return what to write, or None where more follows and `Happenings.note` is to be called before.
+
+        Raises: UnavailableError.
         """
 
 

@@ -8,14 +8,17 @@ on from the new version. After a crash nothing has to be put right: the lease ru
 
 Everything written here passes the store's group commit; what settles is gathered once more, so that the keys to be
 destroyed of many mails stand in one document. That document is written before the trails: a key is destroyed only once
-its mail is seen to be settled, so one that stands there too early does no harm, and none is forgotten.
+its mail is seen to be settled, so one that stands there too early does no harm, and none is forgotten. What is told of
+mails when they end goes the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+from libs.docstore.order import write_in_turn
 from libs.docstore.store import Body, Document, Event, Insert, Patch, Query, Replace, Store, Value, Written
 from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock, unix_seconds
@@ -31,11 +34,21 @@ _PIECES_AT_ONCE = 8
 _ORPHAN_SECONDS = 3600
 _TRIES = 5
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
     entry: Entry
     body: Body
+    beside: Sequence[Insert]
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What settling a mail came to."""
+
+    beside: Sequence[Written | Exception]
 
 
 class QueueRepository:
@@ -48,7 +61,7 @@ class QueueRepository:
         self._keys = keys
         self._shredder = shredder
         self._clock = clock
-        self._settling: Batcher[_Settled, Written] = Batcher(
+        self._settling: Batcher[_Settled, _Left] = Batcher(
             self._settle_many,
             max_items=250,
             max_weight=250,
@@ -228,11 +241,14 @@ class QueueRepository:
             written = await self._write(entry, patch)
             entry.mail.version, entry.leased_until = written.version, due
 
-    async def settle(self, entry: Entry, expires: int) -> None:
-        """Leave the trail of a mail alone; its key is destroyed soon. Raises: as `keep`."""
+    async def settle(self, entry: Entry, expires: int, beside: Sequence[Insert] = ()) -> Sequence[Written | Exception]:
+        """Leave the trail of a mail alone; its key is destroyed soon.
+
+        `beside` is written in the same commit, or before; return the results of that. Raises: as `keep`.
+        """
         async with entry.lock:
-            body = self.codec.trail(entry, expires)
-            await self._write(entry, lambda: self._settling.submit(_Settled(entry, body)))
+            settled = _Settled(entry, self.codec.trail(entry, expires), beside)
+            return (await self._write(entry, lambda: self._settling.submit(settled))).beside
 
     async def change_trail(self, entry: Entry, document: Document) -> None:
         """Write a trail that was opened and changed. Raises: ConflictError where somebody else changed it."""
@@ -240,7 +256,7 @@ class QueueRepository:
         body = self.codec.trail(entry, expires if isinstance(expires, int) else 0)
         await self._store.write(Replace(MAILS, document.key, body, document.version))
 
-    async def _write(self, entry: Entry, write: Callable[[], Awaitable[Written]]) -> Written:
+    async def _write(self, entry: Entry, write: Callable[[], Awaitable[T]]) -> T:
         for _ in range(_TRIES):
             try:
                 return await write()
@@ -260,15 +276,21 @@ class QueueRepository:
         entry.mail.version, entry.cancelled = document.version, bool(document.body.get("cancel"))
         return True
 
-    async def _settle_many(self, batch: Sequence[_Settled]) -> Sequence[Written | Exception]:
+    async def _settle_many(self, batch: Sequence[_Settled]) -> Sequence[_Left | Exception]:
         used = [UsedKey(one.entry.mail.mail_id, one.entry.key_id, one.entry.pieces) for one in batch]
         shred = new_shred(used, unix_seconds(self._clock))
         trails = [Replace(MAILS, one.entry.mail.mail_id, one.body, one.entry.mail.version) for one in batch]
-        first, *results = await self._store.write_many([shred, *trails])
-        if isinstance(first, Written):
+        before = [shred, *(insert for one in batch for insert in one.beside)]
+        (noted, *told), results = await write_in_turn(self._store, before, trails)
+        if isinstance(noted, Written):
             certain = [key for key, result in zip(used, results, strict=True) if isinstance(result, Written)]
             self._shredder.note(shred.key, certain, complete=len(certain) == len(used))
-        return results
+        answers = iter(told)
+        beside = [[next(answers) for _ in one.beside] for one in batch]
+        return [
+            result if isinstance(result, Exception) else _Left(those)
+            for result, those in zip(results, beside, strict=True)
+        ]
 
 
 def new_holder() -> str:

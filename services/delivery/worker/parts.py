@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from libs.runtime.clock import Clock
-from services.delivery.domain.ports import Campaigns, Happenings, Suppressions
+from services.delivery.domain.ports import Campaigns, Happenings, Suppressions, Teller
 from services.delivery.domain.queue import Judge, Report
 from services.delivery.queue.entry import Entry
 from services.delivery.queue.repository import QueueRepository
@@ -39,3 +39,5 @@ class Parts:
     clock: Clock
     lease: float
     trail: int
+    # None: everything is told before a mail is settled.
+    teller: Teller | None = None

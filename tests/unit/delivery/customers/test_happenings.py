@@ -219,3 +219,29 @@ async def test_documents_name_nobody(tmp_path: Path) -> None:
     held = b"".join(path.read_bytes() for path in tmp_path.iterdir()).lower()
     for mark in ("zebedee", "quagmire", "xylophone", account):
         assert mark.encode() not in held
+
+
+async def test_what_only_an_event_follows_from_can_be_written_beside_something_else(tmp_path: Path) -> None:
+    async with opened(tmp_path, *COLLECTIONS) as store:
+        desk = Desk(store)
+        ones = [happening(Kind.DELIVERED, desk.account, desk.clock), happening(Kind.EXPIRED, desk.account, desk.clock)]
+        beside = await desk.happenings.beside(ones)
+        assert beside is not None
+        beside.written(await store.write_many(beside.writes))
+        listed, _ = await desk.events.page(desk.account, 9, "")
+        assert {one.event_id for one in listed} == {one.event_id for one in ones}
+        # The second time they are no news, and not counted.
+        beside.written(await store.write_many(beside.writes))
+        with pytest.raises(InvalidError):
+            beside.written([InvalidError("value_invalid"), *await store.write_many(beside.writes[1:])])
+        await desk.standings.close()
+        standing = await Standings(store, MARKS, VAULT, desk.clock).get(desk.account)
+        assert total(standing.ring).settled == 2
+
+
+async def test_what_more_follows_from_is_not_written_beside(tmp_path: Path) -> None:
+    async with desk_on(tmp_path) as desk:
+        gone = happening(Kind.BOUNCED, desk.account, desk.clock, status="5.1.1")
+        complaint = happening(Kind.COMPLAINED, desk.account, desk.clock)
+        assert await desk.happenings.beside([gone]) is None
+        assert await desk.happenings.beside([complaint]) is None
