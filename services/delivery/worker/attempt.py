@@ -2,7 +2,8 @@
 
     1. who is not to be tried    cancelled, campaign stopped, suppressed, time over
     2. who is due                ours: copies into mailboxes; elsewhere: transactions, several at once
-    3. what happened is told     durable before the mail changes, under ids that make telling it twice harmless
+    3. what happened is told     durable before the mail changes, under ids that make telling it twice harmless; where
+                                 nothing but events follows from the last of it, in one commit with 4
     4. the mail changes          one document, named by the version of our claim
     5. reports                   decided in that change, delivered, and only then the mail is settled
 
@@ -24,7 +25,7 @@ from libs.runtime.errors import ExhaustedError, SealpostError, UnavailableError
 from libs.telemetry.logs import get_logger
 from services.delivery.domain.addresses import domain_key
 from services.delivery.domain.model import Outcome, Result, State
-from services.delivery.domain.ports import Happening, Kind
+from services.delivery.domain.ports import Beside, Happening, Kind
 from services.delivery.domain.queue import next_due, pending, settle
 from services.delivery.queue.entry import Entry
 from services.delivery.worker import meters
@@ -193,14 +194,40 @@ class Attempt:
         new = parts.judge.reports(self._mail, entry.facts, self._now())
         entry.reports += new
         await self._write_failures(entry.leased_until, whatever=bool(new))
-        await self._tell()
+        beside = None if pending(self._mail) or entry.reports else await self._beside()
+        if beside is None:
+            await self._tell()
         if entry.reports:
             await self._report()
         if pending(self._mail) or entry.reports:
             await self._keep(self._next_look(), hold=False)
         else:
-            await insist(parts, entry, lambda: parts.queue.settle(entry, self._now() + parts.trail))
-            meters.SETTLED.inc()
+            await self._settle(beside)
+
+    async def _settle(self, beside: Beside | None) -> None:
+        entry, queue = self._entry, self._parts.queue
+        expires, writes = self._now() + self._parts.trail, beside.writes if beside else ()
+        results = await insist(self._parts, entry, lambda: queue.settle(entry, expires, writes))
+        meters.SETTLED.inc()
+        if beside is not None:
+            try:
+                beside.written(results)
+            except Exception as error:
+                _log.error("happenings_lost", count=len(writes), error=error)
+
+    async def _beside(self) -> Beside | None:
+        """Return what is to be written with the end of the mail, if all that is to be told can be."""
+        teller, told = self._parts.teller, self._told
+        if teller is None or not told:
+            return None
+        try:
+            return await insist(self._parts, self._entry, lambda: teller.beside(told))
+        except (LostError, UnavailableError, ExhaustedError):
+            raise
+        except Exception as error:
+            # Told by itself it fails alone.
+            _log.warning("happenings_apart", count=len(told), error=error)
+            return None
 
     async def _write_failures(self, until: int, *, whatever: bool = False) -> None:
         """Write the mail down if something failed, or `whatever` there is, with what is not told yet."""
