@@ -1,11 +1,11 @@
 """What policy.yaml may say, as strict models: unknown names, loose types and impossible numbers are refused.
 
-A *metric* is what a service may record about its users: dimensions with closed vocabularies, and a bound on how much one
-unit (an account, an address, a recipient) counts in a day. A *cut* is one way to count it that is ever released: some of
-the dimensions, a window, and the privacy parameter epsilon that its noise is made for. Because a unit adds at most
-`per_unit` to all cells and windows of a cut in a day, discrete Laplace noise of scale per_unit / epsilon on each makes
-the whole day of the cut epsilon-differentially private (Dwork, McSherry, Nissim, Smith 2006; Ghosh et al. 2009), and the
-days of all cuts together cost the sum of their epsilons.
+A *metric* is what a service may record about its users: dimensions with closed vocabularies, and a bound on how much
+one unit (an account, an address, a recipient) counts in a day. A *cut* is one way to count it that is ever released:
+some of the dimensions, a window, and the privacy parameter epsilon that its noise is made for. Because a unit adds at
+most `per_unit` to all cells and windows of a cut in a day, discrete Laplace noise of scale per_unit / epsilon on each
+makes the whole day of the cut epsilon-differentially private (Dwork, McSherry, Nissim, Smith 2006; Ghosh et al. 2009),
+and the days of all cuts together cost the sum of their epsilons.
 """
 
 from __future__ import annotations
