@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from libs.docstore.store import Body, Store, Written
 from libs.runtime.clock import Clock, unix_seconds
-from libs.runtime.errors import ConflictError, ExhaustedError, SealpostError
+from libs.runtime.errors import ConflictError, ExhaustedError, SealpostError, UnavailableError
 from libs.runtime.ids import new_message_id
 from libs.telemetry.logs import get_logger
 from services.storage import deliveries
@@ -246,5 +246,18 @@ class Appender:
             async with limited():
                 await self._usage.apply(tally)
                 await self._bodies.release([c.body_id for c in copies_of(works) if c.body_id and not c.inserted])
+                await self._bodies.release_staged(_staged_in_vain(works))
         except SealpostError as error:
             _log.warning("settling_postponed", count=len(tally.changes), error=error)
+
+
+def _staged_in_vain(works: Iterable[Work]) -> list[str]:
+    """Return the messages whose staged bodies nobody will come back for: refused for good, or stored before."""
+    return [
+        copy.key
+        for work in works
+        for copy in work.copies
+        if copy.message.body_staged
+        and not copy.inserted
+        and (work.stored if work.error is None else not isinstance(work.error, UnavailableError))
+    ]

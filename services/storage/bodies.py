@@ -16,6 +16,7 @@ message goes and to now afterwards, so that a crash in between is swept all the 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Bodies:
         self._store = store
         self._clock = clock
         self._max_bytes = max_bytes
+        self._ending: set[asyncio.Future[None]] = set()
 
     async def write(self, bodies: Sequence[NewBody]) -> list[SealpostError | None]:
         """Write each body durably; return its error in its place."""
@@ -78,7 +80,10 @@ class Bodies:
     async def stage(self, message_key: str, blocks: AsyncIterator[bytes]) -> int:
         """Write a body as it comes and return its size in bytes; never holds more than a chunk and a block.
 
-        Raises: InvalidError("body_too_large" | "body"), UnavailableError.
+        What was written of a body that fails is deleted: at once, or, where the caller is gone in the middle of a
+        write, when that write has surely ended.
+
+        Raises: InvalidError("body_too_large" | "body"), whatever `blocks` raises, UnavailableError.
         """
         body_id, size, position = new_message_id(self._clock), 0, 0
         record = _record(body_id, message_key, unix_seconds(self._clock) + ORPHAN_SECONDS)
@@ -93,10 +98,30 @@ class Bodies:
                 raise InvalidError("body")
             due = unix_seconds(self._clock) + ORPHAN_SECONDS
             await self._store.write(Patch(BODIES, body_id, {"ready": True, "size": size, "due": due}))
-        except SealpostError:
+        except Exception as error:
             await self.release([body_id])
+            if isinstance(error, InvalidError) or not isinstance(error, SealpostError):
+                # Nothing is under way: it was no write that failed.
+                await self._discard(body_id)
+            raise
+        except asyncio.CancelledError:
+            task = asyncio.ensure_future(self._expect_end(body_id))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
             raise
         return size
+
+    async def _discard(self, body_id: str) -> None:
+        try:
+            await self._delete(body_id)
+        except SealpostError:
+            return  # the sweep looks at it next
+
+    async def _expect_end(self, body_id: str) -> None:
+        try:
+            await self.expect_release([body_id])
+        except SealpostError:
+            return  # then it stays until it is due
 
     async def _rechunked(self, blocks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         buffer, size = bytearray(), 0
@@ -122,6 +147,15 @@ class Bodies:
             if found.body.get("ready") and (due is None or due > soonest):
                 return found.key, number(found.body, "size")
         raise InvalidError("body_not_staged")
+
+    async def release_staged(self, message_keys: Sequence[str]) -> None:
+        """Have the sweep look soon at all that was staged for messages and is whole; what a message names stays.
+
+        Another attempt may be about to name one: it has ended by then.
+        """
+        for key in message_keys:
+            found = await self._store.find(Query(BODIES, "message", (key,), limit=100))
+            await self.expect_release([one.key for one in found if one.body.get("ready")])
 
     async def read(self, fields: Body) -> AsyncIterator[bytes]:
         """Yield the body of the message document `fields` in blocks of at most 256 KiB.
@@ -165,7 +199,7 @@ class Bodies:
             if message is not None and message.body.get("body_id") == record.key:
                 await self._keep(record, message, now)
             else:
-                await self._delete(record)
+                await self._delete(record.key)
         return len(due)
 
     async def _keep(self, record: Document, message: Document, now: int) -> None:
@@ -179,13 +213,11 @@ class Bodies:
         except (ConflictError, NotFoundError):
             return  # somebody moved it meanwhile, and its new time holds
 
-    async def _delete(self, record: Document) -> None:
-        while (
-            await self._store.delete_range(CHUNKS, "body", (record.key,), _LAST_CHUNK, _DELETE_CHUNKS) == _DELETE_CHUNKS
-        ):
+    async def _delete(self, body_id: str) -> None:
+        while await self._store.delete_range(CHUNKS, "body", (body_id,), _LAST_CHUNK, _DELETE_CHUNKS) == _DELETE_CHUNKS:
             pass
         try:
-            await self._store.write(Delete(BODIES, record.key))
+            await self._store.write(Delete(BODIES, body_id))
         except NotFoundError:
             return  # another sweep was faster
 

@@ -153,9 +153,15 @@ class StorageRpc(StorageServicer):
 
 
 async def _data(first: pb.StageBlock, blocks: AsyncIterator[pb.StageBlock]) -> AsyncIterator[bytes]:
-    yield first.data
+    yield _whole(first).data
     async for block in blocks:
-        yield block.data
+        yield _whole(block).data
+
+
+def _whole(block: pb.StageBlock) -> pb.StageBlock:
+    if block.abandoned:
+        raise InvalidError("body_abandoned")
+    return block
 
 
 def _delivery(delivery: pb.Delivery) -> Delivery:

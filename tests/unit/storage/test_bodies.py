@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from libs.docstore.sqlite import SqliteStore
+from libs.docstore.sqlite_schema import connect_reader
 from libs.docstore.store import Collection, Document, Query
+from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import InvalidError, NotFoundError, UnavailableError
 from libs.runtime.ids import new_id
 from services.storage.bodies import CHUNK_BYTES, ORPHAN_SECONDS
@@ -40,8 +45,20 @@ async def records(storage: Storage, message: NewMessage) -> list[Document]:
     return await storage.store.find(Query(BODIES, "message", (key,)))
 
 
+async def due_of(storage: Storage, message: NewMessage) -> int:
+    """In how many seconds the sweep looks at what was staged for a message."""
+    (record,) = await records(storage, message)
+    return cast("int", record.body["due"]) - unix_seconds(storage.clock)
+
+
 async def chunks(storage: Storage, body_id: str) -> int:
     return len(await storage.store.find(Query(CHUNKS, "body", (body_id,))))
+
+
+def all_chunks(directory: Path) -> int:
+    with closing(connect_reader(directory / "store")) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM c_chunk").fetchone()
+    return int(count)
 
 
 async def sweep(storage: Storage, **after: float) -> None:
@@ -98,19 +115,17 @@ async def test_a_repeated_append_finds_its_body_again(storage: Storage) -> None:
     ],
 )
 async def test_a_body_out_of_bounds_is_refused_and_leaves_nothing(
-    storage: Storage, blocks: list[bytes], reason: str
+    storage: Storage, tmp_path: Path, blocks: list[bytes], reason: str
 ) -> None:
     mail = staged_mail(storage, ALICE)
     with pytest.raises(InvalidError, match=f"^{reason}$"):
         await stage(storage, mail.messages[0], *blocks)
     assert await storage.append(mail) == ["body_not_staged"]
-    (record,) = await records(storage, mail.messages[0])
-    await sweep(storage, seconds=1)
     assert await records(storage, mail.messages[0]) == []
-    assert await chunks(storage, record.key) == 0
+    assert all_chunks(tmp_path) == 0
 
 
-async def test_a_stream_that_breaks_off_is_swept_after_an_hour(storage: Storage) -> None:
+async def test_a_stream_that_breaks_off_leaves_nothing(storage: Storage, tmp_path: Path) -> None:
     mail = staged_mail(storage, ALICE)
 
     async def broken() -> AsyncIterator[bytes]:
@@ -121,10 +136,54 @@ async def test_a_stream_that_breaks_off_is_swept_after_an_hour(storage: Storage)
     key = message_key(ALICE, mail.messages[0].message_id)
     with pytest.raises((ConnectionResetError, InvalidError)):
         await storage.graph.parts.bodies.stage(key, broken())
-    (record,) = await records(storage, mail.messages[0])
-    await sweep(storage, minutes=61)
     assert await records(storage, mail.messages[0]) == []
-    assert await chunks(storage, record.key) == 0
+    assert all_chunks(tmp_path) == 0
+
+
+async def test_a_call_that_is_cut_off_is_swept_when_its_last_write_has_ended(storage: Storage, tmp_path: Path) -> None:
+    mail = staged_mail(storage, ALICE)
+    hanging = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"x" * CHUNK_BYTES
+        yield b"x" * CHUNK_BYTES
+        hanging.set()
+        await asyncio.Event().wait()
+
+    key = message_key(ALICE, mail.messages[0].message_id)
+    call = asyncio.ensure_future(storage.graph.parts.bodies.stage(key, endless()))
+    await hanging.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await storage.append(mail) == ["body_not_staged"]
+    async with asyncio.timeout(5):
+        while await due_of(storage, mail.messages[0]) > 60:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    await sweep(storage, seconds=61)
+    assert await records(storage, mail.messages[0]) == []
+    assert all_chunks(tmp_path) == 0
+
+
+async def test_a_body_that_comes_again_for_a_mail_that_is_there_is_swept(storage: Storage, tmp_path: Path) -> None:
+    mail = staged_mail(storage, ALICE)
+    body = some_bytes(CHUNK_BYTES + 1)
+    for _ in range(3):
+        await stage(storage, mail.messages[0], body[:CHUNK_BYTES], body[CHUNK_BYTES:])
+        assert await storage.append(mail) == ["ok"]
+    await sweep(storage, seconds=61)
+    (record,) = await records(storage, mail.messages[0])
+    assert all_chunks(tmp_path) == await chunks(storage, record.key) == 2
+    assert await storage.body(ALICE, mail.messages[0].message_id) == body
+
+
+async def test_the_body_of_a_mail_that_is_refused_for_good_is_swept(storage: Storage) -> None:
+    mail = staged_mail(storage, ALICE, quota_messages=1)
+    assert await storage.append(storage.mail(ALICE)) == ["ok"]
+    await stage(storage, mail.messages[0], b"body")
+    assert await storage.append(mail) == ["quota_messages"]
+    await sweep(storage, seconds=61)
+    assert await records(storage, mail.messages[0]) == []
 
 
 async def test_a_body_that_nobody_refers_to_is_swept_after_an_hour(storage: Storage) -> None:
