@@ -24,6 +24,9 @@ from services.delivery.domain.return_path import ReturnPaths
 from services.delivery.domain.schedule import Schedule
 from services.delivery.domain.submission import Desks, Submissions
 from services.delivery.domain.vault import Vault
+from services.delivery.forwards.remote import ForwardRemote
+from services.delivery.forwards.sealing import ArcSealer, Keys
+from services.delivery.forwards.srs import ForwardPaths
 from services.delivery.queue.codec import Hashes, MailCodec
 from services.delivery.queue.idempotency import IdempotencyKeys
 from services.delivery.queue.keys import DataKeys, KeyRing
@@ -59,6 +62,8 @@ class Outside:
     mailboxes: MailboxPeers
     signer: Signer
     transport: Transport
+    # Who seals what is forwarded; None where nothing is.
+    arc_keys: Keys | None = None
 
 
 @dataclass(frozen=True)
@@ -126,10 +131,14 @@ def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalD
     paths = ReturnPaths(base.secrets.hashes, settings.bounce_domain)
     judge = Judge(schedule)
     rules = LaneRules(settings.per_destination, settings.max_concurrency, max(1, settings.max_held_mails // 2))
+    remote = RemoteDelivery(outside.transport, outside.signer, paths, customers.unsubscribes)
+    if outside.arc_keys is not None:
+        sealer = ArcSealer(outside.arc_keys, settings.hostname, clock)
+        remote.forwards = ForwardRemote(sealer, ForwardPaths(base.secrets.hashes, settings.bounce_domain), clock)
     parts = Parts(
         queue=repository,
         lanes=Lanes(outside.transport, rules),
-        remote=RemoteDelivery(outside.transport, outside.signer, paths, customers.unsubscribes),
+        remote=remote,
         local=local,
         campaigns=customers.campaigns,
         suppressions=customers.suppressions,

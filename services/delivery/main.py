@@ -20,6 +20,7 @@ from services.delivery.customers.upkeep import Upkeep
 from services.delivery.domain.dsn import site_of
 from services.delivery.domain.sender_domains import Installation
 from services.delivery.domain.unsubscribe import UnsubscribeLinks
+from services.delivery.forwards import graph as forwards_graph
 from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
 from services.delivery.peers import AddressBook, DataKeysClient, OwnDomains
 from services.delivery.policies import POLICIES, KeptPolicies
@@ -35,7 +36,7 @@ from services.delivery.transport import make_transport
 from services.delivery.worker.entrance import QUEUED_EVENT
 from services.delivery.worker.local import LocalDelivery, MailboxPeers
 
-COLLECTIONS = (*collections.COLLECTIONS, *customers_graph.COLLECTIONS, POLICIES)
+COLLECTIONS = (*collections.COLLECTIONS, *customers_graph.COLLECTIONS, *forwards_graph.COLLECTIONS, POLICIES)
 
 Context = ServiceContext[Settings]
 
@@ -63,6 +64,8 @@ async def build(ctx: Context) -> None:
     ctx.stack.push_async_callback(queue.repository.close)
     ctx.stack.push_async_callback(queue.keys.close)
     customers.start(ctx.spawn)
+    forwards, old_counts = forwards_graph.make_forwards(base, queue)
+    ctx.spawn("forwards", Upkeep({"counts": old_counts}).run())
     await _start(ctx, store, queue, policies)
     reports = taking.ReportParts(
         paths=queue.paths,
@@ -74,8 +77,9 @@ async def build(ctx: Context) -> None:
     )
     servicer = DeliveryRpc(
         queue.submission,
-        ReportParts(taking.Reports(reports), Unsubscribing(links, customers.happenings, ctx.clock)),
+        ReportParts(taking.Reports(reports), Unsubscribing(links, customers.happenings, ctx.clock), forwards.returning),
         CustomerParts(customers, queue.submission.cancelling),
+        forwards,
     )
     serve_delivery(ctx.server, servicer, settings.callers)
 
@@ -92,7 +96,7 @@ def _outside(ctx: Context, policies: KeptPolicies) -> Outside:
     ctx.stack.push_async_callback(transport.aclose)
     domains = OwnDomains(accounts, ctx.clock)
     mailboxes = MailboxPeers(routes, sealer, storage, domains, AddressBook(accounts))
-    return Outside(DataKeysClient(crypto), mailboxes, signer, transport)
+    return Outside(DataKeysClient(crypto), mailboxes, signer, transport, signer)
 
 
 def _customers(ctx: Context, base: Base, local: LocalDelivery) -> customers_graph.Customers:

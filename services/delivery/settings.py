@@ -65,6 +65,11 @@ class Settings(CommonSettings):
     )
     route_cache_seconds: float = setting(5.0, low=0, high=60, help="how long an address of ours is remembered")
 
+    forward_hold_seconds: int = setting(
+        5, low=0, high=60, help="how long a forwarded copy waits, in which the MX can still take it back"
+    )
+    forward_per_day: int = setting(1000, low=1, help="mails of one account that are forwarded in a day")
+
     member_per_message: int = setting(100, low=1, high=1000, help="recipients of one mail of a member")
     member_per_day: int = setting(500, low=1, help="recipients of a member in a day, from the tenth day on")
     member_per_minute: int = setting(60, low=1, help="recipients of a member in a minute, per process")

@@ -72,6 +72,20 @@ class DkimSigner:
             fields = await self._fields(digested, domain)
         return await _aside(len(content), lambda: b"".join((*fields, content)))
 
+    async def rsa_key(self, domain: str, *, anew: bool = False) -> Key:
+        """See forwards.sealing.Keys."""
+        if anew:
+            self._keys.pop(domain, None)
+        for key in await self._keys_of(domain):
+            if key.algorithm == "rsa-sha256":
+                return key
+        raise UnavailableError("dkim_keys_missing")
+
+    async def sign_digest(self, domain: str, key: Key, digest: bytes) -> bytes:
+        """See forwards.sealing.Keys."""
+        (signature,) = await self._batcher.submit(_Item(domain, [(key.selector, digest)]))
+        return signature
+
     async def close(self) -> None:
         """Finish what is under way."""
         for task in list(self._asking.values()):

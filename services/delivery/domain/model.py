@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from libs.mail.verdict import Verdict
+
 
 class Profile(Enum):
     """Whose rules hold for an account."""
@@ -28,6 +30,27 @@ class State(Enum):
     EXPIRED = "expired"
 
 
+class Way(Enum):
+    """Why a mail that nobody submitted goes out."""
+
+    # A copy of incoming mail, to where its account has it forwarded.
+    COPY = "copy"
+    # A report about such a copy, back to the sender of the mail.
+    RETURN = "return"
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Of a mail that came in and goes on: the domain that vouches for it, and what the MX knew of its sender.
+
+    `Order.mail_from` of a copy is the original sender: what it goes out with is made of it (forwards.srs).
+    """
+
+    way: Way
+    domain: str
+    verdict: Verdict
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A mail as it was submitted; see sealpost.delivery.v1.SubmitItem. Times are Unix seconds."""
@@ -43,6 +66,8 @@ class Order:
     campaign: str = ""
     one_click_unsubscribe: bool = False
     smtputf8: bool = False
+    # None for what the account itself has submitted.
+    forwarded: Forwarded | None = None
 
 
 @dataclass(frozen=True, slots=True)

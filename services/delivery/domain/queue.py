@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.delivery.domain.events import event_id_of
-from services.delivery.domain.model import Outcome, Profile, QueuedMail, Recipient, Result, State
+from services.delivery.domain.model import Outcome, Profile, QueuedMail, Recipient, Result, State, Way
 from services.delivery.domain.ports import Happening, Kind
 from services.delivery.domain.schedule import Schedule
 
 MAX_TEXT = 500
+_DAY = 86400
 _KINDS = {
     State.DELIVERED: Kind.DELIVERED,
     State.BOUNCED: Kind.BOUNCED,
@@ -135,6 +136,10 @@ class Judge:
             elif late and one.state is State.QUEUED and one.attempts and not one.delay_told:
                 one.delay_told = True
                 delayed.append(index)
+        if mail.order.forwarded is not None:
+            # Not the sender: his mail has arrived, and where it is forwarded is none of his business.
+            tell = failed and mail.order.forwarded.way is Way.COPY
+            return [_daily_report(mail, failed, now)] if tell else []
         if not mail.order.mail_from:
             return []
         reports = [_report(mail, ReportKind.FAILURE, failed, now)] if failed else []
@@ -157,9 +162,19 @@ def _report(mail: QueuedMail, kind: ReportKind, indices: Sequence[int], now: int
     return Report(kind, message_id_of(mail.mail_id, place, now), tuple(indices), now)
 
 
+def _daily_report(mail: QueuedMail, indices: Sequence[int], now: int) -> Report:
+    """Return the report about copies that could not be forwarded: one a day, for its id is that of the day."""
+    day = now - now % _DAY
+    place = message_id_of(mail.order.account_id, "forwards/failed", day)
+    return Report(ReportKind.FAILURE, place, tuple(indices), now)
+
+
 def _note(mail: QueuedMail, index: int, kind: Kind, told: list[Happening], now: int) -> None:
     one: Recipient = mail.recipients[index]
     order = mail.order
+    if order.forwarded is not None:
+        # What becomes of strangers' mail says nothing about the account's own sending.
+        return
     told.append(
         Happening(
             event_id=event_id_of(mail.mail_id, index, kind, one.attempts if kind is Kind.DEFERRED else 0),

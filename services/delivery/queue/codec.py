@@ -13,10 +13,11 @@ from typing import Any
 
 from libs.docstore.store import Body, Document, Value
 from libs.envelope import KeyedHash, open_sealed, place_of, seal
+from libs.mail.verdict import Verdict
 from libs.runtime.errors import InternalError, InvalidError
 from libs.runtime.secret import Secret
 from services.delivery.domain.addresses import domain_key
-from services.delivery.domain.model import Order, Profile, QueuedMail, Recipient, State
+from services.delivery.domain.model import Forwarded, Order, Profile, QueuedMail, Recipient, State, Way
 from services.delivery.domain.ports import Happening, Kind, Trace
 from services.delivery.domain.queue import Facts, Report, ReportKind, pending
 from services.delivery.domain.vault import Vault
@@ -190,6 +191,7 @@ def _order_object(entry: Entry) -> dict[str, Any]:
         "campaign": order.campaign,
         "unsubscribe": order.one_click_unsubscribe,
         "utf8": order.smtputf8,
+        "forwarded": _forwarded_list(order.forwarded),
         "message_id": entry.facts.message_id,
         "domain": entry.facts.sender_domain,
         "auto": entry.facts.auto_submitted,
@@ -216,12 +218,27 @@ def _entry(mail_id: str, read: Mapping[str, Any], key: Secret[bytes]) -> Entry:
         campaign=read["campaign"],
         one_click_unsubscribe=read["unsubscribe"],
         smtputf8=read["utf8"],
+        forwarded=_forwarded(read.get("forwarded")),
     )
     mail = QueuedMail(mail_id, order, read["submitted"], recipients)
     facts = Facts(read["message_id"], read["domain"], read["auto"])
     reports = [Report(ReportKind(kind), name, tuple(indices), at) for kind, name, indices, at in read["reports"]]
     untold = [_happening(order, mail_id, one) for one in read["untold"]]
     return Entry(mail, facts, "", key, None, 0, reports=reports, untold=untold)
+
+
+def _forwarded_list(one: Forwarded | None) -> list[str] | None:
+    if one is None:
+        return None
+    verdict = one.verdict
+    return [one.way.value, one.domain, verdict.spf, verdict.dkim, verdict.dmarc, verdict.results, verdict.arc]
+
+
+def _forwarded(read: Sequence[str] | None) -> Forwarded | None:
+    if read is None:
+        return None
+    way, domain, *verdict = read
+    return Forwarded(Way(way), domain, Verdict(*verdict))
 
 
 def _happening(order: Order, mail_id: str, read: Sequence[Any]) -> Happening:

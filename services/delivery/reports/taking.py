@@ -40,6 +40,8 @@ class Taken(Enum):
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     REPEATED = "repeated"
+    # About a copy that was forwarded: on its way to the sender of the mail.
+    RETURNED = "returned"
     # About nobody of the mail.
     STRAY = "stray"
     TEMPORARY = "temporary"

@@ -8,21 +8,25 @@ from libs.rpc.server import RpcServer
 from protos.delivery.v1 import delivery_pb2 as pb
 from protos.delivery.v1.delivery_pb2_grpc import add_DeliveryServicer_to_server
 from services.delivery.rpc.customers import CustomerParts, CustomersRpc
+from services.delivery.rpc.forwards import ForwardParts, ForwardsRpc
 from services.delivery.rpc.reports import ReportParts, ReportsRpc
 from services.delivery.rpc.submission import SubmissionParts, SubmissionRpc
 
 SERVICE = "sealpost.delivery.v1.Delivery"
 
 # ingest takes mail from its senders and reports from the world; all else is the gateway's.
-_INGEST = frozenset(("AuthorizeSenders", "Submit", "ResolveReturnPath", "TakeReport"))
-_ONLY_INGEST = frozenset(("ResolveReturnPath", "TakeReport"))
+_ONLY_INGEST = frozenset(("ResolveReturnPath", "TakeReport", "Forward", "WithdrawForward"))
+_INGEST = frozenset(("AuthorizeSenders", "Submit")) | _ONLY_INGEST
 
 
-class DeliveryRpc(SubmissionRpc, ReportsRpc, CustomersRpc):
+class DeliveryRpc(SubmissionRpc, ReportsRpc, ForwardsRpc, CustomersRpc):
     """Implements sealpost.delivery.v1.Delivery."""
 
-    def __init__(self, submission: SubmissionParts, reports: ReportParts, customers: CustomerParts) -> None:
+    def __init__(
+        self, submission: SubmissionParts, reports: ReportParts, customers: CustomerParts, forwards: ForwardParts
+    ) -> None:
         """Take what each part works with."""
+        self._forwards = forwards
         self._submission = submission
         self._reports = reports
         self._customers = customers

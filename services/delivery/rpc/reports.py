@@ -11,6 +11,7 @@ from libs.runtime.errors import InvalidError
 from libs.telemetry import metrics
 from protos.delivery.v1 import delivery_pb2 as pb
 from protos.delivery.v1.delivery_pb2_grpc import DeliveryServicer
+from services.delivery.forwards.returning import Returning
 from services.delivery.reports.taking import Reports, Taken
 from services.delivery.reports.unsubscribing import Unsubscribing
 
@@ -31,6 +32,8 @@ class ReportParts:
 
     reports: Reports
     unsubscribing: Unsubscribing
+    # None where nothing is forwarded.
+    returning: Returning | None = None
 
 
 class ReportsRpc(DeliveryServicer):
@@ -44,12 +47,14 @@ class ReportsRpc(DeliveryServicer):
         """Tell of each address whether reports are expected there."""
         if len(request.addresses) > MAX_ADDRESSES:
             raise InvalidError("too_many_addresses")
-        known = await asyncio.gather(*map(self._reports.reports.known, request.addresses))
-        return pb.ResolveReturnPathResponse(known=known)
+        found = await asyncio.gather(*map(self._resolve, request.addresses))
+        return pb.ResolveReturnPathResponse(known=[known for known, _ in found], refusals=[why for _, why in found])
 
     async def TakeReport(self, request: pb.TakeReportRequest, context: _Context) -> pb.TakeReportResponse:
         """Take a mail that came to a return path; noise is taken as well, and counted."""
-        taken = await self._reports.reports.take(request.address, request.content)
+        reports, returning = self._reports.reports, self._reports.returning
+        taker = returning if returning is not None and returning.is_one(request.address) else reports
+        taken = await taker.take(request.address, request.content)
         _TAKEN.inc(outcome=taken.value)
         return pb.TakeReportResponse()
 
@@ -57,3 +62,11 @@ class ReportsRpc(DeliveryServicer):
         """Take the recipient whom a token names off the account's lists."""
         await self._reports.unsubscribing.unsubscribe(request.token)
         return pb.UnsubscribeResponse()
+
+    async def _resolve(self, address: str) -> tuple[bool, str]:
+        """Return whether something is taken at an address, and of forwarded mail why not."""
+        returning = self._reports.returning
+        if returning is not None and returning.is_one(address):
+            why = await returning.refusal(address)
+            return not why, why
+        return await self._reports.reports.known(address), ""

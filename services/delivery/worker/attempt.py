@@ -32,7 +32,7 @@ from services.delivery.worker import meters
 from services.delivery.worker.holding import LostError, insist, is_ours
 from services.delivery.worker.lanes import Lane
 from services.delivery.worker.parts import Parts
-from services.delivery.worker.remote import Letter, Transaction, transactions
+from services.delivery.worker.remote import Content, Transaction, transactions
 
 _NOTE_AFTER = 100
 _DOMAINS_AT_ONCE = 20
@@ -62,7 +62,7 @@ class Attempt:
         self._sent = False
         self._stopping = False
         self._content = b""
-        self._letter: Letter | None = None
+        self._letter: Content | None = None
         self._noting = asyncio.Lock()
 
     @property
@@ -158,7 +158,7 @@ class Attempt:
         finally:
             lanes.leave(lane, extra)
 
-    async def _drain(self, todo: list[Transaction], letter: Letter) -> None:
+    async def _drain(self, todo: list[Transaction], letter: Content) -> None:
         while todo and self._may_go_on():
             one = todo.pop()
             outcomes = await self._parts.remote.send(self._entry, letter, one)

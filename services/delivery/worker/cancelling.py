@@ -52,6 +52,10 @@ class Cancelling:
                 pass
         return entry
 
+    async def withdraw(self, mail_id: str) -> None:
+        """Cancel what is not sent yet of a mail, without waiting for what comes of that. Raises: UnavailableError."""
+        await self._cancel(mail_id)
+
     async def stop_campaign(self, account_id: str, campaign: str) -> int:
         """See domain.ports.Stopper."""
         name = self._queue.codec.hashes.campaign(account_id, campaign)

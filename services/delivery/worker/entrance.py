@@ -117,4 +117,5 @@ def _without_content(order: Order) -> Order:
         campaign=order.campaign,
         one_click_unsubscribe=order.one_click_unsubscribe,
         smtputf8=order.smtputf8,
+        forwarded=order.forwarded,
     )

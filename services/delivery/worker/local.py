@@ -73,7 +73,9 @@ class LocalDelivery:
         """Store copies for addresses at domains of ours; return their outcomes in order. Never raises SealpostError."""
         now = self._clock.now()
         at = starts_at(mail)
-        body = self._trace(mail.order.mail_from, mail.mail_id, at) + content
+        forwarded = mail.order.forwarded
+        verdict = forwarded.verdict if forwarded else _VERDICT
+        body = self._trace(mail.order.mail_from, mail.mail_id, at, verdict) + content
         draft = await _draft(body)
 
         async def one(address: str) -> Outcome:
@@ -82,7 +84,7 @@ class LocalDelivery:
                 if route.standing is not Standing.OK:
                     return _REFUSALS.get(route.standing, _REFUSALS[Standing.SUSPENDED])
                 message_id = message_id_of(mail.mail_id, f"copy/{route.mailbox_id}", at)
-                task = SealTask(owner(route, now), message_id, envelope.finish(draft, address, _VERDICT), body)
+                task = SealTask(owner(route, now), message_id, envelope.finish(draft, address, verdict), body)
                 await self._store(route, task, now)
             except SealpostError as error:
                 return _failure(error)
@@ -117,12 +119,12 @@ class LocalDelivery:
             copies = await self._copies.make([(route, task)], now)
             await self._peers.storage.append(Delivery(new_id(), copies))
 
-    def _trace(self, mail_from: str, mail_id: str, at: int) -> bytes:
+    def _trace(self, mail_from: str, mail_id: str, at: int, verdict: Verdict) -> bytes:
         received = format_datetime(datetime.fromtimestamp(at, UTC))
         return (
             f"Return-Path: <{mail_from}>\r\n"
             f"Received: by {self._hostname} with ESMTPSA id {mail_id};\r\n\t{received}\r\n"
-            f"Authentication-Results: {self._hostname}; {_VERDICT.results}\r\n"
+            f"Authentication-Results: {self._hostname}; {verdict.results}\r\n"
         ).encode()
 
 

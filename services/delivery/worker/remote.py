@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from libs.runtime.errors import SealpostError
 from libs.telemetry.logs import get_logger
@@ -33,6 +34,23 @@ class Transaction:
     return_index: int
 
 
+class Content(Protocol):
+    """What one attempt at a mail sends."""
+
+    async def content(self, one: Transaction) -> bytes:
+        """Return the mail for a transaction. Raises: SealpostError."""
+
+
+class Forwards(Protocol):
+    """How mail leaves that came in (services.delivery.forwards)."""
+
+    def letter(self, entry: Entry, content: bytes) -> Content:
+        """Return what one attempt at a mail sends."""
+
+    def return_path(self, entry: Entry, one: Transaction) -> str:
+        """Return the address that reports about a transaction come to."""
+
+
 def transactions(profile: Profile, domain: str, indices: Sequence[int]) -> list[Transaction]:
     """Return the transactions for recipients at one domain."""
     if profile is Profile.RELAY:
@@ -49,12 +67,22 @@ class RemoteDelivery:
         self._signer = signer
         self._paths = paths
         self._unsubscribes = unsubscribes
+        # For mail that nobody here has written; None where there is none.
+        self.forwards: Forwards | None = None
 
-    def letter(self, entry: Entry, content: bytes) -> Letter:
+    def letter(self, entry: Entry, content: bytes) -> Content:
         """Return what one attempt at a mail sends."""
+        if self.forwards is not None and entry.mail.order.forwarded is not None:
+            return self.forwards.letter(entry, content)
         return Letter(self._signer, self._unsubscribes, entry, content)
 
-    async def send(self, entry: Entry, letter: Letter, one: Transaction) -> Sequence[Outcome]:
+    def return_path(self, entry: Entry, one: Transaction) -> str:
+        """Return the address that reports about a transaction come to."""
+        if self.forwards is not None and entry.mail.order.forwarded is not None:
+            return self.forwards.return_path(entry, one)
+        return self._paths.make(entry.mail.mail_id, one.return_index)
+
+    async def send(self, entry: Entry, letter: Content, one: Transaction) -> Sequence[Outcome]:
         """Carry out a transaction; return the outcomes in the order of its recipients. Never raises SealpostError."""
         order = entry.mail.order
         try:
@@ -64,7 +92,7 @@ class RemoteDelivery:
             return [_NOT_SIGNED] * len(one.indices)
         outgoing = Outgoing(
             domain=one.domain,
-            return_path=self._paths.make(entry.mail.mail_id, one.return_index) if order.mail_from else "",
+            return_path=self.return_path(entry, one) if order.mail_from else "",
             recipients=tuple(entry.mail.recipients[index].address for index in one.indices),
             content=content,
             smtputf8=order.smtputf8,

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from services.delivery.domain.dsn import Dsn, make_dsn, site_of
 from services.delivery.domain.queue import Judge, Report, starts_at
+from services.delivery.forwards.letters import make_failure
 from services.delivery.queue.entry import Entry
 
 
@@ -20,6 +21,10 @@ class DsnReporter:
     def make(self, entry: Entry, content: bytes, report: Report, now: datetime) -> bytes:
         """See parts.Reporter."""
         mail = entry.mail
+        if mail.order.forwarded is not None:
+            return make_failure(
+                [mail.recipients[index] for index in report.indices], self._site, report.message_id, now
+            )
         dsn = Dsn(
             kind=report.kind,
             sender=mail.order.mail_from,
