@@ -17,6 +17,7 @@ class FakeDelivery:
 
     submitted: list[pb.SubmitItem] = field(default_factory=list)
     reserved: list[tuple[str, int]] = field(default_factory=list)
+    reservations: set[str] = field(default_factory=set)
     refuse: Callable[[str], None] = lambda account_id: None
 
     async def Submit(self, request: pb.SubmitRequest, context: Any = None, timeout: float = 0) -> pb.SubmitResponse:
@@ -34,7 +35,10 @@ class FakeDelivery:
         return pb.SubmitResult(submitted=submitted)
 
     async def Reserve(self, request: pb.ReserveRequest, context: Any = None, timeout: float = 0) -> pb.ReserveResponse:
-        """Count."""
+        """Count; what has a name once."""
+        if request.reservation_id in self.reservations:
+            return pb.ReserveResponse()
         self.refuse(request.account_id)
+        self.reservations |= {request.reservation_id} - {""}
         self.reserved.append((request.account_id, request.recipients))
         return pb.ReserveResponse()

@@ -20,6 +20,7 @@ from services.delivery.customers.own_domains import OwnDomains
 from services.delivery.customers.pausing import PauseNotices
 from services.delivery.customers.ports import Http
 from services.delivery.customers.posting import Poster
+from services.delivery.customers.reservations import RESERVED, Reservations
 from services.delivery.customers.sender_domains import DomainPeers, SenderDomains
 from services.delivery.customers.standing import STANDING, Standings
 from services.delivery.customers.suppressions import SUPPRESSIONS, Suppressions
@@ -31,7 +32,7 @@ from services.delivery.domain.ports import Notices
 from services.delivery.domain.sender_domains import Installation
 from services.delivery.domain.vault import Vault
 
-COLLECTIONS = (SENT, STANDING, SUPPRESSIONS, EVENTS, STOPPED, SENDER_DOMAINS, OWNERS, WEBHOOKS, POSTS)
+COLLECTIONS = (SENT, RESERVED, STANDING, SUPPRESSIONS, EVENTS, STOPPED, SENDER_DOMAINS, OWNERS, WEBHOOKS, POSTS)
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], None]
 
@@ -59,6 +60,7 @@ class Customers:
     """What the customers' side can do. limits, domains, campaigns, suppressions, happenings: ports of the queue."""
 
     limits: SendingLimits
+    reservations: Reservations
     standings: Standings
     suppressions: Suppressions
     events: Events
@@ -92,6 +94,7 @@ def make_customers(needs: Needs) -> Customers:
     dispatcher = Dispatcher(hooks, events, Poster(needs.http, needs.fetch_ports, clock), clock)
     webhooks = Webhooks(hooks, marks, events, dispatcher, clock)
     limits = SendingLimits(store, marks, standings, needs.peers.accounts, needs.rules, clock)
+    reservations = Reservations(store, marks, limits, clock)
     campaigns = StoppedCampaigns(store, marks, clock)
     domains = SenderDomains(DomainRecords(store, marks, vault), marks, needs.peers, needs.installation, clock)
     notices = PauseNotices(standings, needs.notices, needs.notices_domain, clock)
@@ -105,10 +108,12 @@ def make_customers(needs: Needs) -> Customers:
         "events": events.sweep,
         "posts": old_posts,
         "counts": limits.sweep,
+        "reservations": reservations.sweep,
         "campaigns": campaigns.sweep,
     }
     return Customers(
         limits=limits,
+        reservations=reservations,
         standings=standings,
         suppressions=suppressions,
         events=events,

@@ -46,6 +46,10 @@ class Marks:
         """Return the mark of one account's campaign."""
         return self._of("campaign", account_id, campaign)
 
+    def reservation(self, account_id: str, name: str, recipients: int) -> str:
+        """Return the mark of recipients that an account has reserved under a name."""
+        return self._of("reservation", account_id, str(recipients), name)
+
     def _of(self, purpose: str, *values: str) -> str:
         return self._hashes.digest(purpose, _SEPARATOR.join(value.encode() for value in values)).hex()
 

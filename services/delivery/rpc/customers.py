@@ -44,11 +44,12 @@ class CustomersRpc(DeliveryServicer):
     _customers: CustomerParts
 
     async def Reserve(self, request: pb.ReserveRequest, context: _Context) -> pb.ReserveResponse:
-        """Count recipients of mail that does not pass through here."""
+        """Count recipients of mail that does not pass through here, once for each reservation."""
         profile = _PROFILES.get(request.profile)
         if profile is None:
             raise InvalidError("profile")
-        await self._parts.limits.reserve(_account(request.account_id), profile, request.recipients)
+        account_id, name = _account(request.account_id), request.reservation_id
+        await self._parts.reservations.reserve(account_id, profile, request.recipients, name)
         return pb.ReserveResponse()
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: _Context) -> pb.ListEventsResponse:

@@ -4,7 +4,8 @@ What comes here is ciphertext already, and goes to storage as it is: a small bod
 staged ahead, piece by piece as the client brings it. The server cannot look inside, and vouches for nothing of it; it
 only sees to it that both parts begin as something encrypted to a key does, and marks them with a scheme of their own:
 what the envelope of such a mail says of the sender, or of checks of the sender, is the word of whoever wrote it, where
-that of other mail is ours. The client makes the id of the message, so that a repetition changes nothing.
+that of other mail is ours. The client makes the id of the message, so that a repetition changes nothing and counts
+against no limit again. Where a client breaks off, storage is told, and keeps nothing of it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from libs.runtime.clock import Clock, unix_seconds
-from libs.runtime.errors import ExhaustedError, InvalidError, NotFoundError, UnavailableError, from_code
+from libs.runtime.errors import (
+    ExhaustedError,
+    InvalidError,
+    NotFoundError,
+    SealpostError,
+    UnavailableError,
+    from_code,
+)
 from protos.accounts.v1 import accounts_pb2
 from protos.crypto.v1 import crypto_pb2
 from protos.delivery.v1 import delivery_pb2
@@ -71,7 +79,13 @@ async def send_sealed(caller: InSession, request: Request) -> None:
         _check(given.id, given.envelope, clock)
         route = await _member(peers, given.to)
         key_id = await _fingerprint(peers, route.account_id)
-        reserved = delivery_pb2.ReserveRequest(account_id=caller.account_id, profile=caller.profile, recipients=1)
+        reserved = delivery_pb2.ReserveRequest(
+            account_id=caller.account_id,
+            profile=caller.profile,
+            recipients=1,
+            # For this mailbox alone: to another one the same id is another mail.
+            reservation_id=f"{route.mailbox_id}/{given.id}",
+        )
         await peers.delivery.Reserve(reserved, timeout=peers.timeout)
         minute = unix_seconds(clock) // 60
         message = storage_pb2.NewMessage(
@@ -170,7 +184,11 @@ async def _store(peers: Peers, message: storage_pb2.NewMessage, body: AsyncItera
     else:
         failure: list[Exception] = []
         blocks = _blocks(message, begun, body, failure)
-        staged = await peers.storage.Stage(blocks, timeout=BODY_SECONDS)
+        try:
+            staged = await peers.storage.Stage(blocks, timeout=BODY_SECONDS)
+        except SealpostError:
+            if not failure:
+                raise
         if failure:
             raise failure[0]
         message.body_staged, message.size = True, staged.size
@@ -195,7 +213,7 @@ async def _begin(body: AsyncIterator[bytes]) -> tuple[bytearray, bool]:
 async def _blocks(
     message: storage_pb2.NewMessage, begun: bytearray, rest: AsyncIterator[bytes], failure: list[Exception]
 ) -> AsyncIterator[storage_pb2.StageBlock]:
-    """Yield the body in blocks. Where the client fails the stream just ends: nothing refers to what was staged."""
+    """Yield the body in blocks. Where the client fails storage is told: what was staged goes."""
     first = True
     try:
         while begun:
@@ -211,3 +229,4 @@ async def _blocks(
                 begun += piece
     except Exception as error:  # gRPC would tell a log of its own, and the caller nothing
         failure.append(error)
+        yield storage_pb2.StageBlock(abandoned=True)

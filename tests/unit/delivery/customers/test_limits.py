@@ -15,6 +15,7 @@ from libs.runtime.errors import DeniedError, ExhaustedError, InvalidError, Unava
 from libs.runtime.ids import new_id
 from services.delivery.customers.limits import SENT, SendingLimits
 from services.delivery.customers.ports import AccountFacts
+from services.delivery.customers.reservations import RESERVED, Reservations
 from services.delivery.customers.standing import STANDING, Standings
 from services.delivery.domain.limits import Allowance, LimitRules, Tally, add_to_ring, reason_to_pause, total
 from services.delivery.domain.model import Profile
@@ -43,6 +44,56 @@ async def desk_on(directory: Path, rules: LimitRules = RULES) -> AsyncIterator[D
     async with opened(directory, SENT, STANDING) as store:
         desk = Desk(store, rules)
         yield desk
+        await desk.close()
+
+
+async def test_what_has_a_name_counts_once_within_an_hour(tmp_path: Path) -> None:
+    async with opened(tmp_path, SENT, STANDING, RESERVED) as store:
+        desk, account = Desk(store), new_id()
+        # A second process on the same store.
+        both = [Reservations(store, MARKS, desk.limits, desk.clock) for _ in range(2)]
+
+        async def count(name: str, recipients: int = 1, process: int = 0, whose: str = account) -> None:
+            await both[process].reserve(whose, Profile.SEALED, recipients, name)
+
+        async def sent() -> int:
+            return (await desk.limits.sending(account)).sent_today
+
+        for process in (0, 1, 0):
+            await count("box/mail", process=process)
+        assert await sent() == 1
+        await count("box/mail", recipients=2)
+        await count("other-box/mail")
+        await count("box/mail", whose=new_id())
+        await count("")
+        await count("")
+        assert await sent() == 1 + 2 + 1 + 2
+        with pytest.raises(InvalidError, match="reservation_id"):
+            await count("x" * 201)
+        desk.clock.advance(3601)
+        assert await both[0].sweep() == 4
+        await count("box/mail")
+        assert await sent() == 7
+        await desk.close()
+
+
+async def test_what_was_refused_is_not_taken_for_counted(tmp_path: Path) -> None:
+    async with opened(tmp_path, SENT, STANDING, RESERVED) as store:
+        desk, account = Desk(store), new_id()
+        named = Reservations(store, MARKS, desk.limits, desk.clock)
+        await desk.limits.reserve(account, Profile.SEALED, 60)
+        for _ in range(2):
+            with pytest.raises(ExhaustedError, match="recipients_per_minute"):
+                await named.reserve(account, Profile.SEALED, 1, "box/mail")
+        broken = BrokenStore(store)
+        broken.broken = True
+        with pytest.raises(UnavailableError):
+            await Reservations(cast(Store, broken), MARKS, desk.limits, desk.clock).reserve(
+                account, Profile.SEALED, 1, "box/mail"
+            )
+        desk.clock.advance(61)
+        await named.reserve(account, Profile.SEALED, 1, "box/mail")
+        assert (await desk.limits.sending(account)).sent_today == 61
         await desk.close()
 
 

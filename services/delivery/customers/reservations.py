@@ -1,0 +1,55 @@
+"""Counts of mail that does not pass through here: each once, however often its sender has to ask for it.
+
+Whoever stores a mail that a member has sealed reserves its recipient first, and the member comes again with the same
+mail where the answer got lost, or the upload broke off. What names the reservation is then here already. It is written
+after the count: who dies in between counts twice, which is too strict by one, and never too lax.
+"""
+
+from __future__ import annotations
+
+from libs.docstore.store import Collection, Index, Insert, Store
+from libs.runtime.clock import Clock, unix_seconds
+from libs.runtime.errors import ConflictError, InvalidError
+from services.delivery.customers.marks import Marks
+from services.delivery.domain.model import Profile
+from services.delivery.domain.ports import Limits
+
+RESERVED = Collection("reserved", (Index("expires", ("expires",)),))
+
+# Longer than a mail made by a client may be brought (gateway.http.outbox).
+_KEPT = 3600
+_MOST = 200
+
+
+class Reservations:
+    """Reserves by name."""
+
+    def __init__(self, store: Store, marks: Marks, limits: Limits, clock: Clock) -> None:
+        """Remember in `store` what was counted by `limits`."""
+        self._store = store
+        self._marks = marks
+        self._limits = limits
+        self._clock = clock
+
+    async def reserve(self, account_id: str, profile: Profile, recipients: int, name: str) -> None:
+        """Count recipients, once for each `name` within an hour, each time where it is empty.
+
+        Raises: as Limits.reserve, and InvalidError("reservation_id") for a name of more than 200 characters.
+        """
+        if len(name) > _MOST:
+            raise InvalidError("reservation_id")
+        if not name:
+            return await self._limits.reserve(account_id, profile, recipients)
+        mark = self._marks.reservation(account_id, name, recipients)
+        if await self._store.get(RESERVED, mark) is not None:
+            return
+        await self._limits.reserve(account_id, profile, recipients)
+        try:
+            await self._store.write(Insert(RESERVED, mark, {"expires": unix_seconds(self._clock) + _KEPT}))
+        except ConflictError:
+            # The same came twice at the same moment.
+            return
+
+    async def sweep(self) -> int:
+        """Forget at most 1,000 names whose hour is over; return how many."""
+        return await self._store.delete_range(RESERVED, "expires", (), unix_seconds(self._clock), 1000)
