@@ -59,6 +59,10 @@ class Mechanism:
 
     def __init__(self, noise: Noise) -> None:
         """Find scale and threshold. Raises: InternalError("noise") where OpenDP does not vouch for them."""
+        # OpenDP takes a scale of 0 for what it is, no noise at all; here it can only be a fault.
+        sound = noise.per_unit >= 1 and 0 < noise.epsilon < math.inf and 0 <= noise.delta < 1 and noise.terms >= 1
+        if not sound:
+            raise InternalError("noise")
         try:
             self.scale = _scale(noise)
             self.threshold = _threshold(noise, self.scale) if noise.delta else 0

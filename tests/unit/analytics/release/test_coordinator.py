@@ -1,0 +1,339 @@
+"""Windows are released once, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from libs.docstore.store import Query, Replace
+from libs.runtime.errors import InternalError, InvalidError, UnavailableError
+from services.analytics.domain.ports import DAY_SECONDS, CutId, Window
+from services.analytics.release.budget import BUDGETS
+from services.analytics.release.outcomes import rows_of
+from services.analytics.release.reading import Report
+from services.analytics.release.repository import OUTCOMES, PARTS
+from tests.unit.analytics.release.world import DAILY, GRACE, HOUR, PAGES, POLICY, RARE, World, counts, make_world
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with make_world(tmp_path) as world:
+        yield world
+
+
+def _filled(world: World, kind: str = "hour", start: int | None = None) -> Window:
+    start = (world.hour if kind == "hour" else world.day) if start is None else start
+    cells = {
+        PAGES: counts({(0, 0): 1000, (0, 8): 500}),
+        RARE: counts({(7, 0): 100_000, (7, 1): 1, (9, 2): 100_000}),
+        DAILY: counts({(0, 1): 700}),
+    }
+    return world.windows.open(kind, start, cells)
+
+
+def _cells(report: Report, at: int = 0) -> list[tuple[tuple[str, ...], int, int]]:
+    return rows_of(report.releases[at])
+
+
+async def test_a_window_that_is_over_is_released(world: World) -> None:
+    window = _filled(world)
+    coordinator = world.coordinator()
+    assert await coordinator.step() == 0
+    world.clock.advance(HOUR + GRACE - 1)
+    assert await coordinator.step() == 0
+    world.clock.advance(1)
+    assert await coordinator.step() == 1
+    report = await world.read(PAGES)
+    [release] = report.releases
+    assert (release.place.start, release.place.end) == (window.start, window.start + HOUR)
+    assert (release.noise.epsilon, release.noise.threshold, release.noise.scale) == (0.5, 0, 10.0)
+    rows = _cells(report)
+    assert [words for words, _, _ in rows] == [
+        (page, status) for page in ("home", "help", "other") for status in ("ok", "bad", "other")
+    ]
+    true = [1000, *[0] * 7, 500]
+    assert all(abs(value - count) < 400 for (_, value, _), count in zip(rows, true, strict=True))
+    assert world.windows.destroyed == [window]
+    assert not world.windows.held
+
+
+async def test_rare_cells_do_not_exist(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    await world.coordinator().step()
+    report = await world.read(RARE)
+    assert [(words, key) for words, _, key in _cells(report)] == [(("yes",), 7), (("other",), 9)]
+    assert report.releases[0].noise.threshold > 2
+    assert report.releases[0].noise.delta == 1e-5
+
+
+async def test_an_empty_window_is_released_like_any_other(world: World) -> None:
+    world.windows.open("hour", world.hour)
+    world.clock.advance(HOUR + GRACE)
+    await world.coordinator().step()
+    values = [value for _, value, _ in _cells(await world.read(PAGES))]
+    assert len(values) == 9
+    assert any(values)
+    assert _cells(await world.read(RARE)) == []
+
+
+async def test_days_and_hours_have_their_own_cuts(world: World) -> None:
+    _filled(world, "day")
+    _filled(world)
+    world.clock.advance(days=1, seconds=GRACE)
+    await world.coordinator().step()
+    assert len((await world.read(DAILY)).releases) == 1
+    assert len((await world.read(PAGES)).releases) == 1
+    assert len(_cells(await world.read(DAILY))) == 3
+
+
+async def test_what_a_partition_has_not_closed_waits(world: World) -> None:
+    _filled(world)
+    world.windows.slow = True
+    coordinator = world.coordinator()
+    world.clock.advance(HOUR + GRACE)
+    assert await coordinator.step() == 0
+    report = await world.read(PAGES)
+    assert report.releases == []
+    world.windows.slow = False
+    assert await coordinator.step() == 1
+
+
+async def test_repeating_a_query_gives_one_answer(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    coordinator = world.coordinator()
+    answers = set()
+    for turn in range(1000):
+        if turn % 50 == 0:
+            # Neither the process nor another one draws again, not even where the counts come back.
+            _filled(world, start=world.hour - HOUR)
+            await coordinator.step()
+            coordinator = world.coordinator()
+            world.clock.advance(16)
+        answers.add(tuple(_cells(await world.read(PAGES))))
+    assert len(answers) == 1
+    assert not world.windows.held
+
+
+async def test_only_one_coordinates(world: World) -> None:
+    _filled(world)
+    one, other = world.coordinator(), world.coordinator()
+    world.clock.advance(HOUR + GRACE)
+    assert await one.step() == 1
+    _filled(world)
+    world.clock.advance(HOUR)
+    assert await one.step() == 1
+    _filled(world)
+    world.clock.advance(10)
+    assert await other.step() == 0
+    world.clock.advance(HOUR)
+    assert await other.step() == 1
+
+
+async def test_two_at_once_leave_one_value(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    # A lease that is over as soon as it is taken is of no help.
+    both = [world.special(lease=0) for _ in range(4)]
+    for _ in range(20):
+        await asyncio.gather(*(one.step() for one in both))
+    assert len((await world.read(PAGES)).releases) == 1
+    assert not world.windows.held
+    assert await _spent(world) == {PAGES: 1, RARE: 1}
+
+
+async def _spent(world: World) -> dict[CutId, int]:
+    debits = (await world.releases.budget.read([world.day]))[world.day]
+    return {(row.metric, row.cut): row.terms for row in debits}
+
+
+async def test_a_day_is_debited_once_for_each_cut_and_term(world: World) -> None:
+    for terms in (1, 1, 2):
+        world.windows.terms = terms
+        world.windows.open("hour", world.hour)
+        world.clock.advance(HOUR)
+        world.clock.advance(GRACE)
+        await world.coordinator().step()
+        world.clock.advance(HOUR - GRACE)
+    assert await _spent(world) == {PAGES: 2, RARE: 2}
+    report = await world.read(PAGES)
+    assert [one.noise.epsilon for one in report.releases] == [0.5, 0.5, 1.0]
+    assert {one.noise.scale for one in report.releases} == {10.0}
+
+
+async def test_beyond_the_budget_nothing_is_released_and_the_counts_are_destroyed(world: World) -> None:
+    window = _filled(world)
+    # 0.3 * 4 + 0.5 * 4 > 2: the first by name is paid, the other is not; nor is its delta.
+    world.windows.terms = 4
+    world.clock.advance(HOUR + GRACE)
+    assert await world.coordinator().step() == 1
+    pages, rare = await world.read(PAGES), await world.read(RARE)
+    assert [one.reason for one in rare.missing] == ["budget"]
+    assert (len(pages.releases), rare.releases) == (1, [])
+    assert world.windows.destroyed == [window]
+    assert await _spent(world) == {PAGES: 4}
+
+
+async def test_a_budget_that_cannot_be_read_grants_nothing(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    await world.coordinator().step()
+    [document] = await world.plain.find(Query(BUDGETS, "day"))
+    await world.plain.write(Replace(BUDGETS, document.key, {**document.body, "debits": "none"}, document.version))
+    _filled(world)
+    world.clock.advance(HOUR)
+    await world.coordinator().step()
+    report = await world.read(PAGES)
+    assert len(report.releases) == 1
+    assert [one.reason for one in report.missing] == ["budget"]
+    assert not world.windows.held
+
+
+async def test_a_budget_that_is_gone_grants_nothing(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    await world.coordinator().step()
+    await world.releases.budget.sweep(world.now)
+    _filled(world)
+    world.clock.advance(HOUR)
+    await world.coordinator().step()
+    assert [one.reason for one in (await world.read(PAGES)).missing] == ["budget"]
+
+
+@pytest.mark.parametrize("fault", [InvalidError("sealed_data_invalid"), InternalError("counts_form")])
+async def test_counts_that_cannot_be_read_are_lost(world: World, fault: Exception) -> None:
+    world.clock.advance(GRACE)
+    for _ in range(2):
+        _filled(world)
+        world.clock.advance(HOUR)
+        await world.coordinator().step()
+        world.windows.fault = fault
+    assert [one.reason for one in (await world.read(PAGES)).missing] == ["lost"]
+    assert not world.windows.held
+
+
+async def test_counts_that_cannot_be_read_now_are_read_later(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    world.windows.fault = UnavailableError("kek_absent")
+    coordinator = world.coordinator()
+    with pytest.raises(UnavailableError):
+        await coordinator.step()
+    assert world.windows.held
+    world.windows.fault = None
+    assert await coordinator.step() == 1
+
+
+async def test_a_downtime_is_lost_and_what_is_due_is_open(world: World) -> None:
+    first = _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    await world.coordinator().step()
+    # Three months later: nobody has counted in between.
+    world.clock.advance(days=90)
+    late = _filled(world)
+    report = await world.read(PAGES, first.start, world.now + HOUR)
+    assert [(one.start, one.end, one.reason) for one in report.missing] == [(first.start + HOUR, world.hour, "open")]
+    world.clock.advance(HOUR + GRACE)
+    assert await world.coordinator().step() == 1
+    report = await world.read(PAGES, first.start, world.now + HOUR)
+    assert [(one.start, one.end, one.reason) for one in report.missing] == [(first.start + HOUR, late.start, "lost")]
+    assert len(report.releases) == 2
+
+
+async def test_windows_without_anybody_who_counts_are_passed_over(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    coordinator = world.coordinator()
+    await coordinator.step()
+    world.clock.advance(5 * HOUR)
+    assert await coordinator.step() == 0
+    assert [one.reason for one in (await world.read(PAGES)).missing] == ["lost"]
+    # Counts of a window that has been passed over are of no use any more, and must not stay.
+    _filled(world, start=world.hour - 2 * HOUR)
+    await coordinator.step()
+    assert not world.windows.held
+    assert len((await world.read(PAGES)).releases) == 1
+
+
+async def test_a_large_release_is_in_parts(world: World) -> None:
+    rows = {(key, 0): 100_000 + key for key in range(1, 51)}
+    window = world.windows.open("hour", world.hour, {RARE: counts(rows)})
+    world.clock.advance(HOUR + GRACE)
+    await world.special(cells=7).step()
+    assert len(await world.plain.find(Query(PARTS, "start", (), window.start, window.start))) == 8
+    cells = _cells(await world.read(RARE))
+    assert [key for _, _, key in cells] == list(range(1, 51))
+    assert all(abs(value - 100_000) < 1000 for _, value, _ in cells)
+    [document] = await world.plain.find(Query(OUTCOMES, "series", ("answers.by_campaign",)))
+    assert document.body["values"] == b""
+
+
+async def test_parts_of_a_draw_that_was_cut_off_are_removed(world: World) -> None:
+    world.windows.open("hour", world.hour, {RARE: counts({(key, 0): 100_000 for key in range(1, 51)})})
+    world.clock.advance(HOUR + GRACE)
+    for step in range(1, 60):
+        world.faults.steps, world.faults.at, world.faults.hit = 0, step, False
+        try:
+            await world.special(cells=7).step()
+        except UnavailableError:
+            world.clock.advance(16)
+        if len((await world.read(RARE)).releases) == 1 and not world.windows.held:
+            break
+    world.faults.at = 0
+    await world.special(cells=7).step()
+    parts = await world.plain.find(Query(PARTS, "start"))
+    assert len(parts) == 8
+    assert len({part.body["draw"] for part in parts}) == 1
+    assert len(_cells(await world.read(RARE))) == 50
+
+
+async def test_codes_outside_of_the_vocabularies_are_left_out(world: World) -> None:
+    world.windows.open("hour", world.hour, {PAGES: counts({(0, 0): 10, (0, 99): 10**9}), RARE: counts({(1, 3): 10**9})})
+    world.clock.advance(HOUR + GRACE)
+    await world.coordinator().step()
+    assert all(abs(value) < 1000 for _, value, _ in _cells(await world.read(PAGES)))
+    assert _cells(await world.read(RARE)) == []
+
+
+async def test_a_release_keeps_the_words_of_its_time(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    await world.coordinator().step()
+    changed = POLICY.model_dump()
+    changed["metrics"]["pages"]["dimensions"]["page"] = ("start", "home", "other")
+    world.policy = type(POLICY).model_validate(changed)
+    _filled(world)
+    world.clock.advance(HOUR)
+    await world.coordinator().step()
+    report = await world.read(PAGES)
+    assert [_cells(report, at)[0][0] for at in (0, 1)] == [("home", "ok"), ("start", "ok")]
+
+
+async def test_releases_are_swept(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    await world.coordinator().step()
+    await world.releases.upkeep.sweep()
+    assert (await world.read(PAGES)).releases
+    old = world.now - DAY_SECONDS
+    world.clock.advance(days=1830)
+    await world.releases.upkeep.sweep()
+    assert (await world.read(PAGES, old, old + 2 * DAY_SECONDS)).releases == []
+    assert await world.plain.find(Query(BUDGETS, "day")) == []
+
+
+async def test_values_are_kept_as_integers(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    await world.coordinator().step()
+    [document] = await world.plain.find(Query(OUTCOMES, "series", ("pages.by_page",)))
+    assert not any(isinstance(value, float) for value in document.body.values())
+    assert np.frombuffer(cast(bytes, document.body["values"]), "<i8").tolist() == [
+        value for _, value, _ in _cells(await world.read(PAGES))
+    ]
