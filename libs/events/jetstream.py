@@ -8,7 +8,7 @@ listener can look for itself. Work that must not be missed goes through a durabl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import nats.errors
 import nats.js.errors
@@ -72,6 +72,23 @@ class EventBus:
         """Wait until there is a connection."""
         async for _session in self._link.sessions():
             return
+
+    @property
+    def session(self) -> Session:
+        """The connection as it is now. Raises: UnavailableError("events_unavailable")."""
+        return self._link.session
+
+    def sessions(self) -> AsyncIterator[Session]:
+        """Yield each connection once, waiting for the next: for what is not an event."""
+        return self._link.sessions()
+
+    async def describe(self, session: Session, stream: Stream) -> None:
+        """Make `stream`, or bring it to our definition. Raises: UnavailableError("events_unavailable")."""
+        try:
+            async with asyncio.timeout(2 * _ACK_SECONDS):
+                await self._describe(session, session.client.jetstream(timeout=_ACK_SECONDS), stream)
+        except BROKEN as error:
+            raise UnavailableError("events_unavailable") from error
 
     async def publish(self, event: Event) -> None:
         """Publish `event` and return once the broker has it on disk; a repeated id within ten minutes is dropped there.

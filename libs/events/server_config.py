@@ -4,6 +4,10 @@ JetStream is used through subjects, so permissions on subjects are permissions o
 describe its stream; who consumes may make, describe, pull from and acknowledge its own durable consumer; everybody has
 an inbox that nobody else can read. Nothing else is allowed, and there is no user without a password.
 
+Facts go one way. Services tell them, may put a salt where there is none and read it, and hear how far they are counted;
+none may read facts. analytics reads them, in consumers that last as long as itself, keeps its log of units, and says
+what is counted; it removes salts and cannot read them: who has the pseudonyms of units must not have what makes them.
+
 `sync_interval: always` makes a publish acknowledgement mean "on disk": the pending event is forgotten after it.
 """
 
@@ -14,8 +18,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from libs.events.streams import stream_of
+from libs.events.streams import MEMORY_BYTES, stream_of
 from libs.runtime.secret import Secret
 
 _PASSWORD = re.compile(r"[A-Za-z0-9_-]{16,200}\Z")
@@ -27,18 +32,40 @@ class Rights:
     """What a service does with events.
 
     `publishes` are subjects; `listens` are subjects heard live (EventBus.subscribe_all); `consumes` maps the name of a
-    durable consumer to its subject (EventBus.consume).
+    durable consumer to its subject (EventBus.consume). `facts`: whether the service records facts
+    (libs.events.facts), or counts them.
     """
 
     publishes: tuple[str, ...] = ()
     listens: tuple[str, ...] = ()
     consumes: Mapping[str, str] = field(default_factory=dict)
+    facts: Literal["", "records", "counts"] = ""
 
 
 RIGHTS: Mapping[str, Rights] = {
     "storage": Rights(publishes=("mail.stored.v1",)),
-    "delivery": Rights(publishes=("delivery.queued.v1",), listens=("delivery.queued.v1",)),
-    "gateway": Rights(listens=("mail.stored.v1",)),
+    "delivery": Rights(publishes=("delivery.queued.v1",), listens=("delivery.queued.v1",), facts="records"),
+    "ingest": Rights(facts="records"),
+    "gateway": Rights(listens=("mail.stored.v1",), facts="records"),
+    "analytics": Rights(facts="counts"),
+}
+
+_DESCRIBED = {"records": ("FACTS", "SALTS"), "counts": ("FACTS", "SALTS", "UNITS")}
+_FACTS_PUBLISH = {
+    "records": ("facts.*", "salts.*", f"{_API}.DIRECT.GET.SALTS.salts.*"),
+    "counts": (
+        "counted.*",
+        "units.*",
+        f"{_API}.STREAM.PURGE.SALTS",
+        f"{_API}.STREAM.PURGE.UNITS",
+        *(
+            f"{_API}.CONSUMER.{verb}"
+            for stream in ("FACTS", "UNITS")
+            for verb in (f"CREATE.{stream}.>", f"DELETE.{stream}.*", f"INFO.{stream}.*", f"MSG.NEXT.{stream}.*")
+        ),
+        "$JS.ACK.FACTS.>",
+        "$JS.ACK.UNITS.>",
+    ),
 }
 
 
@@ -77,7 +104,7 @@ def server_config(server: NatsServer) -> str:
         "lame_duck_duration": "30s",
         "jetstream": {
             "store_dir": str(server.store_dir),
-            "max_memory_store": 67108864,
+            "max_memory_store": MEMORY_BYTES,
             "max_file_store": server.max_store_bytes,
             "sync_interval": "always",
         },
@@ -99,7 +126,7 @@ def permissions(name: str, rights: Rights) -> dict[str, object]:
     """Return NATS permissions for user `name`; whatever is not listed is refused."""
     publish = list(rights.publishes)
     for stream in sorted({stream_of(subject).name for subject in rights.publishes}):
-        publish += [f"{_API}.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE", "INFO")]
+        publish += _describe(stream)
     for durable, subject in sorted(rights.consumes.items()):
         place = f"{stream_of(subject).name}.{durable}"
         publish += [
@@ -108,8 +135,17 @@ def permissions(name: str, rights: Rights) -> dict[str, object]:
             f"{_API}.CONSUMER.MSG.NEXT.{place}",
             f"$JS.ACK.{place}.>",
         ]
+    publish += _FACTS_PUBLISH.get(rights.facts, ())
+    for stream in _DESCRIBED.get(rights.facts, ()):
+        publish += _describe(stream)
     listens = [*rights.listens, f"{inbox_prefix(name)}.>"]
+    if rights.facts == "records":
+        listens.append("counted.*")
     return {"publish": {"allow": publish} if publish else {"deny": [">"]}, "subscribe": {"allow": listens}}
+
+
+def _describe(stream: str) -> list[str]:
+    return [f"{_API}.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE", "INFO")]
 
 
 def inbox_prefix(name: str) -> str:

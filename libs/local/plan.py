@@ -23,7 +23,7 @@ _KEYS = {name: ("kek", "lookup_key") for name in ("accounts", "crypto", "deliver
 # In this order they start; a caller finds those it calls up already.
 _ORDER = ("analytics", "crypto", "storage", "accounts", "delivery", "ingest", "gateway")
 _STORES = ("crypto", "storage", "accounts", "delivery", "analytics")
-_EVENTS = ("storage", "delivery", "gateway")
+_EVENTS = ("storage", "delivery", "gateway", "ingest", "analytics")
 # Below the ports that the kernel gives to clients (from 32768 up on Linux): while a process comes back, a peer that
 # tries to reach it could otherwise be given that very port, connect to itself and keep it from listening again.
 _PORTS = range(20_000, 32_000)

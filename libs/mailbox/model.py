@@ -31,6 +31,8 @@ class Route:
     quota_messages: int = 0
     keep_newest: int = 0
     retention_seconds: int = 0
+    # "sealed", "public" and so on; "" where accounts named none.
+    profile: str = ""
     # Addresses that get copies; ingest alone is told.
     forward_to: tuple[str, ...] = ()
 

@@ -33,6 +33,11 @@ _ALONE_BYTES = 512 * 1024
 _COPY_WEIGHT = 4096
 _MAX_ROUTES = 10_000
 
+_PROFILES = {
+    number: name.removeprefix("PROFILE_").lower()
+    for name, number in common_pb2.Profile.items()
+    if number != common_pb2.PROFILE_UNSPECIFIED
+}
 _STANDINGS = {
     accounts_pb2.Route.STATUS_OK: Standing.OK,
     accounts_pb2.Route.STATUS_NOT_OURS: Standing.NOT_OURS,
@@ -192,6 +197,7 @@ def _route(route: accounts_pb2.Route) -> Route:
         quota_messages=route.quota_messages,
         keep_newest=route.keep_newest,
         retention_seconds=route.retention_seconds,
+        profile=_PROFILES.get(route.profile, ""),
         forward_to=tuple(route.forward_to),
     )
 

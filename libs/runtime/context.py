@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from libs.docstore.store import Collection, Store
     from libs.events.jetstream import EventBus
+    from libs.telemetry.facts import Facts
 
 S = TypeVar("S", bound=CommonSettings)
 
@@ -164,6 +165,20 @@ class ServiceContext(Generic[S]):
         self.stack.push_async_callback(bus.close)
         self.health.add("events", bus.healthy, required=False)
         return bus
+
+    async def open_facts(self, bus: EventBus | None = None) -> Facts:
+        """Return the recorder of this process, whose facts go out over `bus` or a connection of its own.
+
+        It costs nobody an error that NATS is away: facts are held for a while and then lost.
+        """
+        from libs.events.facts import FactsPublisher
+        from libs.telemetry.facts import Facts
+
+        facts = Facts(self.clock)
+        publisher = FactsPublisher(facts, bus or await self.connect_events(), self.clock)
+        self.stack.push_async_callback(publisher.close)
+        self.spawn("facts", publisher.run())
+        return facts
 
     def spawn(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a task for the life of the process; it is cancelled at its place in the order of closing.

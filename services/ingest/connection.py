@@ -21,6 +21,7 @@ from libs.telemetry import logs
 from services.ingest import meters, replies
 from services.ingest.admission import Reservation
 from services.ingest.domain import Authentication, Client, NoAuthentication
+from services.ingest.facts import Visit
 from services.ingest.site import Site, client_address
 from services.ingest.wire import EndlessLineError, Expired, Gone, Wire
 
@@ -70,6 +71,8 @@ class Connection(Wire):
     """Serves the verbs of a subclass, its methods smtp_<VERB>: they take the argument and return whether it is over."""
 
     verbs: ClassVar[Mapping[str, Callable[[Any, str], Awaitable[bool]]]] = {}
+    # A word of the policy's dimension of that name.
+    port: ClassVar[str] = "other"
 
     def __init__(self, site: Site, loop: asyncio.AbstractEventLoop, admitted: ExitStack | None = None) -> None:
         """Serve for `site`. `admitted` is what `site` counts a connection by that has come over TLS already."""
@@ -83,6 +86,7 @@ class Connection(Wire):
         self.key = ""
         self.client = Client("")
         self.transaction: Transaction
+        self.visit = Visit(site.facts, self.port)
         self._errors = 0
         self._idle_commands = 0
         self._end = 0.0
@@ -97,6 +101,7 @@ class Connection(Wire):
         self.transport = transport
         self.client.address = client_address(transport.get_extra_info("peername"))
         self.key = self.site.client_key(self.client.address)
+        self.visit.came_from(self.client.address)
         session = self.loop.create_task(self._handle_client())
         # A session that is cancelled before its first step holds something too: what it was admitted with.
         session.add_done_callback(lambda _: self.lifetime.close())
@@ -131,6 +136,7 @@ class Connection(Wire):
     async def break_off(self, reason: str, reply: str) -> bool:
         """Answer and close; what the mail held is free from here on."""
         meters.REFUSALS.inc(reason=reason)
+        self.visit.note("refused")
         self.transaction.close()
         await self.refuse(reply)
         return True
@@ -140,6 +146,7 @@ class Connection(Wire):
         if not isinstance(error, SealpostError):
             log.error("command_failed", error=error)
         meters.REFUSALS.inc(reason="failure")
+        self.visit.note("deferred")
         return self.reply_for(error)
 
     def reply_for(self, error: BaseException) -> str:
@@ -157,17 +164,20 @@ class Connection(Wire):
             meters.SESSIONS.inc(outcome="refused" if refusal else "served")
             try:
                 if refusal:
+                    self.visit.note("refused")
                     await self.refuse(refusal)
                 else:
                     await self.push(f"220 {self.settings.hostname} ESMTP sealpost")
                     await self._serve()
             except (Gone, ConnectionError):
                 # The client has hung up: nothing was taken over from it that it has not been told.
-                return
+                self.visit.note("dropped")
             except Expired:
                 self._say_goodbye()
 
     def _leave(self) -> None:
+        secured = self.transport.get_extra_info("ssl_object")
+        self.visit.over((secured and secured.version()) or "none")
         self.site.leave(self)
         self.transaction.close()
         self.transport.close()
@@ -178,6 +188,7 @@ class Connection(Wire):
             reply = replies.CLOSING
         else:
             meters.REFUSALS.inc(reason="time")
+            self.visit.note("idle")
             reply = replies.SESSION_OVER if self.loop.time() >= self._end else replies.IDLE
         self.write_last(reply)
 

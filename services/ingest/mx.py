@@ -45,6 +45,7 @@ class MxEdge(Edge):
 
     meter: ClassVar[meters.Meter] = meters.RECEIVED
     span: ClassVar[str] = "receive"
+    port: ClassVar[str] = "mx"
 
     def __init__(self, site: Site, parts: Parts, loop: asyncio.AbstractEventLoop) -> None:
         """Serve for `site`."""
@@ -78,6 +79,7 @@ class MxEdge(Edge):
             transaction.rcpt_tos.append(address)
             await self.push(replies.RECIPIENT_OK)
             return False
+        self.visit.note("refused")
         if standing is Standing.UNKNOWN and self.site.count_unknown(self.key):
             return await self.break_off("unknown", replies.TOO_MANY_UNKNOWN)
         return await self.mistake(_REFUSED[standing])
@@ -86,9 +88,11 @@ class MxEdge(Edge):
         """Accept once the sealed copies, or the report, are durable."""
         transaction, paths = self.transaction, self._parts.return_paths
         if transaction.recipients or paths is None:
-            mail = _mail(self, transaction, content)
+            mail, size = _mail(self, transaction, content), len(content)
             del content
-            return replies.accepted(await self._parts.inbound.receive(mail, transaction.authentication))
+            delivery_id = await self._parts.inbound.receive(mail, transaction.authentication)
+            self.visit.stored(mail.recipients, size)
+            return replies.accepted(delivery_id)
         await paths.take(transaction.rcpt_tos[0], content)
         meters.REPORTS.inc()
         return replies.REPORT_OK

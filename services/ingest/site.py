@@ -18,8 +18,10 @@ from typing import Protocol
 from libs.runtime.clock import Clock
 from libs.runtime.errors import ExhaustedError
 from libs.runtime.limits import KeyedGauge, KeyedLimiter
+from libs.telemetry.facts import NoFacts, Recorder
 from services.ingest import replies
 from services.ingest.admission import Admission
+from services.ingest.facts import network_of
 from services.ingest.settings import Settings
 from services.ingest.tls import CertificateFiles
 
@@ -48,8 +50,16 @@ def make_admission(settings: Settings) -> Admission:
 class Site:
     """One kind of service, MX or submission, in one process."""
 
-    def __init__(self, settings: Settings, admission: Admission, tls: CertificateFiles | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        admission: Admission,
+        tls: CertificateFiles | None,
+        clock: Clock,
+        facts: Recorder | None = None,
+    ) -> None:
         """Take the room, which is that of the whole process, and the certificate; None where TLS is not offered."""
+        self.facts = facts or NoFacts()
         self.settings = settings
         self.admission = admission
         self.tls = tls
@@ -67,9 +77,7 @@ class Site:
         parsed = ipaddress.ip_address(address)
         if any(parsed in network for network in self._exempt):
             return ""
-        if parsed.version == 6:
-            return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)
-        return address
+        return network_of(address)
 
     def admit(self, key: str, lifetime: ExitStack) -> str:
         """Count a new connection for as long as `lifetime` lasts; return the reply that refuses it, or ""."""

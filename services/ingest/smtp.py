@@ -202,7 +202,9 @@ class Edge(Connection):
         if reader.outcome is Outcome.MALFORMED:
             return await self.break_off("bytes", replies.MALFORMED)
         no_room = reader.refused is Outcome.NO_ROOM
-        self.meter.mails.inc(outcome="no_room" if no_room else "too_large")
+        outcome = "no_room" if no_room else "too_large"
+        self.meter.mails.inc(outcome=outcome)
+        self.visit.mail(outcome, len(reader.content))
         reply = replies.NO_ROOM if no_room else replies.TOO_LARGE
         if reader.outcome is Outcome.ENDLESS:
             await self.refuse(reply)
@@ -219,11 +221,13 @@ class Edge(Connection):
             with traces.span(self.span, bytes=size, recipients=recipients):
                 reply = await self.hand_over(reader.take())
         except SealpostError as error:
-            self.meter.mails.inc(outcome=meters.outcome_of(error))
+            self.meter.mails.inc(outcome=(outcome := meters.outcome_of(error)))
+            self.visit.mail(outcome, size)
             return self.reply_for(error)
         finally:
             self.reset()
         self.meter.accepted(size, self.loop.time() - began)
+        self.visit.mail("accepted", size)
         return reply
 
     async def smtp_RSET(self, argument: str) -> bool:

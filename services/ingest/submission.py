@@ -34,11 +34,16 @@ from services.ingest.smtp import Edge
 _AUTH_PARAMETER = re.compile(r"(?:<>|(?:[!-*,-<>-~]|\+[0-9A-F]{2})+)\Z")
 
 
+# Words of meters, where those of the policy differ.
+_SIGN_INS = {"signed_in": "success", "malformed": "failed", "cancelled": "failed", "revoked": "closed"}
+
+
 class SubmissionEdge(Edge):
     """One connection to submission."""
 
     meter: ClassVar[meters.Meter] = meters.SUBMITTED
     span: ClassVar[str] = "submit"
+    port: ClassVar[str] = "submission"
     parameters: ClassVar[frozenset[str]] = Edge.parameters | {"AUTH"}
 
     def __init__(
@@ -107,7 +112,7 @@ class SubmissionEdge(Edge):
             try:
                 await self._desk.renew(self._signed_in)
             except (UnauthenticatedError, InvalidError):
-                meters.SIGN_INS.inc(outcome="revoked")
+                self._count_sign_in("revoked")
                 return await self.break_off("proofs", replies.REVOKED)
         return await super().smtp_MAIL(argument)
 
@@ -126,7 +131,7 @@ class SubmissionEdge(Edge):
         try:
             proof = await read(self, initial)
         except SaslError as error:
-            meters.SIGN_INS.inc(outcome=error.outcome)
+            self._count_sign_in(error.outcome)
             return await self.mistake(error.reply)
         return await self._sign_in(proof)
 
@@ -141,24 +146,28 @@ class SubmissionEdge(Edge):
         await self.push(replies.challenge(challenge))
         return sasl.decode(await self.next_line(replies.PROOF_TOO_LONG))
 
+    def _count_sign_in(self, outcome: str) -> None:
+        meters.SIGN_INS.inc(outcome=outcome)
+        self.visit.sign_in(_SIGN_INS.get(outcome, outcome))
+
     async def _sign_in(self, proof: Proof) -> bool:
         try:
             signed_in = await self._desk.sign_in(self.key, proof)
         except UnauthenticatedError:
-            meters.SIGN_INS.inc(outcome="wrong")
+            self._count_sign_in("wrong")
             return await self.mistake(replies.WRONG_PROOF)
         except SealpostError as error:
             limited = isinstance(error, ExhaustedError)
-            meters.SIGN_INS.inc(outcome="limited" if limited else "failed")
+            self._count_sign_in("limited" if limited else "failed")
             if limited and error.reason == "client_attempts":
                 return await self.break_off("proofs", replies.TOO_MANY_PROOFS)
             return await self.mistake(replies.SIGN_IN_LATER)
         try:
             self.lifetime.enter_context(self._desk.hold(signed_in.submitter))
         except ExhaustedError:
-            meters.SIGN_INS.inc(outcome="limited")
+            self._count_sign_in("limited")
             return await self.break_off("account", replies.TOO_MANY_OF_ACCOUNT)
-        meters.SIGN_INS.inc(outcome="signed_in")
+        self._count_sign_in("signed_in")
         self._signed_in = signed_in
         await self.push(replies.SIGNED_IN)
         return False

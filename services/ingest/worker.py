@@ -69,8 +69,9 @@ async def build(ctx: ServiceContext[WorkerSettings]) -> None:
     """Build the object graph of one worker and listen."""
     settings = ctx.settings
     frame = Frame(make_admission(settings), _certificate(ctx), trim := Trim(trimmer()), _delivery(ctx, trim))
-    mx = Site(settings, frame.admission, frame.tls, ctx.clock)
-    submission = Site(settings, frame.admission, frame.tls, ctx.clock)
+    facts = await ctx.open_facts() if settings.nats_url else None
+    mx = Site(settings, frame.admission, frame.tls, ctx.clock, facts)
+    submission = Site(settings, frame.admission, frame.tls, ctx.clock, facts)
     meters.CONNECTIONS.watch(lambda: len(mx.connections) + len(submission.connections))
     meters.HELD.watch(lambda: frame.admission.held)
     parts = _mx_parts(ctx, frame)

@@ -91,7 +91,8 @@ def nothing_else_goes_out(documents: list[Document]) -> Iterator[str]:
         else:
             allowed |= {_GRPC} if service["calls"] else set()
             allowed |= {27017} if service["store"] else set()
-            allowed |= {4222} if service["publishes"] or service["listens"] or service["consumes"] else set()
+            events = service["publishes"] or service["listens"] or service["consumes"] or service.get("facts")
+            allowed |= {4222} if events else set()
             allowed |= {9090} if service.get("watches") else set()
             allowed |= {4317}
         outside = {port for rule in (service or {}).get("egress", []) for port in rule["ports"]}

@@ -53,9 +53,9 @@ def test_rights_are_those_of_the_local_platform() -> None:
 
 def test_values_say_the_same_as_the_code() -> None:
     declared = {
-        name: Rights(tuple(one["publishes"]), tuple(one["listens"]), one["consumes"])
+        name: Rights(tuple(one["publishes"]), tuple(one["listens"]), one["consumes"], one.get("facts", ""))
         for name, one in chart.values()["services"].items()
-        if one["publishes"] or one["listens"] or one["consumes"]
+        if one["publishes"] or one["listens"] or one["consumes"] or one.get("facts")
     }
     assert declared == RIGHTS
 

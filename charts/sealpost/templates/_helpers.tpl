@@ -61,7 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{/* Whether a service talks to NATS: "yes" or nothing. */}}
 {{- define "sealpost.usesEvents" -}}
-{{- if or .publishes .listens .consumes }}yes{{ end -}}
+{{- if or .publishes .listens .consumes .facts }}yes{{ end -}}
 {{- end -}}
 
 {{- define "sealpost.natsSecret" -}}
