@@ -26,6 +26,8 @@ _API_SECONDS = 3.0
 _SALT_BYTES = 32
 _HOLDERS_SECONDS = 2.0
 _LOOK_SECONDS = 0.2
+# Beyond its day, for clocks that are late, and for facts that were recorded around midnight.
+_KEPT_SECONDS = 3600
 # "maximum messages per subject exceeded": the day has its salt.
 _TAKEN = 10077
 
@@ -75,7 +77,7 @@ class Salts:
                 found = await self._wait_for_holders(session, day)
             if found is None:
                 secret = held.secret.reveal() if held is not None else secrets.token_bytes(_SALT_BYTES)
-                found = secret if await _create(session, day, secret) else await _read(session, day)
+                found = secret if await self._create(session, day, secret) else await _read(session, day)
         except BROKEN as error:
             raise UnavailableError("events_unavailable") from error
         if found is None:
@@ -83,6 +85,18 @@ class Salts:
         salt = make_salt(day, found)
         self._held[day] = salt
         return salt
+
+    async def _create(self, session: Session, day: int, secret: bytes) -> bool:
+        """Put a salt into the stream, for as long as it is needed there; tell whether there was none."""
+        seconds = (day + 1) * DAY_SECONDS + _KEPT_SECONDS - int(self._clock.now().timestamp())
+        broker = session.client.jetstream(timeout=_API_SECONDS)
+        try:
+            await broker.publish(subject_of(day), secret, msg_ttl=max(1, seconds))
+        except nats.js.errors.APIError as error:
+            if error.err_code == _TAKEN:
+                return False
+            raise
+        return True
 
     async def _wait_for_holders(self, session: Session, day: int) -> bytes | None:
         for _ in range(int(_HOLDERS_SECONDS / _LOOK_SECONDS)):
@@ -99,13 +113,3 @@ async def _read(session: Session, day: int) -> bytes | None:
     except nats.js.errors.NotFoundError:
         return None
     return message.data if message.data is not None and len(message.data) == _SALT_BYTES else None
-
-
-async def _create(session: Session, day: int, secret: bytes) -> bool:
-    try:
-        await session.client.jetstream(timeout=_API_SECONDS).publish(subject_of(day), secret)
-    except nats.js.errors.APIError as error:
-        if error.err_code == _TAKEN:
-            return False
-        raise
-    return True

@@ -20,11 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from libs.events.streams import MEMORY_BYTES, stream_of
+from libs.events.streams import FACTS, MEMORY_BYTES, SALTS, UNITS, stream_of
 from libs.runtime.secret import Secret
 
 _PASSWORD = re.compile(r"[A-Za-z0-9_-]{16,200}\Z")
 _API = "$JS.API"
+COUNTED = "counted.*"
+"""counted.<emitter, 16 hexadecimal digits>: analytics tells an emitter how far its facts are counted."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,25 @@ RIGHTS: Mapping[str, Rights] = {
     "analytics": Rights(facts="counts"),
 }
 
-_DESCRIBED = {"records": ("FACTS", "SALTS"), "counts": ("FACTS", "SALTS", "UNITS")}
+_DESCRIBED = {"records": (FACTS, SALTS), "counts": (FACTS, UNITS)}
 _FACTS_PUBLISH = {
-    "records": ("facts.*", "salts.*", f"{_API}.DIRECT.GET.SALTS.salts.*"),
+    "records": (FACTS.subject, SALTS.subject, f"{_API}.DIRECT.GET.{SALTS.name}.{SALTS.subject}"),
     "counts": (
-        "counted.*",
-        "units.*",
-        f"{_API}.STREAM.PURGE.SALTS",
-        f"{_API}.STREAM.PURGE.UNITS",
+        COUNTED,
+        UNITS.subject,
+        f"{_API}.STREAM.PURGE.{SALTS.name}",
+        f"{_API}.STREAM.PURGE.{UNITS.name}",
+        # Consumers of one subject each, under any name, without acknowledgements.
         *(
             f"{_API}.CONSUMER.{verb}"
-            for stream in ("FACTS", "UNITS")
-            for verb in (f"CREATE.{stream}.>", f"DELETE.{stream}.*", f"INFO.{stream}.*", f"MSG.NEXT.{stream}.*")
+            for stream in (FACTS, UNITS)
+            for verb in (
+                f"CREATE.{stream.name}.*.{stream.subject}",
+                f"DELETE.{stream.name}.*",
+                f"INFO.{stream.name}.*",
+                f"MSG.NEXT.{stream.name}.*",
+            )
         ),
-        "$JS.ACK.FACTS.>",
-        "$JS.ACK.UNITS.>",
     ),
 }
 
@@ -136,11 +142,11 @@ def permissions(name: str, rights: Rights) -> dict[str, object]:
             f"$JS.ACK.{place}.>",
         ]
     publish += _FACTS_PUBLISH.get(rights.facts, ())
-    for stream in _DESCRIBED.get(rights.facts, ()):
-        publish += _describe(stream)
+    for described in _DESCRIBED.get(rights.facts, ()):
+        publish += _describe(described.name)
     listens = [*rights.listens, f"{inbox_prefix(name)}.>"]
     if rights.facts == "records":
-        listens.append("counted.*")
+        listens.append(COUNTED)
     return {"publish": {"allow": publish} if publish else {"deny": [">"]}, "subscribe": {"allow": listens}}
 
 

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from nats.js.api import StorageType
 
 from libs.docstore.store import Event
 from libs.events.envelope import event_of, headers_of
 from libs.events.server_config import RIGHTS, NatsServer, Rights, permissions, server_config
-from libs.events.streams import MAIL, stream_of
+from libs.events.streams import MAIL, MEMORY_BYTES, STREAMS, stream_of
 from libs.runtime.secret import Secret
 
 PASSWORD = Secret("0123456789abcdef")
@@ -47,10 +48,45 @@ def test_a_publisher_may_publish_and_describe_its_stream() -> None:
 
 
 def test_a_listener_may_listen_and_nothing_else() -> None:
-    assert permissions("gateway", RIGHTS["gateway"]) == {
+    assert permissions("gateway", Rights(listens=("mail.stored.v1",))) == {
         "publish": {"deny": [">"]},
         "subscribe": {"allow": ["mail.stored.v1", "_INBOX.gateway.>"]},
     }
+
+
+def test_who_records_facts_may_tell_them_and_share_salts_but_read_none() -> None:
+    assert permissions("ingest", RIGHTS["ingest"]) == {
+        "publish": {
+            "allow": [
+                "facts.*",
+                "salts.*",
+                "$JS.API.DIRECT.GET.SALTS.salts.*",
+                *(f"$JS.API.STREAM.{verb}.FACTS" for verb in ("CREATE", "UPDATE", "INFO")),
+                *(f"$JS.API.STREAM.{verb}.SALTS" for verb in ("CREATE", "UPDATE", "INFO")),
+            ]
+        },
+        "subscribe": {"allow": ["_INBOX.ingest.>", "counted.*"]},
+    }
+
+
+def test_who_counts_facts_may_read_them_but_no_salt() -> None:
+    allowed = permissions("analytics", RIGHTS["analytics"])
+    assert allowed["subscribe"] == {"allow": ["_INBOX.analytics.>"]}
+    publish = allowed["publish"]
+    assert isinstance(publish, dict)
+    assert [right for right in publish["allow"] if "SALTS" in right or "salts" in right] == [
+        "$JS.API.STREAM.PURGE.SALTS"
+    ]
+    assert not [right for right in publish["allow"] if right.startswith("facts") or "ACK" in right or ">" in right]
+
+
+def test_streams_in_memory_fit_into_it_and_stay_there() -> None:
+    held = [stream for stream in STREAMS if stream.in_memory]
+    assert {stream.name for stream in held} == {"FACTS", "SALTS", "UNITS"}
+    assert sum(stream.max_bytes for stream in held) < MEMORY_BYTES
+    assert json.loads(config_of())["jetstream"]["max_memory_store"] == MEMORY_BYTES
+    assert all(stream.config(3).storage == StorageType.MEMORY for stream in held)
+    assert all(stream.config(1).storage == StorageType.FILE for stream in STREAMS if not stream.in_memory)
 
 
 def test_a_consumer_may_use_its_own_consumer() -> None:
