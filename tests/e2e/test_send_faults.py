@@ -78,6 +78,34 @@ def test_who_got_it_is_told_and_the_rest_is_tried_again(page: Page, gateway: Fak
     assert len(gateway.boxes[EVE]) == 1
 
 
+def test_a_running_upload_is_stopped_by_button_and_by_key(page: Page, gateway: FakeGateway, artifacts: Path) -> None:
+    before = len(gateway.boxes.get(BOB, []))
+    # Taken and never answered: it is under way until somebody stops it.
+    page.route("**/v1/outbox/sealed", lambda route: None)
+    _fill(page, BOB, "Stopped")
+    page.keyboard.press("Control+Enter")
+    stop = page.get_by_role("button", name="Stop sending")
+    expect(page.locator(".leg-sending")).to_be_visible()
+    page.screenshot(path=artifacts / "sending-can-be-stopped.png")
+    stop.focus()
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/outbox/sealed")):
+        page.keyboard.press("Enter")
+    expect(page.get_by_text("Nobody has got it yet.")).to_be_visible()
+    expect(page.get_by_text("Stopped", exact=False).first).to_be_visible()
+    expect(stop).to_have_count(0)
+    again = page.get_by_role("button", name="Try the rest again")
+    expect(again).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".leg-sending")).to_be_visible()
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/outbox/sealed")):
+        page.keyboard.press("Escape")
+    expect(page.get_by_text("Nobody has got it yet.")).to_be_visible()
+    page.unroute("**/v1/outbox/sealed")
+    again.click()
+    _is_sent(page)
+    assert len(gateway.boxes[BOB]) == before + 1
+
+
 def test_who_got_it_is_known_even_when_the_draft_is_taken_up_later(page: Page, gateway: FakeGateway) -> None:
     before = len(gateway.boxes.get(BOB, []))
     gateway.outbox.refuse[EVE] = 1

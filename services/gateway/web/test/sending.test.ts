@@ -52,8 +52,7 @@ class World implements SendingPorts {
   writeOpen = async () => (this.calls.push("write"), new Uint8Array(1));
   toMember = async (to: string, id: string) => this.take(`to ${to}`, id);
   toOwn = async (id: string) => this.take("own", id);
-  toWorld = async (_: string, recipients: string[], __: Uint8Array, key: string) =>
-    this.take(`send ${recipients.join(" ")}`, key);
+  toWorld: SendingPorts["toWorld"] = async (_, recipients, __, key) => this.take(`send ${recipients.join(" ")}`, key);
 
   private sealed(what: string) {
     this.calls.push(what);
@@ -106,6 +105,38 @@ describe("sending", () => {
     ]);
     const ids = world.ids.filter((one) => /secret|open/.test(one));
     expect(new Set(ids).size).toBe(2);
+  });
+
+  it("stops: what is under way breaks off, what is behind it is not begun, and the rest can be sent later", async () => {
+    const world = new World();
+    const sending = new Sending(world, letter(), ROUTES, []);
+    let handed = 0.5;
+    world.toWorld = (_, __, ___, ____, { progress, stop }) =>
+      new Promise((_, reject) => {
+        progress(handed, 1);
+        stop?.addEventListener("abort", () => reject(new ApiError(0, "stopped", "Stopped.")));
+        sending.stop();
+      });
+    expect(await sending.run()).toBe(false);
+    expect(sending.running.value).toBe(false);
+    expect(sending.legs.value.map(({ state }) => state)).toEqual(["done", "failed", "waiting", "waiting", "waiting"]);
+    expect(sending.legs.value[1]?.error).toBe("Stopped.");
+    expect(sending.sentTo).toEqual(["member@x.example"]);
+    handed = 1;
+    await sending.run();
+    expect(sending.legs.value[1]?.error).toContain("it may be there");
+    world.toWorld = async () => undefined;
+    expect(await sending.run()).toBe(true);
+  });
+
+  it("stops while it is sealing, before anything is sent", async () => {
+    const world = new World();
+    const sending = new Sending(world, letter(), ROUTES, []);
+    const sealed = world.sealLetter;
+    world.sealLetter = (...given) => (sending.stop(), sealed(...given));
+    expect(await sending.run()).toBe(false);
+    expect(world.calls).toEqual(["seal member@x.example"]);
+    expect(sending.legs.value[0]).toMatchObject({ state: "failed", error: "Stopped." });
   });
 
   it("takes a new id where the server would find the old one too old", async () => {

@@ -2,7 +2,7 @@
 import { toBase64, type Bytes } from "../lib/encoding";
 import { ask } from "./http";
 import type { Recipient, SealedObject } from "./types";
-import { frame, upload, type Progress } from "./upload";
+import { frame, upload, type Way } from "./upload";
 
 export type ObjectName = "contacts" | "settings";
 
@@ -15,16 +15,16 @@ export const outbox = {
   recipients: async (addresses: string[]) =>
     (await ask<{ recipients: Recipient[] }>("/v1/recipients", { method: "POST", body: { addresses } })).recipients,
   /** A copy into a member's inbox; the same id again changes nothing. */
-  sealed: (to: string, id: string, { envelope, body }: Sealed, progress: Progress) =>
-    upload("/v1/outbox/sealed", frame({ to, id, envelope: toBase64(envelope) }, body), {}, progress),
+  sealed: (to: string, id: string, { envelope, body }: Sealed, way: Way) =>
+    upload("/v1/outbox/sealed", frame({ to, id, envelope: toBase64(envelope) }, body), {}, way),
   /** A copy of our own; in place of `replaces`, which goes. */
-  own: (id: string, folder: "sent" | "drafts", sealed: Sealed, replaces: string, progress: Progress) => {
+  own: (id: string, folder: "sent" | "drafts", sealed: Sealed, replaces: string, way: Way) => {
     const header = { id, folder, envelope: toBase64(sealed.envelope), ...(replaces ? { replaces } : {}) };
-    return upload("/v1/outbox/own", frame(header, sealed.body), {}, progress);
+    return upload("/v1/outbox/own", frame(header, sealed.body), {}, way);
   },
   /** A whole mail; the same key again is the same submission. */
-  send: (from: string, recipients: string[], mail: Bytes, key: string, progress: Progress) =>
-    upload("/v1/send", frame({ from, recipients }, mail), { "Idempotency-Key": key }, progress),
+  send: (from: string, recipients: string[], mail: Bytes, key: string, way: Way) =>
+    upload("/v1/send", frame({ from, recipients }, mail), { "Idempotency-Key": key }, way),
 };
 
 export const objects = {

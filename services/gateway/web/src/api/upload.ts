@@ -7,6 +7,12 @@ import { ApiError, problemOf } from "./http";
 
 export type Progress = (sent: number, total: number) => void;
 
+/** What goes with an upload: who hears how far it is, and what breaks it off. */
+export interface Way {
+  progress: Progress;
+  stop?: AbortSignal;
+}
+
 const TIMEOUT = 15 * 60_000;
 const TYPE = "application/vnd.sealpost.frame";
 
@@ -17,15 +23,20 @@ export function frame(header: object, body: Bytes): Blob {
   return new Blob([length.buffer, head, body]);
 }
 
-/** @throws ApiError with status 0 when the server cannot be reached */
+/** @throws ApiError with status 0: "unreachable", or "stopped" when `stop` broke it off; then the server may have it or not */
 export function upload(
   path: string,
   content: Blob,
   headers: Record<string, string>,
-  progress: Progress,
+  { progress, stop }: Way,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
+    const stopped = () => reject(new ApiError(0, "stopped", "Stopped."));
+    if (stop?.aborted) return stopped();
     const request = new XMLHttpRequest();
+    const abort = () => request.abort();
+    stop?.addEventListener("abort", abort, { once: true });
+    request.onloadend = () => stop?.removeEventListener("abort", abort);
     request.open("POST", path);
     request.timeout = TIMEOUT;
     request.responseType = "text";
@@ -41,7 +52,7 @@ export function upload(
       reject(new ApiError(0, "unreachable", "The server cannot be reached. Check your connection."));
     request.onerror = unreachable;
     request.ontimeout = unreachable;
-    request.onabort = unreachable;
+    request.onabort = stopped;
     request.send(content);
   });
 }

@@ -8,6 +8,7 @@ import { addressKey, isAddress } from "../mail/address";
 import type { Person } from "../mail/envelope";
 import { estimatedBytes, newMessageId, recipientsOf, type Enclosure, type Letter, type OwnNotes } from "../mail/letter";
 import type { Sealed } from "../api/sending";
+import type { Way } from "../api/upload";
 import { newStoredId, Sending, type SendingPorts } from "./sending";
 import type { Found } from "./recipients";
 
@@ -44,12 +45,7 @@ export interface ComposerPorts extends SendingPorts {
   sender(): Person;
   sealDraft(letter: Letter, notes: OwnNotes): Promise<Sealed>;
   keepDraft(id: string, sealed: Sealed, replaces: string): Promise<void>;
-  keepSent(
-    id: string,
-    sealed: Sealed,
-    replaces: string,
-    progress: (sent: number, total: number) => void,
-  ): Promise<void>;
+  keepSent(id: string, sealed: Sealed, replaces: string, way: Way): Promise<void>;
   dropDraft(id: string): Promise<void>;
   /** lists are told what came and what went */
   draftChanged(now: string, before: string): void;
@@ -209,10 +205,10 @@ export class Composer {
 
   private sendingPorts(): SendingPorts {
     const { ports } = this;
-    const toOwn: SendingPorts["toOwn"] = async (id, sealed, progress) => {
+    const toOwn: SendingPorts["toOwn"] = async (id, sealed, way) => {
       // A draft that is still being kept would outlive the mail.
       await this.run;
-      await ports.keepSent(id, sealed, this.draftId, progress);
+      await ports.keepSent(id, sealed, this.draftId, way);
       ports.draftChanged("", this.draftId);
     };
     return { ...ports, toOwn };

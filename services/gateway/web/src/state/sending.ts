@@ -2,12 +2,13 @@
  * Sending one letter: a leg for each copy that is sealed, one for all who get it open, and at the end the writer's own copy.
  *
  * A leg keeps its id, so that one whose answer was lost can be tried again and arrives once. Legs that are done stay done:
- * what failed is told by name, and trying again goes on with the rest.
+ * what failed is told by name, and trying again goes on with the rest. It can be stopped: the leg under way breaks off, those
+ * behind it are not begun.
  */
 import { signal } from "@preact/signals";
-import { asSentence } from "../api/http";
+import { ApiError, asSentence } from "../api/http";
 import type { Sealed } from "../api/sending";
-import type { Progress } from "../api/upload";
+import type { Way } from "../api/upload";
 import type { Bytes } from "../lib/encoding";
 import { fromBase64 } from "../lib/encoding";
 import { addressKey } from "../mail/address";
@@ -34,9 +35,9 @@ export interface SendingPorts {
   sealMime(letter: Letter, certificate: Certificate): Promise<Bytes>;
   writeOpen(letter: Letter): Promise<Bytes>;
   sealOwn(letter: Letter): Promise<Sealed>;
-  toMember(to: string, id: string, sealed: Sealed, progress: Progress): Promise<void>;
-  toWorld(from: string, recipients: string[], mail: Bytes, key: string, progress: Progress): Promise<void>;
-  toOwn(id: string, sealed: Sealed, progress: Progress): Promise<void>;
+  toMember(to: string, id: string, sealed: Sealed, way: Way): Promise<void>;
+  toWorld(from: string, recipients: string[], mail: Bytes, key: string, way: Way): Promise<void>;
+  toOwn(id: string, sealed: Sealed, way: Way): Promise<void>;
 }
 
 interface Planned {
@@ -54,6 +55,7 @@ export class Sending {
   readonly legs = signal<Leg[]>([]);
   readonly running = signal(false);
   private planned: Planned[] = [];
+  private stopper = new AbortController();
 
   constructor(
     private readonly ports: SendingPorts,
@@ -68,8 +70,10 @@ export class Sending {
   /** Sends what is not sent yet; whether all of it is, the own copy included. */
   async run(): Promise<boolean> {
     this.running.value = true;
+    this.stopper = new AbortController();
     try {
       for (const one of this.planned) {
+        if (this.stopper.signal.aborted) break;
         if (one.leg.state === "done" || (one.leg.kind === "own" && !this.complete)) continue;
         await this.attempt(one);
       }
@@ -77,6 +81,11 @@ export class Sending {
       this.running.value = false;
     }
     return this.planned.every(({ leg }) => leg.state === "done");
+  }
+
+  /** Breaks off; `run` ends soon after, and can be called again. */
+  stop(): void {
+    this.stopper.abort();
   }
 
   /** Whether every recipient has got it. */
@@ -96,31 +105,41 @@ export class Sending {
       await this.carry(one);
       this.set(one, { state: "done", progress: 1 });
     } catch (error) {
-      this.set(one, { state: "failed", error: asSentence(error) });
+      this.set(one, { state: "failed", error: this.reasonOf(error, one.leg) });
     }
+  }
+
+  /** What was handed over whole before it was stopped may have got there; the same id keeps it from coming twice. */
+  private reasonOf(error: unknown, leg: Leg): string {
+    const stopped = error instanceof ApiError && error.reason === "stopped";
+    return stopped && leg.progress === 1 ? "Stopped when all of it was handed over: it may be there." : asSentence(error);
   }
 
   private async carry(one: Planned): Promise<void> {
     const { ports, letter } = this;
     const [to = ""] = one.leg.addresses;
-    const progress: Progress = (sent, total) => this.set(one, { progress: total > 0 ? sent / total : 0 });
-    const sending = () => this.set(one, { state: "sending" });
+    const { signal: stop } = this.stopper;
+    const way: Way = { progress: (sent, total) => this.set(one, { progress: total > 0 ? sent / total : 0 }), stop };
+    const sending = () => {
+      if (stop.aborted) throw new ApiError(0, "stopped", "Stopped.");
+      this.set(one, { state: "sending" });
+    };
     if (one.leg.kind === "member") {
       const sealed = await ports.sealLetter(letter, to, certificateOf(one.route, ""));
       sending();
-      return ports.toMember(to, this.idOf(one), sealed, progress);
+      return ports.toMember(to, this.idOf(one), sealed, way);
     }
     if (one.leg.kind === "own") {
       const sealed = await ports.sealOwn(letter);
       sending();
-      return ports.toOwn(this.idOf(one), sealed, progress);
+      return ports.toOwn(this.idOf(one), sealed, way);
     }
     const mail =
       one.leg.kind === "wkd"
         ? await ports.sealMime(letter, certificateOf(one.route, to))
         : await ports.writeOpen(letter);
     sending();
-    return ports.toWorld(letter.from.address, one.leg.addresses, mail, one.key, progress);
+    return ports.toWorld(letter.from.address, one.leg.addresses, mail, one.key, way);
   }
 
   /** The same id for as long as the server takes it: repeated, it changes nothing. */

@@ -39,9 +39,9 @@ const ports: ComposerPorts = {
   sealDraft: (letter, notes) => vault.call("sealOwn", { letter, notes }, { timeout: SEALING_MS }),
   toMember: outbox.sealed,
   toWorld: outbox.send,
-  toOwn: (id, sealed, progress) => outbox.own(id, "sent", sealed, "", progress),
-  keepSent: (id, sealed, replaces, progress) => outbox.own(id, "sent", sealed, replaces, progress),
-  keepDraft: (id, sealed, replaces) => outbox.own(id, "drafts", sealed, replaces, nobody),
+  toOwn: (id, sealed, way) => outbox.own(id, "sent", sealed, "", way),
+  keepSent: (id, sealed, replaces, way) => outbox.own(id, "sent", sealed, replaces, way),
+  keepDraft: (id, sealed, replaces) => outbox.own(id, "drafts", sealed, replaces, { progress: nobody }),
   dropDraft: async (id) => void (await mail.remove([id])),
   draftChanged: (now, before) => folderChanged("drafts", now, before),
 };

@@ -1,4 +1,5 @@
 /** How sending goes, for each recipient; and, where something failed, who has got it and what can be done about the rest. */
+import { useEffect, useRef } from "preact/hooks";
 import { bytes } from "../../lib/format";
 import type { Composer } from "../../state/composer";
 import type { Leg, LegState } from "../../state/sending";
@@ -16,10 +17,22 @@ const ICON: Record<LegState, IconName> = {
 
 export function SendingPanel({ composer, again }: { composer: Composer; again: () => void }) {
   const sending = composer.sending.value;
+  const running = sending?.running.value ?? false;
+  const buttons = useRef<HTMLDivElement>(null);
+  const asked = useRef(false);
+  const stop = () => {
+    asked.current = true;
+    sending?.stop();
+  };
+  useEscape(running, stop);
+  useEffect(() => {
+    // The button that had the focus is gone.
+    if (!running && asked.current) buttons.current?.querySelector("button")?.focus();
+    asked.current = false;
+  }, [running]);
   if (!sending) return null;
   const legs = sending.legs.value;
-  const failed = legs.filter((leg) => leg.state === "failed");
-  const stopped = !sending.running.value && failed.length > 0;
+  const stopped = !running && legs.some((leg) => leg.state !== "done");
   return (
     <section class="sending" aria-label="Sending" role="status">
       <h2>{stopped ? "Not everything was sent" : "Sending"}</h2>
@@ -28,10 +41,17 @@ export function SendingPanel({ composer, again }: { composer: Composer; again: (
           <LegRow key={`${leg.kind} ${leg.addresses[0]}`} leg={leg} size={composer.size.value} />
         ))}
       </ul>
+      {running && (
+        <div class="row">
+          <Button icon="close" title="Stop sending (Esc)" onClick={stop}>
+            Stop sending
+          </Button>
+        </div>
+      )}
       {stopped && (
         <>
           <Notice kind="error">{verdict(legs)}</Notice>
-          <div class="row">
+          <div class="row" ref={buttons}>
             <Button look="primary" icon="refresh" onClick={again}>
               Try the rest again
             </Button>
@@ -48,11 +68,27 @@ export function SendingPanel({ composer, again }: { composer: Composer; again: (
   );
 }
 
+/** Escape stops it, unless it is for a dialog or somebody has taken it already. */
+function useEscape(running: boolean, stop: () => void): void {
+  const latest = useRef(stop);
+  latest.current = stop;
+  useEffect(() => {
+    if (!running) return;
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      latest.current();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [running]);
+}
+
 function verdict(legs: Leg[]): string {
   const people = legs.filter((leg) => leg.kind !== "own");
-  const count = (state: LegState) =>
-    people.filter((leg) => leg.state === state).reduce((n, leg) => n + leg.addresses.length, 0);
-  const [done, failed] = [count("done"), count("failed")];
+  const count = (done: boolean) =>
+    people.filter((leg) => (leg.state === "done") === done).reduce((n, leg) => n + leg.addresses.length, 0);
+  const [done, failed] = [count(true), count(false)];
   if (failed === 0) return "Everybody has got it, but your own copy could not be kept.";
   if (done === 0) return "Nobody has got it yet.";
   return `${done} of ${done + failed} have got it. Trying again sends it to the others alone.`;
