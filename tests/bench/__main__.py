@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from libs.client.api import Client
-from tests.bench import listing, memory, peer, queue, relay
+from tests.bench import facts_counting, listing, memory, peer, queue, relay
 from tests.bench.load import Load, client_name, latencies, send
 from tests.support.platform import ROOT, RunningPlatform, running_platform
 
 _KB = 1024
 _SETTLE_SECONDS = 120.0
-_PARTS = ("rates", "latency", "memory", "listing", "relay", "queue")
+_PARTS = ("rates", "latency", "memory", "listing", "relay", "queue", "facts")
+_FACTS = {"counting": facts_counting.measure}
 
 
 def _rounds(size: int, mails: int, rounds: int, ours: RunningPlatform, other: peer.Peer | None) -> dict[str, Any]:
@@ -96,6 +97,8 @@ def main() -> int:
             report |= relay.measure(home / "out", chosen.mails, chosen.rounds)
         if parts & {"relay", "queue"}:
             report["queue"] = _run("queue", partial(queue.measure, chosen.deferred))
+    if "facts" in parts:
+        report["facts"] = {name: _run(f"facts: {name}", part) for name, part in _FACTS.items()}
     _write(report)
     return 0
 
