@@ -38,13 +38,24 @@ _PROOFS = frozenset(
         "/v1/recovery/complete",
         "/v1/account/password",
         "/v1/account/recovery",
+        "/v1/forwarding",
     }
 )
 _STREAMS = ("/events", "/body", "/raw")
-_OUTBOUND = ("/v1/recipients", "/v1/outbox/", "/v1/send", "/v1/suppressions", "/v1/webhooks", "/v1/campaigns/", "/u/")
+_OUTBOUND = (
+    "/v1/recipients",
+    "/v1/outbox/",
+    "/v1/send",
+    "/v1/suppressions",
+    "/v1/webhooks",
+    "/v1/campaigns/",
+    "/u/",
+    "/f/",
+)
 _MAILBOX = ("/v1/messages", "/v1/mailbox", "/v1/folders", "/v1/objects/")
-# Mail programs of all kinds send these; what they carry is the only proof there is, and no cookie counts.
-_ANY_ORIGIN = "/u/"
+# What their URLs carry is the only proof there is, and no cookie counts: mail programs of all kinds send the ones, and
+# for the others browsers name no origin, for our pages tell them not to say where one comes from.
+_ANY_ORIGIN = ("/u/", "/f/")
 # Whole mails come here.
 _UPLOADS = ("/v1/outbox/sealed", "/v1/outbox/own", "/v1/send")
 # A sealed object of 256 KiB, in base64.
@@ -236,7 +247,7 @@ class _Request:
 
 def area_of(path: str) -> str:
     """Return the word that stands for `path` in metrics and traces."""
-    if not path.startswith(("/v1/", "/u/")):
+    if not path.startswith(("/v1/", *_ANY_ORIGIN)):
         return "directory" if path.startswith("/.well-known/") else "page"
     if path.endswith("/events"):
         return "events"
