@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from libs.docstore.store import Store
 from libs.envelope import KeyedHash, KeyEncryptionKeys
 from libs.runtime.clock import Clock
 from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
+from libs.telemetry.facts import NoFacts, Recorder
 from services.delivery.domain.model import Signer, Transport
 from services.delivery.domain.ports import (
     Campaigns,
@@ -113,11 +114,12 @@ class Base:
     store: Store
     clock: Clock
     secrets: Secrets
+    facts: Recorder = field(default_factory=NoFacts)
 
 
 def make_local(base: Base, outside: Outside) -> LocalDelivery:
     """Return what brings mails into mailboxes of this installation."""
-    return LocalDelivery(base.settings.hostname, outside.mailboxes, base.clock)
+    return LocalDelivery(base.settings.hostname, outside.mailboxes, base.clock, base.facts)
 
 
 def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalDelivery) -> QueueGraph:
@@ -148,6 +150,7 @@ def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalD
         clock=clock,
         lease=settings.lease_seconds,
         trail=settings.trail_seconds,
+        facts=base.facts,
         teller=customers.teller,
     )
     room = Room(settings.max_concurrency, settings.max_held_mails, settings.max_held_bytes)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from libs.docstore.store import Event, Store
+from libs.docstore.store import Event
+from libs.events.jetstream import EventBus
 from libs.events.relay import Relay
 from libs.mailbox.peers import AccountsClient, CryptoClient, StorageClient
 from libs.net.dns import make_resolver
 from libs.net.http import GuardedHttp
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
+from libs.telemetry.facts import NoFacts
 from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
 from protos.crypto.v1.crypto_pb2_grpc import CryptoStub
 from protos.storage.v1.storage_pb2_grpc import StorageStub
@@ -45,7 +47,9 @@ async def build(ctx: Context) -> None:
     """Build one delivery process."""
     settings = ctx.settings
     store = await ctx.open_store(COLLECTIONS)
-    base = Base(settings, store, ctx.clock, open_secrets(settings))
+    bus = await ctx.connect_events() if settings.nats_url else None
+    facts = await ctx.open_facts(bus) if bus else NoFacts()
+    base = Base(settings, store, ctx.clock, open_secrets(settings), facts)
     policies = KeptPolicies(store, base.secrets.hashes, base.secrets.vault, ctx.clock)
     outside = _outside(ctx, policies)
     local = make_local(base, outside)
@@ -66,7 +70,7 @@ async def build(ctx: Context) -> None:
     customers.start(ctx.spawn)
     forwards, old_counts = forwards_graph.make_forwards(base, queue)
     ctx.spawn("forwards", Upkeep({"counts": old_counts}).run())
-    await _start(ctx, store, queue, policies)
+    await _start(ctx, base, queue, policies, bus)
     reports = taking.ReportParts(
         paths=queue.paths,
         trails=queue.submission.trails,
@@ -131,7 +135,7 @@ def _customers(ctx: Context, base: Base, local: LocalDelivery) -> customers_grap
     return customers
 
 
-async def _start(ctx: Context, store: Store, queue: QueueGraph, policies: KeptPolicies) -> None:
+async def _start(ctx: Context, base: Base, queue: QueueGraph, policies: KeptPolicies, bus: EventBus | None) -> None:
     """Have everything run that goes on by itself; the worker is drained before what it uses is closed."""
     sweeps = {
         "keys": queue.shredder.sweep,
@@ -143,9 +147,8 @@ async def _start(ctx: Context, store: Store, queue: QueueGraph, policies: KeptPo
     ctx.spawn("queue", Upkeep(sweeps).run())
     ctx.stack.push_async_callback(queue.shredder.flush)
     ctx.spawn("shredder", queue.shredder.run())
-    if ctx.settings.nats_url:
-        bus = await ctx.connect_events()
-        relay = Relay(store, bus, ctx.clock, ctx.health)
+    if bus is not None:
+        relay = Relay(base.store, bus, ctx.clock, ctx.health)
         ctx.spawn("relay", relay.run())
         queue.entrance.announce = relay.announce
 

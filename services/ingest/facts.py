@@ -6,16 +6,13 @@ what the client did to the connection counts only where nothing came of it at al
 
 from __future__ import annotations
 
-import bisect
 import ipaddress
 from collections.abc import Iterable
 
+from libs.mailbox.facts import record_stored, size_class
 from libs.mailbox.model import Recipient
-from libs.policy import OTHER
 from libs.telemetry.facts import Recorder
 
-_SIZES = (4, 16, 64, 256, 1024, 4096, 16384, 65536)
-_SIZE_CLASSES = ("4k", "16k", "64k", "256k", "1m", "4m", "16m", "64m", "other")
 # From the worst to the best; what stands further right outweighs what stands left of it.
 _RANKS = {
     word: rank
@@ -30,11 +27,6 @@ _MAILS = {
     "no_room": "deferred",
     "failed": "deferred",
 }
-
-
-def size_class(size: int) -> str:
-    """Return the class of `size` bytes: the smallest of 4k, 16k, ... 64m that holds it."""
-    return _SIZE_CLASSES[bisect.bisect_left(_SIZES, -(-size // 1024))]
 
 
 def network_of(address: str) -> str:
@@ -73,11 +65,8 @@ class Visit:
 
     def stored(self, recipients: Iterable[Recipient], size: int) -> None:
         """Record a copy for each mailbox, once."""
-        boxes = {one.route.mailbox_id: one.route for one in recipients}
-        for mailbox_id, route in boxes.items():
-            self._facts.record(
-                "mail_stored", mailbox_id.encode(), profile=route.profile or OTHER, size=size_class(size)
-            )
+        for route in {one.route.mailbox_id: one.route for one in recipients}.values():
+            record_stored(self._facts, route, size)
 
     def sign_in(self, outcome: str) -> None:
         """Record an attempt to sign in, by a word of the policy."""

@@ -100,7 +100,8 @@ class Outcome:
 
     `text` is what the other side said, cleaned and at most 500 characters: it may name people, so it goes into the
     sealed report to the sender and nowhere else. `host` is the MX that was spoken to, "" if none.
-    `elsewhere`: nothing was wrong with this recipient, the destination as a whole did not answer.
+    `elsewhere`: nothing was wrong with this recipient, the destination as a whole did not answer. `tls` says what
+    protected the way, in words of the policy; "" where there was no connection.
     """
 
     result: Result
@@ -111,6 +112,7 @@ class Outcome:
     text: str = ""
     host: str = ""
     elsewhere: bool = False
+    tls: str = field(default="", compare=False)
 
 
 class Transport(Protocol):

@@ -89,7 +89,9 @@ class Opener:
             client.close()
             raise
         meters.TLS.inc(result=result)
-        return Session(wire, target.host, extensions, self._patience)
+        session = Session(wire, target.host, extensions, self._patience)
+        session.protection = result
+        return session
 
     async def _connect(self, target: Target) -> socket.socket:
         family = socket.AF_INET6 if isinstance(ip_address(target.address), IPv6Address) else socket.AF_INET

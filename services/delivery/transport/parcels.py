@@ -7,6 +7,7 @@ further up, this process does not smuggle commands into anybody's conversation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from libs.mail.addresses import PathError, read_path
 from services.delivery.domain.model import Outcome, Outgoing
@@ -26,7 +27,8 @@ class Progress:
         self._outgoing = outgoing
         self._outcomes: list[Outcome | None] = [_refusal(address) for address in outgoing.recipients]
         content = outgoing.content
-        if content.count(b"\r") != content.count(b"\r\n") or content.count(b"\n") != content.count(b"\r\n"):
+        line_ends = content.count(b"\r\n")
+        if content.count(b"\r") != line_ends or content.count(b"\n") != line_ends:
             self.settle_rest(permanent("5.6.0", "message has line ends that mail must not have"))
         elif outgoing.return_path and _refusal(outgoing.return_path) is not None:
             self.settle_rest(permanent("5.1.7", "sender address is not one"))
@@ -54,10 +56,10 @@ class Progress:
             places = open_places[start : start + most]
             yield places, self._parcel([self._outgoing.recipients[place] for place in places])
 
-    def settle(self, places: Sequence[int], outcomes: Sequence[Outcome]) -> None:
-        """Note what came of a transaction."""
+    def settle(self, places: Sequence[int], outcomes: Sequence[Outcome], tls: str = "") -> None:
+        """Note what came of a transaction, over a connection protected by `tls`."""
         for place, outcome in zip(places, outcomes, strict=True):
-            self._outcomes[place] = outcome
+            self._outcomes[place] = replace(outcome, tls=tls)
 
     def _parcel(self, recipients: Sequence[str]) -> Parcel:
         content = self._outgoing.content

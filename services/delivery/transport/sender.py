@@ -154,7 +154,7 @@ class MxTransport:
         """Hand over what is left; return what to say if the connection broke before the end, None if it did not."""
         try:
             for places, parcel in progress.parcels(self._bounds.recipients_per_transaction):
-                progress.settle(places, await session.deliver(parcel))
+                progress.settle(places, await session.deliver(parcel), session.protection)
         except SessionLostError as error:
             self._pool.drop(session)
             return error.outcome

@@ -52,6 +52,8 @@ class Session:
         """Take the name of the server and what its EHLO offered, keywords in lower case."""
         self.wire = wire
         self.host = host
+        # What protects it, in words of the policy's deliveries.
+        self.protection = "none"
         self.mails = 0
         self._extensions = extensions
         self._patience = patience

@@ -20,6 +20,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from libs.policy import OTHER
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import ExhaustedError, SealpostError, UnavailableError
 from libs.telemetry.logs import get_logger
@@ -106,11 +107,13 @@ class Attempt:
                     # RFC 3463: delivery not authorised, message refused.
                     self._mail.recipients[index].status = "5.7.1"
                     settle(self._mail, index, State.SUPPRESSED, self._told, self._now())
+                    self._record(index)
 
     def _cancel(self) -> None:
         if self._entry.cancelled:
             for index in pending(self._mail):
                 settle(self._mail, index, State.CANCELLED, self._told, self._now())
+                self._record(index)
 
     async def _send(self, due: Sequence[int]) -> None:
         groups: dict[str, list[int]] = {}
@@ -170,6 +173,7 @@ class Attempt:
             for index in indices:
                 if self._parts.judge.is_over(self._mail, self._now()):
                     self._parts.judge.expire(self._mail, index, self._told, self._now())
+                    self._record(index)
                 else:
                     self._mail.recipients[index].due = self._now() + _BUSY_AGAIN + index % _BUSY_AGAIN
         meters.PUT_OFF.inc()
@@ -182,11 +186,20 @@ class Attempt:
             for index, outcome in zip(indices, outcomes, strict=True):
                 meters.OUTCOMES.inc(place=place, result=outcome.result.value)
                 self._parts.judge.apply(self._mail, index, outcome, self._told, now)
+                self._record(index, "inside" if place == "own" else outcome.tls)
             if len(self._told) >= _NOTE_AFTER:
                 until = round(now + self._parts.lease)
                 await self._write_failures(until)
                 await self._tell()
                 await self._keep(until, hold=True)
+
+    def _record(self, index: int, tls: str = "") -> None:
+        """Tell the statistics of a recipient, whose state has changed or not; without a connection `tls` is other."""
+        order, state = self._mail.order, self._mail.recipients[index].state
+        outcome = "deferred" if state is State.QUEUED else state.value
+        self._parts.facts.record(
+            "deliveries", order.account_id.encode(), profile=order.profile.value, outcome=outcome, tls=tls or OTHER
+        )
 
     async def _finish(self) -> None:
         entry, parts = self._entry, self._parts

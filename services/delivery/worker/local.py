@@ -18,10 +18,12 @@ from libs.mail import envelope
 from libs.mail.letter import Letter
 from libs.mail.verdict import Verdict
 from libs.mailbox.copies import Copies, owner
+from libs.mailbox.facts import record_stored
 from libs.mailbox.model import Accounts, Crypto, Delivery, Route, SealTask, Standing, Storage
 from libs.runtime.clock import Clock
 from libs.runtime.errors import ExhaustedError, NotFoundError, SealpostError
 from libs.runtime.ids import new_id
+from libs.telemetry.facts import NoFacts, Recorder
 from libs.telemetry.logs import get_logger
 from services.delivery.domain.model import Outcome, QueuedMail, Result
 from services.delivery.domain.ports import AccountAddresses, Domains
@@ -56,8 +58,9 @@ class MailboxPeers:
 class LocalDelivery:
     """Puts mails into mailboxes of this installation."""
 
-    def __init__(self, hostname: str, peers: MailboxPeers, clock: Clock) -> None:
-        """Take the name that trace fields carry, and whom to call."""
+    def __init__(self, hostname: str, peers: MailboxPeers, clock: Clock, facts: Recorder | None = None) -> None:
+        """Take the name that trace fields carry, whom to call, and who counts copies."""
+        self._facts = facts or NoFacts()
         self._hostname = hostname
         self._peers = peers
         self._copies = Copies(peers.crypto, peers.storage)
@@ -118,6 +121,7 @@ class LocalDelivery:
         async with self._large if len(task.body) > _OFFLOAD_BYTES else nullcontext():
             copies = await self._copies.make([(route, task)], now)
             await self._peers.storage.append(Delivery(new_id(), copies))
+        record_stored(self._facts, route, len(task.body))
 
     def _trace(self, mail_from: str, mail_id: str, at: int, verdict: Verdict) -> bytes:
         received = format_datetime(datetime.fromtimestamp(at, UTC))

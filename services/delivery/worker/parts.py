@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from libs.runtime.clock import Clock
+from libs.telemetry.facts import NoFacts, Recorder
 from services.delivery.domain.ports import Campaigns, Happenings, Suppressions, Teller
 from services.delivery.domain.queue import Judge, Report
 from services.delivery.queue.entry import Entry
@@ -41,3 +42,4 @@ class Parts:
     trail: int
     # None: everything is told before a mail is settled.
     teller: Teller | None = None
+    facts: Recorder = field(default_factory=NoFacts)

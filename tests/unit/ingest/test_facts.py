@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from libs.mailbox.facts import size_class
 from libs.mailbox.model import Recipient, Route, Standing
 from libs.policy import load_policy
-from services.ingest.facts import Visit, network_of, size_class
+from services.ingest.facts import Visit, network_of
 from services.ingest.meters import RECEIVED
 
 
