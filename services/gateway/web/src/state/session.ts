@@ -13,6 +13,7 @@ import { newKdf, type DerivedKeys } from "../crypto/kdf";
 import { recoveryKeys } from "../crypto/recovery";
 import { PATIENT, QUICK, vault } from "../crypto/vault";
 import { fromBase64, toBase64, type Bytes } from "../lib/encoding";
+import { prove } from "./prove";
 
 export type SessionState =
   | { kind: "unknown" }
@@ -56,8 +57,7 @@ export async function resume(): Promise<void> {
 }
 
 export async function signIn(address: string, password: string): Promise<void> {
-  const keys = await deriveKeys(password, await api.kdf(address));
-  const account = await api.signIn(address, toBase64(keys.authenticationKey));
+  const { account, keys } = await prove(address, password);
   await unlockWith(account, keys.wrapKey);
 }
 

@@ -1,37 +1,9 @@
 /** The frame of the plain pages: name on the left, ways in on the right, content in the middle, footer below. */
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
 import { session } from "../state/session";
-import { setTheme, theme } from "../state/theme";
-import { Logo } from "./icon";
-import { IconButton } from "./parts";
+import { Brand, ThemeButton, useTitle } from "./plain";
 
-export function useTitle(title: string): void {
-  useEffect(() => {
-    document.title = title ? `${title} · sealpost` : "sealpost";
-  }, [title]);
-}
-
-export function ThemeButton() {
-  const dark =
-    theme.value === "dark" || (theme.value === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
-  return (
-    <IconButton
-      icon={dark ? "sun" : "moon"}
-      label={dark ? "Use light colours" : "Use dark colours"}
-      onClick={() => setTheme(dark ? "light" : "dark")}
-    />
-  );
-}
-
-export function Brand() {
-  return (
-    <a class="brand" href="/" aria-label="sealpost, start page">
-      <Logo />
-      <span>sealpost</span>
-    </a>
-  );
-}
+export { Brand, ThemeButton, useTitle } from "./plain";
 
 interface FrameProps {
   title?: string;

@@ -6,7 +6,7 @@ import { Frame } from "../ui/frame";
 import { NewPassword, useNewPassword } from "../ui/new-password";
 import { Button, Notice, TextField, Working } from "../ui/parts";
 import { useAction } from "../ui/use-action";
-import { completeAddress } from "./sign-in";
+import { completeAddress } from "../ui/sign-in-form";
 import "../styles/forms.css";
 
 export default function Recover() {
