@@ -8,8 +8,10 @@ under that. So of two processes that make keys for a domain at once, one insert 
 Signing with RSA takes 0.3 ms and lets go of the interpreter's lock meanwhile. A batch is therefore signed in a thread:
 the event loop turns on, and several batches use several cores.
 
-The selector carries a version (`sp1r`, `sp1e`), so that keys can be followed by others while mail signed with the old
-ones is still on its way. A process may sign with a key that another one has deleted for as long as the cache holds it.
+Keys have selectors of their own (`sp3f9a20c1r`, `sp3f9a20c1e`), new ones whenever keys are made: the record of keys
+that were deleted stays in the DNS for as long as its owner or a cache leaves it there, and under the same name it would
+deny what the new ones sign. A process may sign with a key that another one has deleted for as long as the cache holds
+it; a selector that is not in the cache is looked for behind it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import asyncio
 import base64
 import json
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -48,7 +51,8 @@ ED25519_SHA256 = "ed25519-sha256"
 DIGEST_BYTES = 32
 
 _RSA_BITS = 2048
-_SELECTORS = {RSA_SHA256: "sp1r", ED25519_SHA256: "sp1e"}
+_KINDS = {RSA_SHA256: "r", ED25519_SHA256: "e"}
+_SELECTOR_BYTES = 4
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _ATTEMPTS = 5
 _THREADS = 4
@@ -108,11 +112,16 @@ class DkimKeys:
         """Return for each item, in order, its signature or why there is none: InvalidError("digest"),
         NotFoundError("dkim_key_unknown"), UnavailableError("key_damaged" | "kek_missing").
         """
-        domains = list(dict.fromkeys(item.domain for item in items if _DOMAIN.match(item.domain)))
+        wanted: dict[str, set[str]] = {}
+        for item in items:
+            if _DOMAIN.match(item.domain):
+                wanted.setdefault(item.domain, set()).add(item.selector)
         found: dict[str, _Keys | SealpostError] = {
-            domain: held for domain in domains if (held := self._cache.get(domain)) is not None
+            domain: held
+            for domain, selectors in wanted.items()
+            if (held := self._cache.get(domain)) is not None and selectors <= held.keys()
         }
-        found.update(await self._load([domain for domain in domains if domain not in found]))
+        found.update(await self._load([domain for domain in wanted if domain not in found]))
         chosen = [_choose(item, found.get(item.domain)) for item in items]
         async with self._threads:
             return await asyncio.to_thread(_sign_all, chosen, [item.digest for item in items])
@@ -192,9 +201,10 @@ def _make() -> bytes:
         RSA_SHA256: generate_private_key(65537, _RSA_BITS),
         ED25519_SHA256: Ed25519PrivateKey.generate(),
     }
+    name = f"sp{secrets.token_hex(_SELECTOR_BYTES)}"
     listed = [
         {
-            "selector": _SELECTORS[algorithm],
+            "selector": f"{name}{_KINDS[algorithm]}",
             "algorithm": algorithm,
             "private": base64.b64encode(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode(),
         }

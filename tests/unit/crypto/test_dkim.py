@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import re
 from pathlib import Path
 
 import dkim
@@ -63,9 +64,8 @@ async def reasons(here: World, *items: SignItem) -> list[str]:
 
 async def test_a_domain_has_one_key_of_each_kind(here: World) -> None:
     rsa, ed25519 = await here.dkim.ensure(DOMAIN)
-    assert (rsa.selector, rsa.algorithm, ed25519.selector, ed25519.algorithm) == (
-        "sp1r", RSA_SHA256, "sp1e", ED25519_SHA256,
-    )  # fmt: skip
+    assert (rsa.algorithm, ed25519.algorithm) == (RSA_SHA256, ED25519_SHA256)
+    assert re.fullmatch(r"sp[0-9a-f]{8}r", rsa.selector) and ed25519.selector == f"{rsa.selector[:-1]}e"
     assert rsa.record.startswith("v=DKIM1; k=rsa; p=") and ed25519.record.startswith("v=DKIM1; k=ed25519; p=")
     assert len(public_bytes(ed25519.record)) == 32
     assert await here.dkim.ensure(DOMAIN) == await here.another_process().dkim.ensure(DOMAIN) == [rsa, ed25519]
@@ -106,15 +106,15 @@ async def test_dkimpy_verifies_a_mail_by_the_record(here: World) -> None:
 
 
 async def test_each_item_fails_alone(here: World) -> None:
-    await here.dkim.ensure(DOMAIN)
-    good = SignItem(DOMAIN, "sp1e", DIGEST)
+    rsa, ed25519 = [key.selector for key in await here.dkim.ensure(DOMAIN)]
+    good = SignItem(DOMAIN, ed25519, DIGEST)
     items = [
         good,
-        SignItem(DOMAIN, "sp1r", DIGEST[:31]),
-        SignItem(DOMAIN, "sp1r", b""),
+        SignItem(DOMAIN, rsa, DIGEST[:31]),
+        SignItem(DOMAIN, rsa, b""),
         SignItem(DOMAIN, "sp2r", DIGEST),
-        SignItem("nobody.test", "sp1r", DIGEST),
-        SignItem("../x", "sp1r", DIGEST),
+        SignItem("nobody.test", rsa, DIGEST),
+        SignItem("../x", rsa, DIGEST),
         SignItem("", "", DIGEST + b"x"),
         good,
     ]
@@ -129,7 +129,7 @@ async def test_each_item_fails_alone(here: World) -> None:
 async def test_a_thousand_are_signed_while_the_loop_turns(here: World) -> None:
     rsa, _ = await here.dkim.ensure(DOMAIN)
     digests = [hashlib.sha256(str(number).encode()).digest() for number in range(1000)]
-    signing = asyncio.create_task(signatures(here, *(SignItem(DOMAIN, "sp1r", digest) for digest in digests)))
+    signing = asyncio.create_task(signatures(here, *(SignItem(DOMAIN, rsa.selector, digest) for digest in digests)))
     turns = 0
     while not signing.done():
         await asyncio.sleep(0.001)
@@ -144,7 +144,7 @@ async def test_many_makers_at_once_agree(here: World) -> None:
     answers = await asyncio.gather(*(one.dkim.ensure(DOMAIN) for one in worlds for _ in range(2)))
     assert all(answer == answers[0] for answer in answers)
     for one in worlds:
-        (signature,) = await signatures(one, SignItem(DOMAIN, "sp1e", DIGEST))
+        (signature,) = await signatures(one, SignItem(DOMAIN, answers[0][1].selector, DIGEST))
         verify(answers[0][1], signature, DIGEST)
 
 
@@ -174,15 +174,29 @@ async def test_what_is_no_domain_gets_no_keys(here: World, domain: str) -> None:
 async def test_deleted_keys_sign_no_more_and_are_followed_by_others(here: World) -> None:
     there = here.another_process()
     before = await here.dkim.ensure(DOMAIN)
-    await signatures(there, SignItem(DOMAIN, "sp1r", DIGEST))
+    old = SignItem(DOMAIN, before[0].selector, DIGEST)
+    await signatures(there, old)
     await here.dkim.delete(DOMAIN)
     await here.dkim.delete(DOMAIN)
     await here.dkim.delete("nobody.test")
-    assert await reasons(here, SignItem(DOMAIN, "sp1r", DIGEST)) == ["dkim_key_unknown"]
+    assert await reasons(here, old) == ["dkim_key_unknown"]
     here.clock.advance(61)
-    assert await reasons(there, SignItem(DOMAIN, "sp1r", DIGEST)) == ["dkim_key_unknown"]
+    assert await reasons(there, old) == ["dkim_key_unknown"]
     after = await there.dkim.ensure(DOMAIN)
     assert {key.record for key in before}.isdisjoint({key.record for key in after})
+    # What is published of the old ones denies nothing that the new ones sign.
+    assert {key.selector for key in before}.isdisjoint({key.selector for key in after})
+    assert await reasons(there, old) == ["dkim_key_unknown"]
+
+
+async def test_new_keys_sign_at_once_wherever_old_ones_are_held(here: World) -> None:
+    there = here.another_process()
+    before = await here.dkim.ensure(DOMAIN)
+    await signatures(there, SignItem(DOMAIN, before[0].selector, DIGEST))
+    await here.dkim.delete(DOMAIN)
+    (rsa, _) = await here.dkim.ensure(DOMAIN)
+    (signature,) = await signatures(there, SignItem(DOMAIN, rsa.selector, DIGEST))
+    verify(rsa, signature, DIGEST)
 
 
 async def test_ensuring_does_not_believe_the_cache(here: World) -> None:
@@ -199,7 +213,7 @@ async def test_keys_are_wrapped_anew_after_the_kek_has_changed(here: World) -> N
     assert [await both.dkim.rewrap(10) for _ in range(2)] == [(1, 0), (0, 0)]
     only_new = here.another_process(KeyEncryptionKeys({2: new}))
     assert await only_new.dkim.ensure(DOMAIN) == keys
-    (signature,) = await signatures(only_new, SignItem(DOMAIN, "sp1r", DIGEST))
+    (signature,) = await signatures(only_new, SignItem(DOMAIN, keys[0].selector, DIGEST))
     verify(keys[0], signature, DIGEST)
 
 
@@ -207,20 +221,19 @@ async def test_keys_are_wrapped_anew_after_the_kek_has_changed(here: World) -> N
 async def test_a_missing_or_wrong_kek_is_temporary_and_makes_no_keys(here: World, version: int, reason: str) -> None:
     keys = await here.dkim.ensure(DOMAIN)
     wrong = here.another_process(KeyEncryptionKeys({version: Secret(b"x" * 32)}))
-    assert await reasons(wrong, SignItem(DOMAIN, "sp1r", DIGEST)) == [reason]
+    assert await reasons(wrong, SignItem(DOMAIN, keys[0].selector, DIGEST)) == [reason]
     with pytest.raises(UnavailableError, match=reason):
         await wrong.dkim.ensure(DOMAIN)
     assert await here.dkim.ensure(DOMAIN) == keys
 
 
 async def test_a_damaged_seal_is_temporary(here: World) -> None:
-    await here.dkim.ensure(DOMAIN)
-    await here.dkim.ensure("other.test")
+    selectors = {domain: (await here.dkim.ensure(domain))[1].selector for domain in (DOMAIN, "other.test")}
     records = DkimRepository(here.store)
     first, second = await records.wrapped_before(2, 10)
     swapped = type(first)(first.key, second.sealed, first.wrapped, first.kek, first.version)
     assert await records.replace_many([swapped]) == 1
-    told = set(await reasons(here.another_process(), *(SignItem(d, "sp1e", DIGEST) for d in (DOMAIN, "other.test"))))
+    told = set(await reasons(here.another_process(), *(SignItem(d, one, DIGEST) for d, one in selectors.items())))
     assert told == {"key_damaged", "signed"}
 
 
@@ -231,7 +244,7 @@ async def test_keys_outlive_the_process_and_files_hold_none(tmp_path: Path) -> N
     async with SqliteStore.open(tmp_path / "crypto.db", COLLECTIONS) as store:
         here = World(store, clock, KEK)
         assert await here.dkim.ensure(DOMAIN) == keys
-        await signatures(here, SignItem(DOMAIN, "sp1r", DIGEST))
+        await signatures(here, SignItem(DOMAIN, keys[0].selector, DIGEST))
         (document,) = await store.find(Query(DKIM_KEYS, "kek", (), upper=1))
         sealed = document.body["sealed"]
         assert isinstance(sealed, bytes)
@@ -248,6 +261,6 @@ async def test_keys_outlive_the_process_and_files_hold_none(tmp_path: Path) -> N
 async def test_the_cache_holds_as_many_domains_as_it_should(here: World) -> None:
     small = DkimKeys(DkimRepository(here.store), Roots(KEK, here.lookup), here.clock, here.keys.compaction, (1, 60.0))
     for domain in (DOMAIN, "other.test", DOMAIN):
-        await small.ensure(domain)
-        (result,) = await small.sign([SignItem(domain, "sp1e", DIGEST)])
+        keys = await small.ensure(domain)
+        (result,) = await small.sign([SignItem(domain, keys[1].selector, DIGEST)])
         assert isinstance(result, bytes)

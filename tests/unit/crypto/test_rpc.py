@@ -179,10 +179,10 @@ async def test_dkim_keys_are_made_used_and_deleted(here: World) -> None:
     async with crypto(here) as stubs:
         delivery = stubs.delivery
         keys = (await delivery.EnsureDkimKeys(domain, timeout=10)).keys
-        assert [(key.selector, key.algorithm) for key in keys] == [("sp1r", "rsa-sha256"), ("sp1e", "ed25519-sha256")]
+        assert [key.algorithm for key in keys] == ["rsa-sha256", "ed25519-sha256"]
         assert (await delivery.EnsureDkimKeys(domain, timeout=10)).keys == keys
         items = [pb.SignDkimItem(domain=domain.domain, selector=key.selector, digest=b"d" * 32) for key in keys]
-        items.append(pb.SignDkimItem(domain="other.test", selector="sp1r", digest=b"d" * 32))
+        items.append(pb.SignDkimItem(domain="other.test", selector=keys[0].selector, digest=b"d" * 32))
         rsa, ed25519, unknown = (await delivery.SignDkim(pb.SignDkimRequest(items=items), timeout=5)).results
         assert (len(rsa.signature), len(ed25519.signature)) == (256, 64)
         assert (unknown.failure.code, unknown.failure.reason) == ("not_found", "dkim_key_unknown")
