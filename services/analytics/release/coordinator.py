@@ -101,7 +101,9 @@ class Coordinator:
         progress = await self._tools.leading.take()
         if progress is None:
             return 0
-        until = unix_seconds(self._tools.clock) - int(self._rules.grace.total_seconds())
+        until = self._due()
+        # All windows end at such a moment.
+        until -= until % self._rules.hour_seconds
         await self._tools.windows.close(until)
         done = 0
         try:
@@ -136,7 +138,7 @@ class Coordinator:
             _LATE.set(0)
         if window is None:
             return None if there else await self._pass(progress, kind, until)
-        _LATE.set(max(0, until - window.start - length))
+        _LATE.set(max(0, self._due() - window.start - length))
         collected = await self._collect(window)
         if collected is None:
             return None
@@ -214,6 +216,10 @@ class Coordinator:
         if renewed is None:
             raise LeaseLostError
         return renewed
+
+    def _due(self) -> int:
+        """Return up to when windows must have ended to be due."""
+        return unix_seconds(self._tools.clock) - int(self._rules.grace.total_seconds())
 
     def _length(self, kind: str) -> int:
         return DAY_SECONDS if kind == "day" else self._rules.hour_seconds

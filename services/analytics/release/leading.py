@@ -40,13 +40,19 @@ class Leading:
         self._owner = new_id()
 
     async def take(self) -> Progress | None:
-        """Take or renew the lease; None while somebody else holds it. Raises: UnavailableError."""
+        """Take the lease, or keep it, renewed when a third of it is over; None while somebody else holds it.
+
+        Raises: UnavailableError.
+        """
         document = await self._store.get(COORDINATORS, _KEY)
         if document is None:
             return await self._write(Progress({}))
-        held_until = number(document.body, "until")
-        if text(document.body, "owner") != self._owner and unix_seconds(self._clock) < held_until:
-            return None
+        left = number(document.body, "until") - unix_seconds(self._clock)
+        if text(document.body, "owner") != self._owner:
+            if left > 0:
+                return None
+        elif left > self._seconds * 2 // 3:
+            return _progress(document)
         return await self._write(_progress(document))
 
     async def renew(self, progress: Progress) -> Progress | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, TypeAlias, cast
 
 import numpy as np
@@ -193,15 +194,31 @@ def rows_of(released: Released) -> list[tuple[tuple[str, ...], int, int]]:
     Raises: InternalError("document_damaged").
     """
     cells = released.cells
+    if not len(cells.values):
+        return []
     vocabularies = [values for _, values in released.dimensions]
     size = math.prod(map(len, vocabularies))
     codes = cells.codes if len(cells.codes) else np.arange(len(cells.values), dtype=np.uint32)
     if len(codes) and int(codes.max()) >= size:
         raise InternalError("document_damaged")
+    # Of few combinations the words are made once; of many only those that are there.
+    words: Sequence[tuple[str, ...]]
+    if len(cells.codes):
+        words = _words(vocabularies, codes)
+    else:
+        words = _all_words(tuple(vocabularies))[: len(cells.values)]
+    keys = cells.keys.tolist() if len(cells.keys) else [0] * len(cells.values)
+    return list(zip(words, cells.values.tolist(), keys, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _all_words(vocabularies: tuple[tuple[str, ...], ...]) -> list[tuple[str, ...]]:
+    return _words(vocabularies, np.arange(math.prod(map(len, vocabularies)), dtype=np.uint32))
+
+
+def _words(vocabularies: Sequence[tuple[str, ...]], codes: NDArray[np.uint32]) -> list[tuple[str, ...]]:
     columns: list[list[str]] = []
     for vocabulary in reversed(vocabularies):
         codes, digits = np.divmod(codes, np.uint32(len(vocabulary)))
         columns.insert(0, [vocabulary[digit] for digit in digits.tolist()])
-    words = list(zip(*columns, strict=True)) if columns else [()] * len(cells.values)
-    keys = cells.keys.tolist() if len(cells.keys) else [0] * len(cells.values)
-    return list(zip(words, cells.values.tolist(), keys, strict=True))
+    return list(zip(*columns, strict=True)) if columns else [()] * len(codes)
