@@ -23,7 +23,17 @@ from libs.docstore.opening import Opening
 from libs.docstore.sqlite_query import delete_statements, find_statement
 from libs.docstore.sqlite_reads import Readers
 from libs.docstore.sqlite_schema import create_file, migrate, table_name
-from libs.docstore.sqlite_writer import Answer, ClearJob, DeleteJob, EmptyLogJob, Job, ShrinkJob, WriteJob, Writer
+from libs.docstore.sqlite_writer import (
+    Answer,
+    ClearJob,
+    DeleteJob,
+    EmptyLogJob,
+    Job,
+    ShrinkJob,
+    WriteJob,
+    Writer,
+    waiting,
+)
 from libs.docstore.store import (
     Collection,
     Document,
@@ -80,7 +90,8 @@ class SqliteStore:
             writer = Writer(file)
             try:
                 if writer.connection is not None:
-                    migrate(writer.connection, collections)
+                    with waiting(writer.connection):
+                        migrate(writer.connection, collections)
             except BaseException:
                 writer.close()
                 raise

@@ -20,7 +20,7 @@ from libs.runtime.errors import InternalError
 
 FORMAT = 1
 _APPLICATION_ID = 0x5EA1_0057
-BUSY_SECONDS = 5.0
+BUSY_MILLISECONDS = 5000
 
 LOG_BYTES = 4 * 1024 * 1024
 """The write-ahead log is moved into the file when it is longer, and cut back to this when it begins anew."""
@@ -42,7 +42,10 @@ def create_file(path: Path) -> None:
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
-    """Open the one connection that writes; it never checkpoints by itself (the store does, between commits)."""
+    """Open the one connection that writes; it never checkpoints by itself (the store does, between commits).
+
+    It does not wait for a lock held elsewhere: whoever uses it in a thread says for how long that is to be.
+    """
     return _connect(
         path,
         "PRAGMA auto_vacuum = INCREMENTAL",
@@ -54,6 +57,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         f"PRAGMA journal_size_limit = {LOG_BYTES}",
         "PRAGMA cache_size = -16384",
         "PRAGMA temp_store = MEMORY",
+        "PRAGMA busy_timeout = 0",
     )
 
 
@@ -71,7 +75,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path, *statements: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
+        path, timeout=BUSY_MILLISECONDS / 1000, isolation_level=None, check_same_thread=False, cached_statements=512
     )
     try:
         for statement in statements:

@@ -27,7 +27,7 @@ from typing import TypeAlias, TypeVar
 from libs.docstore.changes import Prepared
 from libs.docstore.sqlite_batch import PoisonedError, apply_batch, begin_batch, commit
 from libs.docstore.sqlite_query import Statement
-from libs.docstore.sqlite_schema import BUSY_SECONDS, LOG_BYTES, connect_reader, connect_writer
+from libs.docstore.sqlite_schema import BUSY_MILLISECONDS, LOG_BYTES, connect_reader, connect_writer
 from libs.docstore.store import PendingEvent, Written
 from libs.runtime.errors import UnavailableError
 from libs.telemetry import metrics
@@ -109,8 +109,7 @@ class Writer:
             return None
         groups = [job.operations for job in jobs if isinstance(job, WriteJob)]
         try:
-            with _without_waiting(connection):
-                results = iter(begin_batch(connection, [prepared for group in groups for prepared in group]))
+            results = iter(begin_batch(connection, [prepared for group in groups for prepared in group]))
         except (sqlite3.IntegrityError, PoisonedError):
             return None
         except (sqlite3.Error, OSError) as error:
@@ -140,7 +139,8 @@ class Writer:
         """Move the write-ahead log into the file once it is long; called when nobody waits for an answer."""
         try:
             if self.connection is not None and self._wal.stat().st_size > LOG_BYTES:
-                self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                with waiting(self.connection):
+                    self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (sqlite3.Error, OSError) as error:
             self._after(error)
 
@@ -155,7 +155,8 @@ class Writer:
 
     def _guarded(self, jobs: Sequence[Job]) -> list[Answer | Exception]:
         try:
-            return self._apply(self._recovered(), jobs)
+            with waiting(connection := self._recovered()):
+                return self._apply(connection, jobs)
         except (sqlite3.Error, OSError) as error:
             return self._failed(error, jobs)
 
@@ -195,7 +196,8 @@ class Writer:
             raise sqlite3.OperationalError("waiting before the next attempt")
         connection = connect_writer(self._path)
         try:
-            _empty_log(connection)
+            with waiting(connection):
+                _empty_log(connection)
         except BaseException:
             connection.close()
             raise
@@ -225,19 +227,20 @@ class Writer:
 
 
 def _are_quick(jobs: Sequence[Job]) -> bool:
-    weights = [one.weight for job in jobs if isinstance(job, WriteJob) for one in job.operations]
-    all_writes = all(isinstance(job, WriteJob) for job in jobs)
-    return all_writes and len(weights) <= _QUICK_OPERATIONS and sum(weights) <= _QUICK_WEIGHT
+    writes = [job for job in jobs if isinstance(job, WriteJob)]
+    weights = [one.weight for job in writes for one in job.operations]
+    return len(writes) == len(jobs) and len(weights) <= _QUICK_OPERATIONS and sum(weights) <= _QUICK_WEIGHT
 
 
 @contextlib.contextmanager
-def _without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
-    """Have a lock held elsewhere be an error at once."""
-    connection.execute("PRAGMA busy_timeout = 0").fetchone()
+def waiting(connection: sqlite3.Connection) -> Iterator[None]:
+    """Have a lock held elsewhere waited for, which else is an error at once (connect_writer)."""
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}").fetchone()
     try:
         yield
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}").fetchone()
+        with contextlib.suppress(sqlite3.Error):  # broken or closed: another one begins anew
+            connection.execute("PRAGMA busy_timeout = 0").fetchone()
 
 
 def _unavailable(cause: Exception) -> UnavailableError:

@@ -38,6 +38,13 @@ class Collection:
 
     name: str
     indexes: tuple[Index, ...] = ()
+    # The fields of all indexes, each once, in order of declaration.
+    index_fields: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Gather the fields: they are asked for at every write."""
+        gathered = dict.fromkeys(name for index in self.indexes for name in index.fields)
+        object.__setattr__(self, "index_fields", tuple(gathered))
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def decode_body(raw: bytes) -> dict[str, Value]:
 
 def index_fields(collection: Collection) -> tuple[str, ...]:
     """Return the fields that take part in any index, each once, in order of declaration."""
-    return tuple(dict.fromkeys(field for index in collection.indexes for field in index.fields))
+    return collection.index_fields
 
 
 def index_value(value: Value) -> IndexValue | None:

@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from libs.mail.fields import begins_with_field, block_end, count_fields
 from libs.mail.text import clean, unfold
@@ -177,8 +178,13 @@ def _added(header: _Header, submission_id: str, domain: str, now: datetime) -> t
         message_id = f"<{submission_id}@{domain}>"
         added = f"Message-ID: {message_id}\r\n".encode()
     if not header.values.get(b"date", [b""])[0].strip():
-        added = f"Date: {format_datetime(now)}\r\n".encode() + added
+        added = f"Date: {_date(now.replace(microsecond=0))}\r\n".encode() + added
     return added, message_id
+
+
+@lru_cache(maxsize=4)
+def _date(second: datetime) -> str:
+    return format_datetime(second)
 
 
 def _composed(content: bytes, end: int, header: _Header, added: bytes) -> bytes:

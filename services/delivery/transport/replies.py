@@ -94,7 +94,10 @@ def of_destination(outcome: Outcome) -> Outcome:
 
 def clean(text: str) -> str:
     """Return `text` on one line without what could steer a terminal or reorder what is read, at most 500 characters."""
-    kept = (" " if unicodedata.category(sign) in _UNWANTED else sign for sign in text[:_MAX_RAW])
+    text = text[:_MAX_RAW]
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())[:_MAX_TEXT]
+    kept = (" " if unicodedata.category(sign) in _UNWANTED else sign for sign in text)
     return " ".join("".join(kept).split())[:_MAX_TEXT]
 
 

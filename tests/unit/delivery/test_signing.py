@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from libs.mail.bodyhash import body_hash
 from libs.runtime.errors import SealpostError, UnavailableError
+from services.delivery.dkim_fields import canonical
 from services.delivery.signing import DkimSigner
 from tests.support.clock import ManualClock
 from tests.unit.delivery.fake_crypto import FakeCrypto
@@ -253,3 +254,11 @@ def test_blocks_give_what_the_whole_gives(pieces: list[bytes]) -> None:
     body = b"".join(pieces)
     expected = hashlib.sha256(Relaxed.canonicalize_body(body if body.endswith(b"\r\n") or not body else body + b"\r\n"))
     assert body_hash(b"head" + body, 4, b"relaxed", b"rsa-sha256")[0] == expected.digest()
+
+
+@given(st.lists(st.sampled_from([b"a", b"B", b" ", b"\t", b"\r\n ", b"\r", b"\n", b"\x0b", b"\x0c", b"\xff", b";"])))
+@settings(max_examples=500, deadline=None)
+def test_fields_take_the_form_that_dkimpy_gives_them(parts: list[bytes]) -> None:
+    value = b"".join(parts)
+    ((_, theirs),) = Relaxed.canonicalize_headers([(b"subject", value)])
+    assert canonical(value) + b"\r\n" == theirs
