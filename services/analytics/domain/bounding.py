@@ -10,8 +10,8 @@ a mark, so a unit has at most `per_unit` of them, and memory follows the units a
 the day and there is no key, the count alone says the same and no mark is made. Two mixes that fall together (a chance
 of 3 in 10^6 for ten million of them) can only make a fact not count: bounds hold regardless.
 
-A call sorts its facts by mix, stably; a fact's place among its equals and what the table knows make its number of the
-day.
+A call sorts its facts by mix and arrival; a fact's place among its equals and what the table knows make its number of
+the day.
 """
 
 from __future__ import annotations
@@ -153,19 +153,17 @@ class Bounds:
     @staticmethod
     def _within(table: UnitTable, mixes: Words, limits: NDArray[np.int64]) -> tuple[Mask, Words, NDArray[np.uint16]]:
         """Return which of these count, and the changed mixes with what they have used."""
-        order = np.argsort(mixes, kind="stable")
+        order = np.argsort(mixes)
         ordered = mixes[order]
         starts = np.flatnonzero(_differs(ordered))
         sizes = np.diff(starts, append=len(ordered))
+        order = _by_arrival(order, sizes)
         units, room = ordered[starts], limits[order[starts]]
-        before = table.get(units)
-        after = np.maximum(before, np.minimum(before + sizes, room))
+        before, after = table.advance(units, sizes, room)
         mask = np.empty(len(mixes), bool)
         mask[order] = np.arange(len(mixes)) - np.repeat(starts, sizes) < np.repeat(after - before, sizes)
         moved = after > before
-        units, used = units[moved], after[moved].astype(np.uint16)
-        table.put(units, used)
-        return mask, units, used
+        return mask, units[moved], after[moved].astype(np.uint16)
 
 
 def _limit(metric: Metric) -> int:
@@ -195,6 +193,12 @@ def _first(words: Words) -> Mask:
     mask = np.zeros(len(words), bool)
     mask[np.unique(words, return_index=True)[1]] = True
     return mask
+
+
+def _by_arrival(order: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return `order` with each group of neighbours sorted; two unstable sorts take a fifth of a stable one's time."""
+    groups = np.repeat(np.arange(len(sizes)), sizes) << 32
+    return np.sort(groups | order) & 0xFFFFFFFF
 
 
 def _differs(ordered: Words) -> Mask:

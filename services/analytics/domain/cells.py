@@ -32,6 +32,7 @@ class Projection:
 
     cut: CutId
     window: str
+    keyed: bool
     steps: tuple[tuple[int, int, int], ...]
 
     def codes(self, cells: NDArray[np.int64]) -> NDArray[np.uint32]:
@@ -54,17 +55,17 @@ class Cells:
 
     def add(self, facts: Facts, hour_seconds: int) -> set[Window]:
         """Add admitted facts, and return the windows that have changed."""
-        pieces: dict[tuple[Window, CutId], list[CellCounts]] = {}
+        changed = set()
         for group in _groups(facts, hour_seconds):
+            hour = Window("hour", group.hour)
+            day = Window("day", hour.day)
             for cut in self._projections[group.metric]:
-                window = Window("hour", group.hour) if cut.window == "hour" else Window("day", group.day)
-                cells = CellCounts(group.keys, cut.codes(group.cells), group.counts)
-                pieces.setdefault((window, cut.cut), []).append(cells)
-        for (window, cut_id), parts in pieces.items():
-            cuts = self._windows.setdefault(window, {})
-            known = cuts.get(cut_id)
-            cuts[cut_id] = _added(known, parts) if known is not None else add_up(parts)
-        return {window for window, _ in pieces}
+                window = hour if cut.window == "hour" else day
+                cuts = self._windows.setdefault(window, {})
+                more = CellCounts(group.keys, cut.codes(group.cells), group.counts)
+                cuts[cut.cut] = _added(cuts.get(cut.cut), more, cut.keyed)
+                changed.add(window)
+        return changed
 
     def counts(self, window: Window) -> Mapping[CutId, CellCounts]:
         """Return the counts of a window; cuts without any are absent."""
@@ -96,7 +97,7 @@ def projection(name: str, metric: Metric, named: tuple[str, Cut]) -> Projection:
         (divisors[dimension], sizes[dimension], factor)
         for dimension, factor in zip(cut.dimensions, factors, strict=True)
     ]
-    return Projection((name, cut_name), cut.window, tuple(steps))
+    return Projection((name, cut_name), cut.window, bool(metric.key), tuple(steps))
 
 
 def add_up(parts: Sequence[CellCounts]) -> CellCounts:
@@ -113,24 +114,24 @@ def add_up(parts: Sequence[CellCounts]) -> CellCounts:
     return CellCounts(keys[starts], codes[starts], sums)
 
 
-def _added(known: CellCounts, parts: Sequence[CellCounts]) -> CellCounts:
-    more = add_up(parts)
-    if not (more.keys.any() or known.keys.any()) and len(known.codes):
-        places = np.minimum(np.searchsorted(known.codes, more.codes), len(known.codes) - 1)
-        if np.array_equal(known.codes[places], more.codes):
+def _added(known: CellCounts | None, more: CellCounts, keyed: bool) -> CellCounts:
+    if known is None:
+        return add_up([more])
+    if not keyed:
+        places = np.minimum(known.codes.searchsorted(more.codes), len(known.codes) - 1)
+        if (known.codes[places] == more.codes).all():
             counts = known.counts.copy()
-            counts[places] += more.counts
+            np.add.at(counts, places, more.counts)
             return CellCounts(known.keys, known.codes, counts)
     return add_up([known, more])
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Distinct cells of one metric in one hour; `hour` and `day`: Unix seconds at which they begin."""
+    """Distinct cells of one metric in one hour; `hour`: Unix seconds at which it begins."""
 
     metric: int
     hour: int
-    day: int
     keys: NDArray[np.uint64]
     cells: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -142,19 +143,18 @@ def _groups(facts: Facts, hour_seconds: int) -> Iterator[_Group]:
     earliest = int(facts.hours.min())
     hours = ((facts.hours - earliest) // hour_seconds).astype(np.uint64)
     groups = (hours << np.uint64(_METRIC_BITS)) | facts.metrics.astype(np.uint64)
-    frame = pl.DataFrame({"place": (groups << _CELL_BITS) | facts.cells, "key": facts.keys})
-    by = ["place", "key"] if facts.keys.any() else ["place"]
-    counted = frame.group_by(by).agg(pl.len().cast(pl.Int64), pl.first("key").alias("first_key")).sort("place")
-    places, counts = counted["place"].to_numpy(), counted["len"].to_numpy()
-    keys = counted["first_key"].to_numpy()
+    place = pl.Series("place", (groups << _CELL_BITS) | facts.cells)
+    if facts.keys.any():
+        frame = pl.DataFrame({"place": place, "key": facts.keys}).group_by("place", "key").len("count").sort("place")
+        keys = frame["key"].to_numpy()
+    else:
+        frame = place.value_counts().sort("place")
+        keys = np.zeros(len(frame), np.uint64)
+    places, counts = frame["place"].to_numpy(), frame["count"].to_numpy().astype(np.int64)
     found = places >> _CELL_BITS
     edges = [0, *(np.flatnonzero(found[1:] != found[:-1]) + 1).tolist(), len(found)]
     for start, end in pairwise(edges):
         group, rows = int(found[start]), slice(start, end)
         hour = earliest + (group >> _METRIC_BITS) * hour_seconds
         cells = (places[rows] & _CELL_MASK).astype(np.int64)
-        yield _Group(group & ((1 << _METRIC_BITS) - 1), hour, _day_of(hour), keys[rows], cells, counts[rows])
-
-
-def _day_of(seconds: int) -> int:
-    return Window("hour", seconds).day
+        yield _Group(group & ((1 << _METRIC_BITS) - 1), hour, keys[rows], cells, counts[rows])

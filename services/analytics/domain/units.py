@@ -47,11 +47,19 @@ class UnitTable:
 
     def put(self, keys: Words, used: NDArray[np.integer]) -> None:
         """Set what `keys`, each once, have used."""
-        if self._count + len(keys) > self._room:
-            known = np.count_nonzero(self._keys[self._probe(keys, lambda at, _: self._keys[at] == 0)])
-            self._reserve(self._count + len(keys) - int(known))
+        self._make_room(keys)
+        self._used[self._settle(keys)] = used
+
+    def advance(
+        self, keys: Words, by: NDArray[np.int64], limits: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Let `keys`, each once, use so much more, up to their limits; return what they had used, and have now."""
+        self._make_room(keys)
         slots = self._settle(keys)
-        self._used[slots] = used
+        before = self._used[slots].astype(np.int64)
+        after = np.maximum(before, np.minimum(before + by, limits))
+        self._used[slots] = after
+        return before, after
 
     def rows(self) -> tuple[Words, NDArray[np.uint16]]:
         """Return all keys, in no order that means anything, and what they have used."""
@@ -90,14 +98,18 @@ class UnitTable:
             slots[left] = moved
         return slots
 
-    def _reserve(self, count: int) -> None:
-        if count <= self._room:
+    def _make_room(self, keys: Words) -> None:
+        if self._count + len(keys) <= self._room:
             return
+        known = np.count_nonzero(self._keys[self._probe(keys, lambda at, _: self._keys[at] == 0)])
+        count = self._count + len(keys) - int(known)
         size = len(self._keys)
         while count > int(size * _LOAD):
             size = int(size * _GROWTH)
-        keys, used = self.rows()
+        if size == len(self._keys):
+            return
+        old, used = self.rows()
         self._keys, self._used, self._count = np.zeros(size, np.uint64), np.zeros(size, np.uint16), 0
-        for start in range(0, len(keys), _BLOCK):
+        for start in range(0, len(old), _BLOCK):
             block = slice(start, start + _BLOCK)
-            self._used[self._settle(keys[block])] = used[block]
+            self._used[self._settle(old[block])] = used[block]

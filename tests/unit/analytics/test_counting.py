@@ -141,6 +141,14 @@ def test_many_units_fill_and_grow_the_memory_without_a_loss() -> None:
     assert counter.nbytes < 40 * 100_000
 
 
+def test_only_what_counts_is_remembered() -> None:
+    """A unit that comes with ever new keys takes no more memory than its bound."""
+    counter = PartitionCounter(METRICS, HOUR)
+    for start in (0, 500):
+        feed(counter, [Fact("keyed", START // 10, 1, key=key) for key in range(start, start + 500)])
+    assert counter.remembered == METRICS["keyed"].per_unit + 1
+
+
 def test_late_facts_go_to_the_next_open_hour_of_their_day() -> None:
     """Hours that are closed take nothing; the day takes them as before; after the day they are late."""
     counter = PartitionCounter(METRICS, HOUR)
