@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.local.plan import free_ports
-from tests.bench.peer import wait_for_port
+from tests.bench.postfix import wait_for_port
 from tests.support.tools import find_tool
 
 _COUNT = re.compile(rb"mesg=(\d+)\s*\r")
