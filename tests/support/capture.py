@@ -10,8 +10,6 @@ are kept as they travelled, one file for each process, method and direction, so 
 
 from __future__ import annotations
 
-import functools
-import importlib
 import os
 import re
 import sys
@@ -23,6 +21,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from tests.support.altered import replace, run
 from tests.support.platform import RunningPlatform, running_platform
 
 VARIABLE = "SEALED_CAPTURE"
@@ -115,9 +114,9 @@ def _tap_rpc(recorder: _Recorder) -> None:
         recorder.write("rpc", "any", "failed", data=repr(told).encode())
         return told
 
-    _replace(Guard, "wrap", wrap_tapped)
-    _replace(Guard, "admit", admit_tapped)
-    _replace(status, "trailing_metadata", trailing_tapped)
+    replace(Guard, "wrap", wrap_tapped)
+    replace(Guard, "admit", admit_tapped)
+    replace(status, "trailing_metadata", trailing_tapped)
 
 
 def _tap_nats(recorder: _Recorder) -> None:
@@ -129,45 +128,18 @@ def _tap_nats(recorder: _Recorder) -> None:
         recorder.write("nats", data=b"\n".join((subject.encode(), reply.encode(), repr(headers).encode(), payload)))
         await send(self, subject, reply, payload, size, headers)
 
-    _replace(Client, "_send_publish", send_tapped)
+    replace(Client, "_send_publish", send_tapped)
 
 
 def _file_name(method: str) -> str:
     return method.strip("/").replace("/", ".")
 
 
-def _replace(place: Any, name: str, by: object) -> None:
-    if not hasattr(place, name):
-        raise AttributeError(f"there is no {name} to tap any more")
-    setattr(place, name, by)
-
-
-def _run_service(service: str) -> None:
-    module = importlib.import_module(f"services.{service}.main")
-    if service == "ingest":
-        command = (sys.executable, "-m", __spec__.name, "ingest.worker")
-        _replace(module, "Workers", functools.partial(module.Workers, command=command))
-    module.run_service(service, module.Settings, module.build)
-
-
-def _run_worker() -> None:
-    module = importlib.import_module("services.ingest.worker")
-    module.run_service("ingest", module.WorkerSettings, module.build)
-
-
-def _run_platform() -> int:
-    from libs.local import plan
-    from services.__main__ import main
-
-    _replace(plan, "command", lambda name: [sys.executable, "-m", __spec__.name, name])
-    return main()
+def _tap(role: str) -> None:
+    recorder = _Recorder(Path(os.environ[VARIABLE]), role)
+    _tap_rpc(recorder)
+    _tap_nats(recorder)
 
 
 if __name__ == "__main__":
-    role = sys.argv.pop()
-    if role == "platform":
-        sys.exit(_run_platform())
-    kept = _Recorder(Path(os.environ[VARIABLE]), role)
-    _tap_rpc(kept)
-    _tap_nats(kept)
-    _run_worker() if role == "ingest.worker" else _run_service(role)
+    sys.exit(run(__spec__.name, _tap))

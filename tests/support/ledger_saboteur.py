@@ -8,7 +8,6 @@ and then runs the service as it is. Faults happen once in each home; a missing s
 
 from __future__ import annotations
 
-import functools
 import importlib
 import itertools
 import json
@@ -20,6 +19,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.support.altered import replace, run
 
 VARIABLE = "LEDGER_SABOTAGE"
 SCRATCH = "LEDGER_SCRATCH"
@@ -37,7 +38,7 @@ def sync_off() -> None:
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    _replace(sqlite_writer, "connect_writer", connect_unsafely)
+    replace(sqlite_writer, "connect_writer", connect_unsafely)
 
 
 def crash_after_append() -> None:
@@ -52,7 +53,7 @@ def crash_after_append() -> None:
             _die_once("append")
         return answer
 
-    _replace(Appender, "append", append_and_die)
+    replace(Appender, "append", append_and_die)
 
 
 def append_dedupe_off() -> None:
@@ -66,7 +67,7 @@ def append_dedupe_off() -> None:
             message.message_id = message.message_id[:10] + secrets.token_hex(11)
         return new_message(message)
 
-    _replace(rpc, "_new_message", as_new)
+    replace(rpc, "_new_message", as_new)
 
 
 def crash_after_publish() -> None:
@@ -80,7 +81,7 @@ def crash_after_publish() -> None:
             _die_once("publish")
         await clear(self, events)
 
-    _replace(SqliteStore, "clear_events", clear_or_die)
+    replace(SqliteStore, "clear_events", clear_or_die)
 
 
 def event_dedupe_off() -> None:
@@ -89,7 +90,7 @@ def event_dedupe_off() -> None:
 
     jetstream = importlib.import_module("libs.events.jetstream")
     headers_of = jetstream.headers_of
-    _replace(jetstream, "headers_of", lambda event: {**headers_of(event), EVENT_ID: secrets.token_hex(16)})
+    replace(jetstream, "headers_of", lambda event: {**headers_of(event), EVENT_ID: secrets.token_hex(16)})
 
 
 def spool() -> None:
@@ -104,13 +105,13 @@ def spool() -> None:
         (folder / secrets.token_hex(8)).write_bytes(bytes(mail.content))
         return await receive(self, mail, authentication)
 
-    _replace(Inbound, "receive", spool_and_receive)
+    replace(Inbound, "receive", spool_and_receive)
 
 
 def hurry() -> None:
     """Look again after seconds where the queue waits half a minute or a whole one; the rest there are settings for."""
     for module, name in (("intake", "_UNOPENED_SECONDS"), ("worker", "_AGAIN_SECONDS"), ("attempt", "_REPORTS_AGAIN")):
-        _replace(importlib.import_module(f"services.delivery.worker.{module}"), name, 2)
+        replace(importlib.import_module(f"services.delivery.worker.{module}"), name, 2)
 
 
 def settle_skipped() -> None:
@@ -121,7 +122,7 @@ def settle_skipped() -> None:
     async def forget(self: QueueRepository, entry: Any, expires: int, beside: Any = ()) -> list[Exception]:
         return [ConflictError("exists") for _ in beside]
 
-    _replace(QueueRepository, "settle", forget)
+    replace(QueueRepository, "settle", forget)
 
 
 def crash_after_reply() -> None:
@@ -136,7 +137,7 @@ def crash_after_reply() -> None:
             _die_once("reply")
         return outcomes
 
-    _replace(MxTransport, "send", send_and_die)
+    replace(MxTransport, "send", send_and_die)
 
 
 def queue_forgets() -> None:
@@ -150,7 +151,7 @@ def queue_forgets() -> None:
         if next(turns):
             await put(self, order, prepared)
 
-    _replace(Entrance, "put", put_or_forget)
+    replace(Entrance, "put", put_or_forget)
 
 
 def queue_spool() -> None:
@@ -165,7 +166,7 @@ def queue_spool() -> None:
         (folder / secrets.token_hex(8)).write_bytes(bytes(entry.content))
         await insert(self, entry, *others)
 
-    _replace(QueueRepository, "insert", spool_and_insert)
+    replace(QueueRepository, "insert", spool_and_insert)
 
 
 _KINDS: dict[str, Callable[[], None]] = {
@@ -186,12 +187,6 @@ _KINDS: dict[str, Callable[[], None]] = {
 }
 
 
-def _replace(place: Any, name: str, by: object) -> None:
-    if not hasattr(place, name):
-        raise AttributeError(f"there is no {name} to spoil any more")
-    setattr(place, name, by)
-
-
 def _die_once(name: str) -> None:
     marker = Path(os.environ[SCRATCH]) / f"died-{name}"
     if not marker.exists():
@@ -199,40 +194,16 @@ def _die_once(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _spoil(service: str) -> None:
+def _spoil(role: str) -> None:
+    service, _, worker = role.partition(".")
     for entry in os.environ[VARIABLE].split(","):
         where, _, kind = entry.partition(":")
         if where == service:
             _KINDS[kind]()
-
-
-def _run_service(service: str) -> None:
-    _spoil(service)
-    for name, text in json.loads(os.environ[TUNING]).get(service, {}).items():
-        os.environ[f"SEALPOST_{name}"] = text
-    module = importlib.import_module(f"services.{service}.main")
-    if service == "ingest":
-        command = (sys.executable, "-m", __spec__.name, "ingest.worker")
-        _replace(module, "Workers", functools.partial(module.Workers, command=command))
-    module.run_service(service, module.Settings, module.build)
-
-
-def _run_worker() -> None:
-    _spoil("ingest")
-    module = importlib.import_module("services.ingest.worker")
-    module.run_service("ingest", module.WorkerSettings, module.build)
-
-
-def _run_platform() -> int:
-    from libs.local import plan
-    from services.__main__ import main
-
-    _replace(plan, "command", lambda name: [sys.executable, "-m", __spec__.name, name])
-    return main()
+    if not worker:
+        for name, text in json.loads(os.environ[TUNING]).get(service, {}).items():
+            os.environ[f"SEALPOST_{name}"] = text
 
 
 if __name__ == "__main__":
-    role = sys.argv.pop()
-    if role == "platform":
-        sys.exit(_run_platform())
-    _run_worker() if role == "ingest.worker" else _run_service(role)
+    sys.exit(run(__spec__.name, _spoil))
