@@ -1,10 +1,9 @@
-"""Counting facts: from the bytes of batches to bounded cells, on one core, beside SQLite counting the same rows.
+"""Counting facts: from the bytes of batches to bounded cells, on one core, beside databases counting the same rows.
 
 A process of its own, bound to one core and with one thread for Polars, because both are settled at its start. Rates are
 facts divided by seconds of the processor, and by those of the wall, which other programs lengthen. A million facts come
-from a million units, so that most of them are seen for the first time, which is the dearest case. SQLite gets rows that
-are parsed already, in a table in memory, and counts them by GROUP BY: all of them, which bounds nobody, then the first
-`per_unit` of each unit. Its bounded sums must equal ours. Rates of SQLite are by the processor.
+from a million units, so that most of them are seen for the first time, which is the dearest case. Databases count all
+of them by GROUP BY, which bounds nobody, and then the first `per_unit` of each unit; these sums must equal ours.
 
 The simulated day has 10,000,000 facts of 1,000,000 units, each of which comes once in each tenth of the day.
 """
@@ -14,13 +13,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import sqlite3
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from protos.facts.v1.facts_pb2 import FactBatch
 from services.analytics.domain.counting import PartitionCounter
 from services.analytics.domain.ports import DAY_SECONDS, Window
 from services.analytics.partitions_counts import encode_counts
+from tests.bench.facts_databases import Row, postgresql, postgresql_missing, sqlite
 from tests.support.platform import ROOT
 
 _PARTITIONS = 8
@@ -120,19 +120,16 @@ def _rates(traffic: _Traffic, rounds: int = 3) -> dict[str, Any]:
         counted = sum(_count(counters, tick, _START + _HOUR) for tick in ticks)
         by_wall.append(counted / (time.monotonic() - wall))
         by_processor.append(counted / (time.process_time() - processor))
-    sqlite = _sqlite([FactBatch.FromString(blob) for tick in ticks for blobs in tick for blob in blobs], counters)
     ours = statistics.median(by_processor)
-    best = max(sqlite[name] for name in ("group_by", "group_by_indexed"))
+    batches = [FactBatch.FromString(blob) for tick in ticks for blobs in tick for blob in blobs]
     return {
         "facts_per_processor_second": ours,
         "facts_per_second": statistics.median(by_wall),
-        "sqlite_rows_per_processor_second": sqlite,
-        "ratio_unbounded": ours / best,
-        "ratio_bounded": ours / sqlite["group_by_bounded"],
+        **_compared(ours, batches, counters),
     }
 
 
-def _rows(batches: list[FactBatch]) -> Iterator[tuple[int, int, int, int]]:
+def _rows(batches: list[FactBatch]) -> Iterator[Row]:
     numbers = {name: number for number, name in enumerate(_SHARES)}
     for batch in batches:
         for columns in batch.columns:
@@ -143,46 +140,32 @@ def _rows(batches: list[FactBatch]) -> Iterator[tuple[int, int, int, int]]:
                 yield numbers[columns.metric], hour, unit, cell
 
 
-_GROUP_BY = "SELECT metric, hour, cell, count(*) FROM fact GROUP BY metric, hour, cell"
-_BOUNDED = (
-    "SELECT metric, hour, cell, count(*) FROM (SELECT metric, hour, cell, row_number()"
-    " OVER (PARTITION BY metric, unit ORDER BY rowid) AS number FROM fact) JOIN bound USING (metric)"
-    " WHERE number <= per_unit GROUP BY metric, hour, cell"
-)
-
-
-def _sqlite(batches: list[FactBatch], counters: list[PartitionCounter]) -> dict[str, float]:
+def _compared(ours: float, batches: list[FactBatch], counters: list[PartitionCounter]) -> dict[str, Any]:
+    """Return the databases' rates, and ours divided by them. Raises: RuntimeError where sums differ."""
     rows = list(_rows(batches))
-    rates = {}
-    for name, index, query in (
-        ("group_by", False, _GROUP_BY),
-        ("group_by_indexed", True, _GROUP_BY),
-        ("group_by_bounded", False, _BOUNDED),
-    ):
-        base = sqlite3.connect(":memory:")
-        base.execute("CREATE TABLE fact (metric INTEGER, hour INTEGER, unit INTEGER, cell INTEGER)")
-        base.execute("CREATE TABLE bound (metric INTEGER PRIMARY KEY, per_unit INTEGER)")
-        base.executemany("INSERT INTO bound VALUES (?, ?)", enumerate(_METRICS[of].per_unit for of in _SHARES))
-        if index:
-            base.execute("CREATE INDEX fact_cells ON fact (metric, hour, cell)")
-        started = time.process_time()
-        base.executemany("INSERT INTO fact VALUES (?, ?, ?, ?)", rows)
-        found = base.execute(query).fetchall()
-        rates[name] = len(rows) / (time.process_time() - started)
-        base.close()
-    _compare(found, counters)
-    return rates
+    bounds = [_METRICS[name].per_unit for name in _SHARES]
+    found = {"sqlite": sqlite(rows, bounds)}
+    lack = postgresql_missing()
+    if lack is None:
+        with TemporaryDirectory(prefix="sealpost-bench-") as folder:
+            Path(folder).chmod(0o755)
+            found["postgresql"] = postgresql(Path(folder), rows, bounds)
+    for counts in found.values():
+        _check(counts.sums, counters)
+    result: dict[str, Any] = {
+        name: {way: {"rows_per_processor_second": rate, "ratio": ours / rate} for way, rate in counts.rates.items()}
+        for name, counts in found.items()
+    }
+    return result if lack is None else result | {"postgresql": lack}
 
 
-def _compare(found: list[tuple[int, int, int, int]], counters: list[PartitionCounter]) -> None:
-    """Raise where a counted metric has other totals in SQLite's bounded rows than in our cells."""
+def _check(sums: Mapping[int, int], counters: list[PartitionCounter]) -> None:
     for number, name in enumerate(_SHARES):
         if _METRICS[name].kind != "count":
             continue
-        theirs = sum(count for metric, _, _, count in found if metric == number)
         cut, window = next((cut, known.window) for cut, known in _METRICS[name].cuts.items())
         cells = [counter.cells(Window(window, _START)).get((name, cut)) for counter in counters]
-        if theirs != sum(int(one.counts.sum()) for one in cells if one is not None):
+        if sums[number] != sum(int(one.counts.sum()) for one in cells if one is not None):
             raise RuntimeError(f"other sums of {name}")
 
 
