@@ -24,6 +24,7 @@ from datetime import timedelta
 from typing import Literal, cast
 
 from libs.policy.model import Policy
+from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InternalError, InvalidError, SealpostError
 from libs.telemetry import metrics
@@ -45,6 +46,9 @@ _LATE = metrics.gauge("sealpost_release_lag_seconds", "How long the oldest windo
 _UNREADABLE = (InternalError, InvalidError)
 
 
+_AGAIN = Backoff(first=1.0, ceiling=30.0)
+# For all that is due: after a long standstill that is much.
+_STEP_SECONDS = 600.0
 # Windows of one kind in one step: what is left waits for the next.
 _MOST = 1000
 
@@ -89,12 +93,16 @@ class Coordinator:
 
     async def run(self) -> None:
         """Release until cancelled; what fails is tried again."""
+        failures = 0
         while True:
             try:
-                await self.step()
-            except SealpostError as error:
-                _log.warning("releases_delayed", error=error, reason=error.reason)
-            await asyncio.sleep(self._poll)
+                async with asyncio.timeout(_STEP_SECONDS):
+                    await self.step()
+                failures = 0
+            except (SealpostError, TimeoutError) as error:
+                failures += 1
+                _log.warning("releases_delayed", error=error)
+            await asyncio.sleep(self._poll + (_AGAIN.pause(failures) if failures else 0.0))
 
     async def step(self) -> int:
         """Release all that is due now; return how many windows. Raises: UnavailableError and what else goes wrong."""

@@ -52,6 +52,12 @@ def subjects_of(policy: Policy) -> list[Subject]:
     ]
 
 
+def check_noise(policy: Policy) -> None:
+    """Have OpenDP vouch for the noise of every cut. Raises: InternalError("noise") if it does not for one."""
+    for subject in subjects_of(policy):
+        mechanism_for(Noise(subject.metric.per_unit, subject.cut.epsilon, subject.cut.delta))
+
+
 def draw(subject: Subject, place: Place, counts: CellCounts | None, terms: int, now: int) -> Released:
     """Draw the noise of one cut in one window, whose debit has been made. `counts` None: nobody was counted.
 

@@ -11,6 +11,7 @@ from services.analytics.domain.ports import PendingWindows
 from services.analytics.release.audit import AUDIT, Audit
 from services.analytics.release.budget import BUDGETS, Budget
 from services.analytics.release.coordinator import Coordinator, Rules, Tools
+from services.analytics.release.drawing import check_noise
 from services.analytics.release.leading import COORDINATORS, Leading
 from services.analytics.release.reading import Reading
 from services.analytics.release.repository import OUTCOMES, PARTS, OutcomeRepository
@@ -33,7 +34,11 @@ class Releases:
 
 
 def make_releases(store: Store, clock: Clock, settings: Settings, policy: Policy, windows: PendingWindows) -> Releases:
-    """Compose them on `store`, which was opened with COLLECTIONS."""
+    """Compose them on `store`, which was opened with COLLECTIONS.
+
+    Raises: InternalError("noise") where OpenDP does not vouch for the noise of a cut: such a policy must not run.
+    """
+    check_noise(policy)
     outcomes = OutcomeRepository(store)
     leading = Leading(store, clock, max(1, int(settings.lease.total_seconds())))
     budget = Budget(store, policy.budget, outcomes.released_on)

@@ -337,3 +337,16 @@ async def test_values_are_kept_as_integers(world: World) -> None:
     assert np.frombuffer(cast(bytes, document.body["values"]), "<i8").tolist() == [
         value for _, value, _ in _cells(await world.read(PAGES))
     ]
+
+
+async def test_what_fails_is_tried_again_until_it_works(world: World) -> None:
+    _filled(world)
+    world.clock.advance(HOUR + GRACE)
+    world.faults.at = 6
+    running = asyncio.create_task(world.special(poll=0.01).run())
+    async with asyncio.timeout(20):
+        await world.windows.emptied.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert world.faults.hit
+    assert len((await world.read(PAGES)).releases) == 1

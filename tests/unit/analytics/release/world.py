@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -149,6 +150,7 @@ class FakeWindows:
     # Partitions that have not made their next commit yet.
     slow: bool = False
     fault: Exception | None = None
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)
 
     def open(self, kind: str, start: int, cells: Mapping[CutId, CellCounts] | None = None) -> Window:
         """Have a window, with counts."""
@@ -182,6 +184,7 @@ class FakeWindows:
         late = self.faults.before()
         if self.held.pop(window, None) is not None:
             self.destroyed.append(window)
+            self.emptied.set()
         self.faults.then(late)
 
 
@@ -221,11 +224,11 @@ class World:
         releases = make_releases(self.store, self.clock, SETTINGS, policy or self.policy, self.windows)
         return releases.coordinator
 
-    def special(self, cells: int = 1000, lease: int = 15) -> Coordinator:
-        """Return a coordinator that puts so few cells into a document, with a lease of so many seconds."""
+    def special(self, cells: int = 1000, lease: int = 15, poll: float = 2.0) -> Coordinator:
+        """Return a coordinator that puts so few cells into a document, a lease and a poll of so many seconds."""
         outcomes = OutcomeRepository(self.store, cells)
         tools = Tools(self.windows, outcomes, self.releases.budget, Leading(self.store, self.clock, lease), self.clock)
-        return Coordinator(tools, Rules(self.policy, HOUR, timedelta(seconds=GRACE)))
+        return Coordinator(tools, Rules(self.policy, HOUR, timedelta(seconds=GRACE)), poll)
 
     async def read(self, cut: CutId, since: int | None = None, until: int | None = None) -> Report:
         """Return the report of a cut, over two days unless told."""
