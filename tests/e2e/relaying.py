@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import httpx
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.browser import Watch
+from tests.support.ledger_procs import wait_for
 from tests.support.outside import Outside
 from tests.support.platform import RunningPlatform
+from tests.support.remote_steps import Received
 
 DOMAIN = "customer.test"
 
@@ -47,6 +50,18 @@ class Business:
         )
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
+
+    def link_to(self, address: str) -> str:
+        """Return the link in the mail that asks an address whether copies may come."""
+
+        def asked() -> list[Received]:
+            found = self.world.mails(address.partition("@")[2])
+            return [mail for mail in found if address in mail.recipients]
+
+        wait_for("the question", lambda: bool(asked()), 30.0)
+        link = re.search(rb"https?://\S+/f/\S+", asked()[0].content)
+        assert link is not None
+        return link[0].decode()
 
     def dialog(self, name: str) -> Locator:
         """Return the open dialog."""

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from libs.runtime.clock import SystemClock
+from tests.e2e import forwarding
 from tests.e2e.browser import PASSWORD, Watch, sign_up
 from tests.e2e.relaying import DOMAIN, Business
 from tests.e2e.test_access import AXE, NARROW, RUN_AXE, WIDE
@@ -226,6 +227,20 @@ def test_everybody_can_use_every_section(section: str, scheme: Any, business: Bu
         page.screenshot(path=artifacts / f"sending-{name}-{scheme}.png")
     finally:
         page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+
+
+def test_copies_go_elsewhere_once_somebody_there_agrees(business: Business, artifacts: Path) -> None:
+    page = business.page
+    forwarding.open_section(page)
+    forwarding.ask(business)
+    reader = forwarding.agree(business, artifacts)
+    forwarding.look_again(page, "Copies go there")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert page.evaluate(RUN_AXE) == []
+    page.screenshot(path=artifacts / "forwarding.png", full_page=True)
+    forwarding.stop(reader)
+    forwarding.look_again(page, "nothing goes there")
+    forwarding.take_out(page)
 
 
 def test_operators_see_the_records_of_the_installation(business: Business, artifacts: Path) -> None:

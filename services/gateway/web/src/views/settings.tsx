@@ -7,6 +7,7 @@ import { MailTop } from "./mail/top";
 import { AccountSection } from "./settings/account";
 import { AppearanceSection } from "./settings/appearance";
 import { CredentialsSection } from "./settings/credentials";
+import { ForwardingSection } from "./settings/forwarding";
 import { PasswordSection } from "./settings/password";
 import { RecoverySection } from "./settings/recovery";
 import { SessionsSection } from "./settings/sessions";
@@ -22,6 +23,7 @@ const SECTIONS: Section[] = [
   { id: "recovery", name: "Recovery code", icon: "shield", view: RecoverySection },
   { id: "sessions", name: "Sessions", icon: "globe", view: SessionsSection },
   { id: "credentials", name: "API keys and app passwords", icon: "key", view: CredentialsSection },
+  { id: "forwarding", name: "Forwarding", icon: "forward", view: ForwardingSection },
   { id: "writing", name: "Writing", icon: "pencil", view: WritingSection },
   { id: "storage", name: "Storage", icon: "archive", view: StorageSection },
   { id: "appearance", name: "Appearance", icon: "sun", view: AppearanceSection },
