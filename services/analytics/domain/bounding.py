@@ -196,7 +196,7 @@ def _first(words: Words) -> Mask:
 
 
 def _by_arrival(order: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return `order` with each group of neighbours sorted; two unstable sorts take a fifth of a stable one's time."""
+    """Return `order` with each group of neighbours sorted; two unstable sorts cost less than a stable one."""
     groups = np.repeat(np.arange(len(sizes)), sizes) << 32
     return np.sort(groups | order) & 0xFFFFFFFF
 
