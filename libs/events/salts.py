@@ -17,7 +17,7 @@ import nats.js.errors
 
 from libs.events.link import BROKEN, Session
 from libs.events.streams import SALTS
-from libs.runtime.clock import Clock
+from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import UnavailableError
 from libs.runtime.secret import Secret
 from libs.telemetry.facts import DAY_SECONDS, Salt
@@ -55,11 +55,16 @@ class Salts:
     @property
     def today(self) -> int:
         """Return the number of the present UTC day."""
-        return int(self._clock.now().timestamp()) // DAY_SECONDS
+        return unix_seconds(self._clock) // DAY_SECONDS
 
-    def forget(self, seconds: int) -> list[int]:
-        """Forget salts whose day ended `seconds` ago or earlier; return their days."""
-        over = (int(self._clock.now().timestamp()) - seconds) // DAY_SECONDS
+    @property
+    def days(self) -> set[int]:
+        """Return the days whose salts are held."""
+        return set(self._held)
+
+    def forget(self) -> list[int]:
+        """Forget salts whose day ended an hour ago or earlier; return their days."""
+        over = (unix_seconds(self._clock) - _KEPT_SECONDS) // DAY_SECONDS
         days = [day for day in self._held if day < over]
         for day in days:
             del self._held[day]
@@ -88,7 +93,7 @@ class Salts:
 
     async def _create(self, session: Session, day: int, secret: bytes) -> bool:
         """Put a salt into the stream, for as long as it is needed there; tell whether there was none."""
-        seconds = (day + 1) * DAY_SECONDS + _KEPT_SECONDS - int(self._clock.now().timestamp())
+        seconds = (day + 1) * DAY_SECONDS + _KEPT_SECONDS - unix_seconds(self._clock)
         broker = session.client.jetstream(timeout=_API_SECONDS)
         try:
             await broker.publish(subject_of(day), secret, msg_ttl=max(1, seconds))

@@ -105,6 +105,7 @@ class ServiceContext(Generic[S]):
         self._stop = parts.stop
         self._server: RpcServer | None = None
         self._store: Store | None = None
+        self._bus: EventBus | None = None
         self._peers: dict[str, grpc.aio.Channel] = {}
 
     @property
@@ -155,7 +156,9 @@ class ServiceContext(Generic[S]):
         return store
 
     async def connect_events(self) -> EventBus:
-        """Connect to NATS. Its health is shown, but a service is ready without it: events wait in their documents."""
+        """Connect to NATS, once. Its health is shown, but a service is ready without it: events wait in documents."""
+        if self._bus is not None:
+            return self._bus
         from libs.events.jetstream import EventBus  # a service without events does not load the NATS client
 
         settings = self.settings
@@ -164,18 +167,24 @@ class ServiceContext(Generic[S]):
         bus = await EventBus.connect(settings.nats_url, settings.nats_user, settings.nats_password, self.tls, self.name)
         self.stack.push_async_callback(bus.close)
         self.health.add("events", bus.healthy, required=False)
+        self._bus = bus
         return bus
 
     async def open_facts(self, bus: EventBus | None = None) -> Facts:
-        """Return the recorder of this process, whose facts go out over `bus` or a connection of its own.
+        """Return the recorder of this process, whose facts go out over `bus` or the process' own connection.
 
-        It costs nobody an error that NATS is away: facts are held for a while and then lost.
+        It costs nobody an error that NATS is away: facts are held for a while and then lost. Once per process.
         """
         from libs.events.facts import FactsPublisher
         from libs.telemetry.facts import Facts
 
         facts = Facts(self.clock)
         publisher = FactsPublisher(facts, bus or await self.connect_events(), self.clock)
+
+        async def recorded() -> bool:
+            return facts.ready
+
+        self.health.add("facts", recorded, required=False)
         self.stack.push_async_callback(publisher.close)
         self.spawn("facts", publisher.run())
         return facts
