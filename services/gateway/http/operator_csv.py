@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 
-from services.gateway.http.operator_models import Statistics
+from protos.analytics.v1 import analytics_pb2 as pb
+from services.gateway.http.operator_translate import key_of, moment
 
 MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -17,26 +18,28 @@ _FIRST = ("start", "end")
 _LAST = ("value", "half_width_95", "epsilon", "delta", "threshold", "scale", "released", "missing")
 
 
-def table_of(found: Statistics) -> str:
-    """Return the table; times are RFC 3339 in UTC."""
+def table_of(cut: pb.Cut, found: pb.ReleasesResponse) -> bytes:
+    """Return the table of the releases of `cut`, in UTF-8; times are RFC 3339 in UTC."""
+    keyed = any(cell.key for release in found.releases for cell in release.cells)
+    rows: list[tuple[int, list[object]]] = []
+    for release in found.releases:
+        exact = [release.half_width, release.epsilon, release.delta, release.threshold, release.scale]
+        for cell in release.cells:
+            place = [*map(_text, cell.values), *([key_of(cell) or ""] if keyed else [])]
+            rows.append(
+                (release.start, [*_window(release), *place, cell.value, *exact, moment(release.released_at), ""])
+            )
+    empty = [""] * (len(cut.dimensions) + keyed + len(_LAST) - 1)
+    rows += [(gap.start, [*_window(gap), *empty, _text(gap.reason)]) for gap in found.missing]
     out = io.StringIO()
     writer = csv.writer(out)
-    keyed = any(cell.key for release in found.releases for cell in release.cells)
-    writer.writerow([*_FIRST, *map(_text, found.dimensions), *(["key"] if keyed else []), *_LAST])
-    empty = [""] * (len(found.dimensions) + keyed)
-    rows: list[tuple[str, list[object]]] = []
-    for release in found.releases:
-        start, end = f"{release.start:%Y-%m-%dT%H:%M:%SZ}", f"{release.end:%Y-%m-%dT%H:%M:%SZ}"
-        of_all = [release.half_width, release.epsilon, release.delta, release.threshold, release.scale]
-        for cell in release.cells:
-            values = [*map(_text, cell.values), *([_text(cell.key or "")] if keyed else [])]
-            row = [start, end, *values, cell.value, *of_all, f"{release.released:%Y-%m-%dT%H:%M:%SZ}", ""]
-            rows.append((start, row))
-    for gap in found.missing:
-        start, end = f"{gap.start:%Y-%m-%dT%H:%M:%SZ}", f"{gap.end:%Y-%m-%dT%H:%M:%SZ}"
-        rows.append((start, [start, end, *empty, *[""] * (len(_LAST) - 1), _text(gap.reason)]))
+    writer.writerow([*_FIRST, *map(_text, cut.dimensions), *(["key"] if keyed else []), *_LAST])
     writer.writerows(row for _, row in sorted(rows, key=lambda entry: entry[0]))
-    return out.getvalue()
+    return out.getvalue().encode()
+
+
+def _window(found: pb.Release | pb.Missing) -> tuple[str, str]:
+    return moment(found.start), moment(found.end)
 
 
 def _text(text: str) -> str:

@@ -6,6 +6,7 @@ what is written down by analytics, with the read itself.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,7 @@ From = Annotated[AwareDatetime | None, Query(alias="from", description="A day be
 Until = Annotated[AwareDatetime | None, Query(description="Now if left out; itself not included.")]
 Days = Annotated[int, Query(ge=1, le=92)]
 _USUAL, _LONGEST = 86400, 400 * 86400
+_JSON = "application/json"
 _CSV: dict[str, Any] = {"description": "The releases.", "content": {"text/csv": {"schema": {"type": "string"}}}}
 
 
@@ -50,7 +52,7 @@ async def read_statistics(
     since: From = None,
     until: Until = None,
     format: Literal["json", "csv"] | None = None,
-) -> models.Statistics | Response:
+) -> Response:
     """Return the releases of one cut whose windows begin within [from, until), as JSON, or CSV by `format` or Accept.
 
     Each is the true count with random noise added once, kept, and the same whenever it is read.
@@ -62,13 +64,16 @@ async def read_statistics(
     wanted = pb.ReleasesRequest(metric=metric, cut=cut, reader=caller.account_id, export=as_csv)
     setattr(wanted, "from", begin)
     wanted.until = end
-    found = translate.statistics(metric, declared, await peers.analytics.Releases(wanted, timeout=peers.timeout))
+    found = await peers.analytics.Releases(wanted, timeout=peers.timeout)
     if not as_csv:
-        return found
+        # Aside, as the table below: a long range is work for a second, and others are served meanwhile.
+        return Response(await asyncio.to_thread(translate.statistics, metric, declared, found), media_type=_JSON)
     # The names are analytics' own by now, not the path's.
     name = f"{metric}-{declared.name}-{at(begin):%Y%m%d}-{at(end):%Y%m%d}.csv"
     return Response(
-        table_of(found), media_type=MEDIA_TYPE, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        await asyncio.to_thread(table_of, declared, found),
+        media_type=MEDIA_TYPE,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -150,6 +149,7 @@ async def test_releases_come_with_what_says_how_exact_they_are(staff: Staff) -> 
     assert first["half_width"] >= 700 and first["cells"][0]["values"] == ["accepted"]
     assert first["cells"][0]["key"] is None
     assert {one["reason"] for one in found["missing"]} >= {"open"}
+    models.Statistics.model_validate(found)
     again = await staff.get(CUT, params={"from": "2026-11-21T00:00:00Z", "until": "2026-11-23T00:00:00Z"})
     assert again == found
     asked = staff.site.analytics.asked[-1]
@@ -209,14 +209,10 @@ async def test_csv_holds_what_the_json_holds(staff: Staff, by: str) -> None:
 
 
 def test_nothing_in_a_table_is_a_formula() -> None:
-    at = datetime(2026, 11, 22, tzinfo=UTC)
     words = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", 'a"b,c', "plain"]
-    cells = [models.Cell(values=[word], key="ab", value=-7) for word in words]
-    release = models.Release(
-        start=at, end=at, released=at, epsilon=1, delta=0, threshold=0, scale=1, half_width=3, cells=cells
-    )
-    found = models.Statistics(metric="m", cut="c", dimensions=["=d"], window="hour", releases=[release], missing=[])
-    rows = list(csv.reader(io.StringIO(table_of(found), newline="")))
+    cells = [pb.Cell(values=[word], key=171, value=-7) for word in words]
+    found = pb.ReleasesResponse(releases=[pb.Release(start=7, end=9, cells=cells)])
+    rows = list(csv.reader(io.StringIO(table_of(pb.Cut(dimensions=["=d"]), found).decode(), newline="")))
     assert rows[0][2:5] == ["'=d", "key", "value"]
     assert [row[2] for row in rows[1:]] == ["'" + word for word in words[:6]] + words[6:]
     assert {row[4] for row in rows[1:]} == {"-7"}

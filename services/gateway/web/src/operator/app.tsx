@@ -1,6 +1,6 @@
 /** Who may see which section, and the frame around them. The server asks for the role again with every answer. */
 import { Component, type ComponentChildren, type ComponentType } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { asSentence } from "../api/http";
 import { navigate, path, pieces } from "../lib/router";
 import { toast } from "../state/toast";
@@ -135,11 +135,16 @@ function Dashboard() {
     if (current.id !== wanted) navigate(`/operator/${current.id}`, { replace: true });
   }, [current.id, wanted]);
   const View = current.view;
+  const tabs = useRef<HTMLElement>(null);
+  // On a telephone the names stand in a row that scrolls.
+  useEffect(() => {
+    tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [current.id]);
   return (
     <div class="frame operations">
       <header class="top">
         <Home />
-        <nav class="tabs" aria-label="Sections">
+        <nav class="tabs" aria-label="Sections" ref={tabs}>
           <ul>
             {mine.map(({ id, name }) => (
               <li key={id}>

@@ -15,30 +15,31 @@ interface Props {
   label: string;
   /** Days of UTC on the axis, hours of the reader's zone otherwise. */
   byDay: boolean;
-  height?: number;
   onPoint: (point: Point | null) => void;
   /** Gives the canvas, for a picture of it. */
   drawn: { current: HTMLCanvasElement | null };
 }
 
-export function Chart({ points, label, byDay, height = 300, onPoint, drawn }: Props) {
+export function Chart({ points, label, byDay, onPoint, drawn }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const theme = repaint.value;
   useEffect(() => {
     const box = place.current;
     if (!box) return;
-    const made = new uPlot(optionsOf(points, byDay, [box.clientWidth, height], paintOf(box), onPoint), columnsOf(points), box);
+    // As large as the style sheet says.
+    const size = () => ({ width: box.clientWidth, height: box.clientHeight });
+    const made = new uPlot({ ...size(), ...optionsOf(points, byDay, paintOf(box), onPoint) }, columnsOf(points), box);
     plot.current = made;
     drawn.current = made.ctx.canvas;
-    const watch = new ResizeObserver(() => made.setSize({ width: box.clientWidth, height }));
+    const watch = new ResizeObserver(() => made.setSize(size()));
     watch.observe(box);
     return () => {
       watch.disconnect();
       made.destroy();
       plot.current = drawn.current = null;
     };
-  }, [points, byDay, height, theme]);
+  }, [points, byDay, theme]);
   const move = (event: KeyboardEvent) => {
     const made = plot.current;
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
@@ -65,23 +66,20 @@ export function Chart({ points, label, byDay, height = 300, onPoint, drawn }: Pr
 function optionsOf(
   points: Point[],
   byDay: boolean,
-  [width, height]: [number, number],
   paint: Paint,
   onPoint: Props["onPoint"],
-): uPlot.Options {
+): Omit<uPlot.Options, "width" | "height"> {
   const axis = { stroke: paint.soft, font: `12px ${paint.font}`, grid: { stroke: paint.grid, width: 1 }, ticks: { show: false } };
   const few = points.length <= 60;
   const edge = { stroke: "transparent", points: { show: false } };
   return {
-    width,
-    height,
-    padding: [12, 8, 0, 0],
+    padding: [12, 22, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 9, width: 2, fill: paint.surface } },
     ...(byDay ? { tzDate: (time: number) => uPlot.tzDate(new Date(time * 1000), "Etc/UTC") } : {}),
     scales: { x: { time: true }, y: { range: (_, low, high) => rangeOf(low, high) } },
     axes: [
-      { ...axis, space: 72, values: byDay ? DAYS : HOURS, ...(byDay ? { incrs: WHOLE_DAYS } : {}) },
+      { ...axis, space: 72, size: 32, values: byDay ? DAYS : HOURS, ...(byDay ? { incrs: WHOLE_DAYS } : {}) },
       { ...axis, size: 62, values: (_, ticks) => ticks.map(count) },
     ],
     series: [

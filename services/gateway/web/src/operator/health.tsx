@@ -42,7 +42,7 @@ function Shown({ health, late }: { health: Health; late: boolean }) {
 const SHOWN: { name: string; word: string; also?: string }[] = [
   { name: "requests", word: "Requests" },
   { name: "errors", word: "Errors" },
-  { name: "p50", word: "Time to answer", also: "p99" },
+  { name: "p50", word: "Latency", also: "p99" },
   { name: "queue", word: "Queue" },
   { name: "saturation", word: "Saturation" },
   { name: "cpu", word: "Processor" },

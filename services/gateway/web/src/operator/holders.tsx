@@ -35,7 +35,7 @@ function Shown({ found, onChange }: { found: Holders; onChange: (found: Holders)
   };
   return (
     <>
-      <Card title={`${found.holders.length} of at most ${found.most}`} aside={<Places found={found} />}>
+      <Card title={`${found.holders.length} of at most ${found.most} holders`} aside={<Places found={found} />}>
         {found.holders.length === 0 ? (
           <p class="muted">Nobody sees statistics yet.</p>
         ) : (

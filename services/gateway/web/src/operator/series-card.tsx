@@ -38,7 +38,7 @@ export function SeriesCard({ metric, cut, range, found, points, picked, onPick }
     const words = {
       title: heading,
       subtitle: `${metric.title}, ${rangeWords(range)}; ${cut.window === "day" ? "days of UTC" : zoneWords()}`,
-      legend: "Released number, and the band that the truth lies in in 95 of 100 cases",
+      legend: "Released number, and the band that holds the truth in 95 of 100 cases",
       note: noiseWords(found),
     };
     try {
@@ -140,10 +140,10 @@ function Readout({ point }: { point: Point }) {
 function Missing({ points }: { points: Point[] }) {
   const reasons = reasonsOf(points);
   if (reasons.length === 0) return null;
-  const words = reasons.map(([reason, times]) => `${times} ${reasonWord(reason)}`);
+  const words = reasons.map(([reason, times]) => `${times} (${reasonWord(reason)})`);
   return (
     <p class="hint gaps">
-      <i aria-hidden="true" /> Without a number: {words.join("; ")}.
+      <i aria-hidden="true" /> Windows without a number: {words.join(", ")}.
     </p>
   );
 }

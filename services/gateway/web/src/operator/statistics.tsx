@@ -48,7 +48,7 @@ function Chosen({ metrics }: { metrics: Metric[] }) {
         <Select
           label="Released as"
           value={cut.name}
-          options={metric.cuts.map((one) => [one.name, `${one.title}, each ${one.window}`])}
+          options={metric.cuts.map((one) => [one.name, `${one.title}, ${one.window === "hour" ? "hourly" : "daily"}`])}
           onChange={(name) => go(metric, name)}
         />
       </div>

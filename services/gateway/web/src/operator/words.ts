@@ -2,7 +2,7 @@
 
 /** "mail_received" becomes "Mail received". */
 export function title(name: string): string {
-  const plain = name.replace(/[_-]+/g, " ").trim();
+  const plain = name.replace(/[_-]+/g, " ").trim().replace(/^(http|smtp|tls|cpu)\b/, (word) => word.toUpperCase());
   return plain.charAt(0).toUpperCase() + plain.slice(1);
 }
 
@@ -78,15 +78,17 @@ const raised = (digits: string) => [...digits].map((digit) => "⁰¹²³⁴⁵�
 /** The figure of a health series: "24 per second", "31 ms", "122 MB", "14 %". */
 export function measured(value: number | null, unit: string): string {
   if (value === null) return "unknown";
-  if (unit === "seconds") return value < 0.9995 ? `${short(value * 1000)} ms` : `${short(value)} s`;
-  if (unit === "ratio") return `${short(value * 100)} %`;
-  if (unit === "bytes") return `${short(value / 1e6)} MB`;
+  if (unit === "seconds") return value < 0.9995 ? `${short(value * 1000)}\u00a0ms` : `${short(value)}\u00a0s`;
+  if (unit === "ratio") return `${short(value * 100)}\u00a0%`;
+  if (unit === "bytes") return `${short(value / 1e6)}\u00a0MB`;
   if (unit === "per_second") return `${short(value)}/s`;
   return short(value);
 }
 
-const short = (value: number) =>
-  value.toLocaleString([], { maximumFractionDigits: Math.abs(value) < 9.95 && value !== 0 ? 1 : 0 });
+function short(value: number): string {
+  if (value !== 0 && Math.abs(value) < 0.01) return "< 0.01";
+  return value.toLocaleString([], Math.abs(value) < 9.95 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 0 });
+}
 
 const HOURS: Intl.DateTimeFormatOptions = { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
 
