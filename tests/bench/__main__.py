@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from libs.client.api import Client
-from tests.bench import facts_counting, facts_release, listing, memory, peer, queue, relay
+from tests.bench import facts_counting, facts_emit, facts_release, listing, memory, peer, queue, relay
 from tests.bench.load import Load, client_name, latencies, send
 from tests.support.platform import ROOT, RunningPlatform, running_platform
 
 _KB = 1024
 _SETTLE_SECONDS = 120.0
 _PARTS = ("rates", "latency", "memory", "listing", "relay", "queue", "facts")
-_FACTS = {"counting": facts_counting.measure, "release": facts_release.measure}
+_FACTS = {"emit": facts_emit.measure, "counting": facts_counting.measure, "release": facts_release.measure}
 
 
 def _rounds(size: int, mails: int, rounds: int, ours: RunningPlatform, other: peer.Peer | None) -> dict[str, Any]:
