@@ -52,6 +52,7 @@ _DELETE_PIECE = 250
 
 
 _SWITCH_SECONDS = 0.0005
+_QUICK_KEYS = 50
 
 
 class SqliteStore:
@@ -155,7 +156,8 @@ class SqliteStore:
                 rows = connection.execute(f"{sql} {among}", (listed,)).fetchall()
             return {key: Document(key, decode_body(raw), version) for key, version, raw in rows}
 
-        return await self._readers.run(read)
+        quick = collection.small and len(keys) <= _QUICK_KEYS
+        return await (self._readers.run_quickly(read) if quick else self._readers.run(read))
 
     async def find(self, query: Query) -> list[Document]:
         """See Store."""

@@ -34,10 +34,15 @@ class Index:
 
 @dataclass(frozen=True)
 class Collection:
-    """A named set of documents; keys are unique in it, 1 to 200 characters of [A-Za-z0-9._:/-]."""
+    """A named set of documents; keys are unique in it, 1 to 200 characters of [A-Za-z0-9._:/-].
+
+    `small`: no document is longer than a few hundred bytes, so that an engine within the process need not hand a look
+    at some of them to another thread, which costs more than the look.
+    """
 
     name: str
     indexes: tuple[Index, ...] = ()
+    small: bool = False
     # The fields of all indexes, each once, in order of declaration.
     index_fields: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
