@@ -68,7 +68,7 @@ async def build(ctx: Context) -> None:
     ctx.stack.push_async_callback(queue.repository.close)
     ctx.stack.push_async_callback(queue.keys.close)
     customers.start(ctx.spawn)
-    forwards, old_counts = forwards_graph.make_forwards(base, queue)
+    forwards, old_counts = forwards_graph.make_forwards(base, queue, local)
     ctx.spawn("forwards", Upkeep({"counts": old_counts}).run())
     await _start(ctx, base, queue, policies, bus)
     reports = taking.ReportParts(

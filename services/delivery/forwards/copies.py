@@ -16,19 +16,33 @@ from libs.mail.letter import Letter
 from libs.mail.text import clean
 from libs.mail.verdict import Verdict
 from libs.runtime.clock import Clock, unix_seconds
-from libs.runtime.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError, UnavailableError
+from libs.runtime.errors import (
+    ConflictError,
+    ExhaustedError,
+    InvalidError,
+    NotFoundError,
+    SealpostError,
+    UnavailableError,
+)
 from libs.runtime.ids import is_id
+from libs.telemetry.logs import get_logger
 from services.delivery.domain.addresses import check_recipient, domain_key
+from services.delivery.domain.dsn import Site
 from services.delivery.domain.model import Forwarded, Order, Profile, State, Way
+from services.delivery.domain.ports import Notices
 from services.delivery.domain.prepare import Prepared
+from services.delivery.domain.queue import message_id_of
 from services.delivery.domain.submission import Queue
 from services.delivery.forwards.counts import DailyCounts
+from services.delivery.forwards.letters import make_limited
 from services.delivery.queue.entry import Entry
 
 MAX_TARGETS = 3
 DIGEST_BYTES = 32
 
 _NUMBERS = 20
+_DAY = 86400
+_MOST_TOLD = 10_000
 _MAX_HEADER = 64 * 1024
 _MAX_MESSAGE_ID = 998
 
@@ -55,6 +69,10 @@ class CopyRules:
     per_day: int
     max_bytes: int
     own_hosts: frozenset[str]
+    site: Site
+
+
+_log = get_logger("copies")
 
 
 class Trails(Protocol):
@@ -80,6 +98,7 @@ class CopyParts:
     cancels: Cancels
     hashes: KeyedHash
     counts: DailyCounts
+    notices: Notices
     clock: Clock
 
 
@@ -90,6 +109,8 @@ class Copies:
         """Take these."""
         self._parts = parts
         self._rules = rules
+        # The day of which somebody was told last; whoever falls out is told again, and finds one notice.
+        self._told: dict[str, int] = {}
 
     async def forward(self, mail: Incoming) -> bool:
         """Return once the copies are durable; False, and nothing is queued, where the account's are used up for today.
@@ -102,6 +123,7 @@ class Copies:
         try:
             await self._parts.counts.add("mails", mail.account_id, self._rules.per_day)
         except ExhaustedError:
+            await self._tell(mail.account_id)
             return False
         for number in range(_NUMBERS):
             mail_id = self._id(mail.account_id, mail.digest, number)
@@ -123,6 +145,24 @@ class Copies:
                     return
             except NotFoundError:
                 return
+
+    async def _tell(self, account_id: str) -> None:
+        """Tell the owner that this is all for today: once, for the notice has the id of the day."""
+        now = unix_seconds(self._parts.clock)
+        day = now - now % _DAY
+        if self._told.get(account_id) == day:
+            return
+        notice_id = message_id_of(account_id, "forwards/limited", day)
+        content = make_limited(self._rules.per_day, self._rules.site, notice_id, self._parts.clock.now())
+        try:
+            await self._parts.notices.put(account_id, notice_id, content)
+        except SealpostError as error:
+            # The next mail tries again.
+            _log.warning("notice_failed", error=error)
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[account_id] = day
 
     async def _is_withdrawn(self, account_id: str, mail_id: str) -> bool:
         entry, cancelled = await self._parts.trails.of_account(account_id, mail_id)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from services.delivery.domain.dsn import site_of
+from services.delivery.domain.ports import Notices
 from services.delivery.forwards.asking import Asking, AskParts
 from services.delivery.forwards.copies import Copies, CopyParts, CopyRules
 from services.delivery.forwards.counts import COUNTS, DailyCounts
@@ -21,20 +22,21 @@ _FIELDS_BYTES = 64 * 1024
 Sweep = Callable[[], Coroutine[Any, Any, int]]
 
 
-def make_forwards(base: Base, queue: QueueGraph) -> tuple[ForwardParts, Sweep]:
+def make_forwards(base: Base, queue: QueueGraph, notices: Notices) -> tuple[ForwardParts, Sweep]:
     """Compose it on a store that was opened with COLLECTIONS, among others; return it and what forgets old counts."""
     settings, clock, hashes = base.settings, base.clock, base.secrets.hashes
     counts = DailyCounts(base.store, hashes, clock)
     own_hosts = frozenset((settings.bounce_domain.lower(), settings.hostname.lower()))
-    submission = queue.submission
-    copies = CopyParts(queue.entrance, submission.trails, submission.cancelling, hashes, counts, clock)
+    submission, site = queue.submission, site_of(settings.hostname)
+    copies = CopyParts(queue.entrance, submission.trails, submission.cancelling, hashes, counts, notices, clock)
     rules = CopyRules(
         hold=settings.forward_hold_seconds,
         per_day=settings.forward_per_day,
         max_bytes=settings.max_message_bytes + _FIELDS_BYTES,
         own_hosts=own_hosts,
+        site=site,
     )
-    asking = AskParts(queue.entrance, counts, site_of(settings.hostname), settings.public_url, own_hosts, clock)
+    asking = AskParts(queue.entrance, counts, site, settings.public_url, own_hosts, clock)
     paths = ForwardPaths(hashes, settings.bounce_domain)
     returning = ReturnParts(paths, submission.trails, queue.entrance, hashes, settings.hostname, clock)
     return ForwardParts(Copies(copies, rules), Asking(asking), Returning(returning)), counts.sweep

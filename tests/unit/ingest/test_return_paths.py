@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from libs.runtime.errors import UnavailableError
+from libs.runtime.errors import InvalidError, UnavailableError
 from services.ingest import meters
 from tests.support.ingest import MAIL, serve_edge
 from tests.support.ingest_fakes import RETURN_PATH
@@ -145,3 +145,40 @@ async def test_guessing_return_paths_ends_the_connection() -> None:
         for number in range(3):
             await dialogue.run(f"C: RCPT TO:<b-{number}@{BOUNCES}>\nS: 550 5.1.1")
         await dialogue.run(f"C: RCPT TO:<b-4@{BOUNCES}>\nS: 421 4.7.0\nS closes")
+
+
+@pytest.mark.parametrize(
+    ("reason", "reply"),
+    [
+        ("return_path_forged", "550 5.7.1 Not a return path that was made here"),
+        ("return_path_expired", "550 5.7.1 This return path has expired"),
+        ("return_path_used", "550 5.7.1 This return path has been used already"),
+    ],
+)
+async def test_return_paths_of_forwarded_mail_are_refused_for_a_reason(reason: str, reply: str) -> None:
+    async with serve_edge(bounce_domain=BOUNCES) as server:
+        server.delivery.ask_failure = InvalidError(reason)
+        await server.converse(f"""
+            S: 220
+            C: EHLO client.example
+            S: 250
+            C: MAIL FROM:<>
+            S: 250
+            C: RCPT TO:<SRS0=aaaa=bb=cc@{BOUNCES}>
+            S: {reply}
+        """)
+
+
+@pytest.mark.parametrize("local", ["SRS0=aaaa=bb=cc", "srs1=x==y"])
+async def test_only_reports_come_to_return_paths_of_forwarded_mail(local: str) -> None:
+    async with serve_edge(bounce_domain=BOUNCES) as server:
+        server.delivery.ask_failure = UnavailableError("nobody is asked")
+        await server.converse(f"""
+            S: 220
+            C: EHLO client.example
+            S: 250
+            C: MAIL FROM:<ada@example.org>
+            S: 250
+            C: RCPT TO:<{local}@{BOUNCES}>
+            S: 550 5.7.1 Only reports
+        """)

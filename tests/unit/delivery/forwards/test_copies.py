@@ -140,6 +140,8 @@ async def test_a_days_copies(tmp_path: Path) -> None:
         done = [await node.forward(content=CONTENT + b"%d\r\n" % number) for number in range(4)]
         assert done == [True, True, False, False]
         assert len(await node.later()) == 2
+        (notice,) = node.world.mailboxes.bodies()
+        assert b"Subject: No more copies of your mail today" in notice
         node.world.clock.advance(days=1)
         assert await node.forward(content=CONTENT + b"9\r\n")
 

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from hypothesis import given
+from hypothesis import strategies as st
 
 from libs.mail.verdict import Verdict
 from libs.runtime.errors import NotFoundError, UnavailableError
@@ -184,3 +186,10 @@ async def test_without_signatures_nothing_goes_out() -> None:
     keys.fault = UnavailableError("unreachable")
     with pytest.raises(UnavailableError):
         await sealed(MAIL, keys=keys)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["none", "pass", "fail"]))
+async def test_whatever_comes_leaves_as_it_came(data: bytes, arc: str) -> None:
+    header = data.replace(b"\0", b"").replace(b"\n", b"\r\n")
+    for mail in (data, header, b"From: a@b.example\r\n" + header, b"ARC-Seal: " + header + b"\r\n" + MAIL):
+        assert (await sealed(mail, arc)).endswith(mail)
