@@ -14,9 +14,9 @@ from libs.docstore.store import Query, Replace
 from libs.runtime.errors import InternalError, InvalidError, UnavailableError
 from services.analytics.domain.ports import DAY_SECONDS, CutId, Window
 from services.analytics.release.budget import BUDGETS
-from services.analytics.release.outcomes import rows_of
+from services.analytics.release.outcomes import Place, Unreleased, rows_of
 from services.analytics.release.reading import Report
-from services.analytics.release.repository import OUTCOMES, PARTS
+from services.analytics.release.repository import OUTCOMES, PARTS, OutcomeRepository
 from tests.unit.analytics.release.world import DAILY, GRACE, HOUR, PAGES, POLICY, RARE, World, counts, make_world
 
 
@@ -125,15 +125,41 @@ async def test_only_one_coordinates(world: World) -> None:
     _filled(world)
     one, other = world.coordinator(), world.coordinator()
     world.clock.advance(HOUR + GRACE)
-    assert await one.step() == 1
-    _filled(world)
-    world.clock.advance(HOUR)
-    assert await one.step() == 1
-    _filled(world)
+    world.windows.slow = True
+    assert await one.step() == 0
+    world.windows.slow = False
     world.clock.advance(10)
     assert await other.step() == 0
-    world.clock.advance(HOUR)
+    # Renewed, it lasts another quarter of a minute.
+    world.windows.slow = True
+    assert await one.step() == 0
+    world.windows.slow = False
+    world.clock.advance(14)
+    assert await other.step() == 0
+    world.clock.advance(1)
     assert await other.step() == 1
+    assert await one.step() == 0
+
+
+async def test_an_outcome_is_created_once(world: World) -> None:
+    outcomes = OutcomeRepository(world.plain)
+    place = Place(*PAGES, "hour-0", 0, HOUR)
+    assert await outcomes.keep(Unreleased(place, "budget"))
+    assert not await outcomes.keep(Unreleased(place, "lost"))
+    assert [one.reason for one in (await world.read(PAGES, 0, HOUR)).missing] == ["budget"]
+
+
+async def test_a_window_that_comes_late_is_released_in_its_turn(world: World) -> None:
+    """Whoever had not seen yet that it is to be closed has made it, just before all have closed it."""
+    early, late = _filled(world), _filled(world, start=world.hour + HOUR)
+    world.windows.coming = {early: world.windows.held.pop(early)}
+    coordinator = world.coordinator()
+    assert await coordinator.step() == 0
+    world.clock.advance(2 * HOUR + GRACE)
+    await coordinator.step()
+    report = await world.read(PAGES)
+    assert [one.place.start for one in report.releases] == [early.start, late.start]
+    assert not world.windows.held
 
 
 async def test_two_at_once_leave_one_value(world: World) -> None:

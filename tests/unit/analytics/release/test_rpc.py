@@ -130,10 +130,10 @@ async def test_a_read_that_cannot_be_noted_fails(world: World, stub: AnalyticsAs
     }
     for call in calls.values():
         # The note is the first thing that each of them asks of the store.
-        world.faults.steps, world.faults.at = 0, 1
+        world.faults.steps, world.faults.at, world.faults.names = 0, 1, []
         with pytest.raises(UnavailableError):
             await call()
-        assert world.faults.steps == 1
+        assert world.faults.names == ["write"]
     world.faults.at = 0
     assert await _noted(world) == []
     for call in calls.values():

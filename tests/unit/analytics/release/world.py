@@ -96,6 +96,8 @@ class Faults:
         self.at = 0
         self.after = False
         self.hit = False
+        # Operations of the store, in order.
+        self.names: list[str] = []
 
     def before(self) -> bool:
         """Count a step; raise if it is the one; tell whether to fail after it."""
@@ -130,6 +132,7 @@ class FaultyStore:
         operation = getattr(self._store, name)
 
         async def run(*args: Any) -> Any:
+            self._faults.names.append(name)
             late = self._faults.before()
             result = await operation(*args)
             self._faults.then(late)
@@ -150,6 +153,8 @@ class FakeWindows:
     # Partitions that have not made their next commit yet.
     slow: bool = False
     fault: Exception | None = None
+    # Windows that somebody makes while counts are collected.
+    coming: dict[Window, dict[CutId, CellCounts]] = field(default_factory=dict)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
 
     def open(self, kind: str, start: int, cells: Mapping[CutId, CellCounts] | None = None) -> Window:
@@ -175,6 +180,8 @@ class FakeWindows:
         self.faults.step()
         if self.fault is not None:
             raise self.fault
+        self.held.update(self.coming)
+        self.coming = {}
         if self.slow or _end(window) > self.closed:
             return None
         return Collected(dict(self.held.get(window, {})), self.terms)
