@@ -59,8 +59,8 @@ def make_failure(failed: Sequence[Recipient], site: Site, mail_id: str, now: dat
 def make_limited(most: int, site: Site, mail_id: str, now: datetime) -> bytes:
     """Return the mail that tells an owner that no more copies are forwarded today."""
     paragraphs = (
-        f"This is the mail service of {site.domain}. {most:,} of your mails have been forwarded today, which is as many "
-        "as are forwarded in a day. What else comes in until midnight UTC is not.",
+        f"This is the mail service of {site.domain}. {most:,} of your mails have been forwarded today: as many as "
+        "are forwarded in a day. What else comes in until midnight UTC is not.",
         "Nothing is lost: every mail is in your mailbox here.",
     )
     return _mail("No more copies of your mail today", _To(""), paragraphs, site, mail_id, now)
