@@ -9,7 +9,8 @@ from libs.envelope import KeyedHash, KeyEncryptionKeys
 from libs.runtime.clock import Clock
 from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
-from libs.telemetry.facts import NoFacts, Recorder
+from libs.telemetry.facts import Facts, NoFacts
+from services.delivery.customers.marks import Marks
 from services.delivery.domain.model import Signer, Transport
 from services.delivery.domain.ports import (
     Campaigns,
@@ -28,6 +29,9 @@ from services.delivery.domain.vault import Vault
 from services.delivery.forwards.remote import ForwardRemote
 from services.delivery.forwards.sealing import ArcSealer, Keys
 from services.delivery.forwards.srs import ForwardPaths
+from services.delivery.measuring.campaigns import MeasuredCampaigns
+from services.delivery.measuring.links import MeasuringLinks
+from services.delivery.measuring.measure import Measure
 from services.delivery.queue.codec import Hashes, MailCodec
 from services.delivery.queue.idempotency import IdempotencyKeys
 from services.delivery.queue.keys import DataKeys, KeyRing
@@ -92,6 +96,7 @@ class QueueGraph:
     worker: Worker
     entrance: Entrance
     paths: ReturnPaths
+    measure: Measure
 
 
 def open_secrets(settings: Settings) -> Secrets:
@@ -114,12 +119,17 @@ class Base:
     store: Store
     clock: Clock
     secrets: Secrets
-    facts: Recorder = field(default_factory=NoFacts)
+    facts: Facts | NoFacts = field(default_factory=NoFacts)
 
 
 def make_local(base: Base, outside: Outside) -> LocalDelivery:
     """Return what brings mails into mailboxes of this installation."""
     return LocalDelivery(base.settings.hostname, outside.mailboxes, base.clock, base.facts)
+
+
+def _make_measure(base: Base) -> Measure:
+    campaigns = MeasuredCampaigns(base.store, Marks(base.secrets.hashes), base.clock)
+    return Measure(campaigns, MeasuringLinks(base.secrets.vault, base.settings.public_url, base.clock), base.facts)
 
 
 def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalDelivery) -> QueueGraph:
@@ -134,6 +144,7 @@ def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalD
     judge = Judge(schedule)
     rules = LaneRules(settings.per_destination, settings.max_concurrency, max(1, settings.max_held_mails // 2))
     remote = RemoteDelivery(outside.transport, outside.signer, paths, customers.unsubscribes)
+    remote.measure = measure = _make_measure(base)
     if outside.arc_keys is not None:
         sealer = ArcSealer(outside.arc_keys, settings.hostname, clock)
         remote.forwards = ForwardRemote(sealer, ForwardPaths(base.secrets.hashes, settings.bounce_domain), clock)
@@ -169,4 +180,4 @@ def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalD
     submissions = Submissions(desks, settings.hostname, settings.max_message_bytes, clock)
     trails = MailTrails(repository)
     submission = SubmissionParts(submissions, trails, Cancelling(repository, trails, worker))
-    return QueueGraph(submission, repository, keys, shredder, idempotency, worker, entrance, paths)
+    return QueueGraph(submission, repository, keys, shredder, idempotency, worker, entrance, paths, measure)

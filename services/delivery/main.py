@@ -24,6 +24,7 @@ from services.delivery.domain.sender_domains import Installation
 from services.delivery.domain.unsubscribe import UnsubscribeLinks
 from services.delivery.forwards import graph as forwards_graph
 from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
+from services.delivery.measuring.campaigns import MEASURED, UNCOUNTED
 from services.delivery.peers import AddressBook, DataKeysClient, OwnDomains
 from services.delivery.policies import POLICIES, KeptPolicies
 from services.delivery.queue import collections
@@ -38,7 +39,14 @@ from services.delivery.transport import make_transport
 from services.delivery.worker.entrance import QUEUED_EVENT
 from services.delivery.worker.local import LocalDelivery, MailboxPeers
 
-COLLECTIONS = (*collections.COLLECTIONS, *customers_graph.COLLECTIONS, *forwards_graph.COLLECTIONS, POLICIES)
+COLLECTIONS = (
+    *collections.COLLECTIONS,
+    *customers_graph.COLLECTIONS,
+    *forwards_graph.COLLECTIONS,
+    MEASURED,
+    UNCOUNTED,
+    POLICIES,
+)
 
 Context = ServiceContext[Settings]
 
@@ -70,6 +78,7 @@ async def build(ctx: Context) -> None:
     customers.start(ctx.spawn)
     forwards, old_counts = forwards_graph.make_forwards(base, queue, local)
     ctx.spawn("forwards", Upkeep({"counts": old_counts}).run())
+    ctx.spawn("measuring", Upkeep({"campaigns": queue.measure.campaigns.sweep}).run())
     await _start(ctx, base, queue, policies, bus)
     reports = taking.ReportParts(
         paths=queue.paths,
@@ -84,6 +93,7 @@ async def build(ctx: Context) -> None:
         ReportParts(taking.Reports(reports), Unsubscribing(links, customers.happenings, ctx.clock), forwards.returning),
         CustomerParts(customers, queue.submission.cancelling),
         forwards,
+        queue.measure,
     )
     serve_delivery(ctx.server, servicer, settings.callers)
 

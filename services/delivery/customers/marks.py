@@ -46,6 +46,10 @@ class Marks:
         """Return the mark of one account's campaign."""
         return self._of("campaign", account_id, campaign)
 
+    def uncounted(self, address: str) -> str:
+        """Return the mark of a canonical address whose holder is not counted, whoever writes to it."""
+        return self._of("uncounted", address)
+
     def reservation(self, account_id: str, name: str, recipients: int) -> str:
         """Return the mark of recipients that an account has reserved under a name."""
         return self._of("reservation", account_id, str(recipients), name)

@@ -7,8 +7,10 @@ from collections.abc import Collection
 from libs.rpc.server import RpcServer
 from protos.delivery.v1 import delivery_pb2 as pb
 from protos.delivery.v1.delivery_pb2_grpc import add_DeliveryServicer_to_server
+from services.delivery.measuring.measure import Measure
 from services.delivery.rpc.customers import CustomerParts, CustomersRpc
 from services.delivery.rpc.forwards import ForwardParts, ForwardsRpc
+from services.delivery.rpc.measuring import MeasuringRpc
 from services.delivery.rpc.reports import ReportParts, ReportsRpc
 from services.delivery.rpc.submission import SubmissionParts, SubmissionRpc
 
@@ -19,17 +21,23 @@ _ONLY_INGEST = frozenset(("ResolveReturnPath", "TakeReport", "Forward", "Withdra
 _INGEST = frozenset(("AuthorizeSenders", "Submit")) | _ONLY_INGEST
 
 
-class DeliveryRpc(SubmissionRpc, ReportsRpc, ForwardsRpc, CustomersRpc):
+class DeliveryRpc(SubmissionRpc, ReportsRpc, ForwardsRpc, MeasuringRpc, CustomersRpc):
     """Implements sealpost.delivery.v1.Delivery."""
 
     def __init__(
-        self, submission: SubmissionParts, reports: ReportParts, customers: CustomerParts, forwards: ForwardParts
+        self,
+        submission: SubmissionParts,
+        reports: ReportParts,
+        customers: CustomerParts,
+        forwards: ForwardParts,
+        measure: Measure,
     ) -> None:
         """Take what each part works with."""
         self._forwards = forwards
         self._submission = submission
         self._reports = reports
         self._customers = customers
+        self._measure = measure
 
 
 def serve_delivery(server: RpcServer, servicer: DeliveryRpc, callers: Collection[str]) -> None:

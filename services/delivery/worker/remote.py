@@ -14,7 +14,7 @@ from typing import Protocol
 
 from libs.runtime.errors import SealpostError
 from libs.telemetry.logs import get_logger
-from services.delivery.domain.model import Outcome, Outgoing, Profile, Result, Signer, Transport
+from services.delivery.domain.model import Outcome, Outgoing, Profile, QueuedMail, Result, Signer, Transport
 from services.delivery.domain.ports import Unsubscribes
 from services.delivery.domain.return_path import ALL_RECIPIENTS, ReturnPaths
 from services.delivery.queue.entry import Entry
@@ -39,6 +39,20 @@ class Content(Protocol):
 
     async def content(self, one: Transaction) -> bytes:
         """Return the mail for a transaction. Raises: SealpostError."""
+
+
+class Measured(Protocol):
+    """A mail of which each recipient gets links of his own."""
+
+    async def content(self, index: int) -> bytes:
+        """Return the mail for the recipient at this position. Raises: SealpostError."""
+
+
+class Measure(Protocol):
+    """What counts opens and clicks (services.delivery.measuring)."""
+
+    async def prepare(self, mail: QueuedMail, content: bytes) -> Measured | None:
+        """Return what makes a mail measured, None where nothing of it is. Raises: SealpostError."""
 
 
 class Forwards(Protocol):
@@ -69,12 +83,16 @@ class RemoteDelivery:
         self._unsubscribes = unsubscribes
         # For mail that nobody here has written; None where there is none.
         self.forwards: Forwards | None = None
+        # For campaigns that count opens and clicks.
+        self.measure: Measure | None = None
 
     def letter(self, entry: Entry, content: bytes) -> Content:
         """Return what one attempt at a mail sends."""
         if self.forwards is not None and entry.mail.order.forwarded is not None:
             return self.forwards.letter(entry, content)
-        return Letter(self._signer, self._unsubscribes, entry, content)
+        letter = Letter(self._signer, self._unsubscribes, entry, content)
+        letter.measure = self.measure
+        return letter
 
     def return_path(self, entry: Entry, one: Transaction) -> str:
         """Return the address that reports about a transaction come to."""
@@ -116,13 +134,21 @@ class Letter:
         self._content = content
         self._signing = asyncio.Lock()
         self._signed: bytes | SealpostError | None = None
+        self.measure: Measure | None = None
+        self._measured: Measured | None = None
+        self._prepared = False
 
     async def content(self, one: Transaction) -> bytes:
         """Return the signed mail for a transaction. Raises: SealpostError."""
         facts = self._entry.facts
-        if self._entry.mail.order.one_click_unsubscribe and one.return_index != ALL_RECIPIENTS:
-            fields = self._unsubscribes.fields(self._entry.mail, one.return_index)
-            return await self._signer.sign(fields + self._content, facts.sender_domain)
+        if one.return_index != ALL_RECIPIENTS:
+            measured = await self._measure()
+            fields = b""
+            if self._entry.mail.order.one_click_unsubscribe:
+                fields = self._unsubscribes.fields(self._entry.mail, one.return_index)
+            if fields or measured is not None:
+                content = await measured.content(one.return_index) if measured is not None else self._content
+                return await self._signer.sign(fields + content, facts.sender_domain)
         async with self._signing:
             if self._signed is None:
                 # Who comes meanwhile waits, and is told the same.
@@ -133,3 +159,12 @@ class Letter:
         if isinstance(self._signed, SealpostError):
             raise self._signed
         return self._signed
+
+    async def _measure(self) -> Measured | None:
+        if self.measure is None or not self._entry.mail.order.campaign:
+            return None
+        async with self._signing:
+            if not self._prepared:
+                self._measured = await self.measure.prepare(self._entry.mail, self._content)
+                self._prepared = True
+        return self._measured
