@@ -8,7 +8,8 @@ wrapped private key and what unwraps it, which are the owner's browser's alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -20,6 +21,7 @@ from libs.runtime.errors import DeniedError, InvalidError, NotFoundError
 from protos.accounts.v1 import accounts_pb2 as pb
 from protos.accounts.v1.accounts_pb2_grpc import AccountsServicer, add_AccountsServicer_to_server
 from services.accounts import codec
+from services.accounts.domain.directory import Route, Status
 from services.accounts.domain.model import Account
 from services.accounts.forwards_rpc import ForwardsRpc
 from services.accounts.graph import Graph
@@ -62,7 +64,7 @@ class AccountsRpc(ForwardsRpc, AccountsServicer):
             return pb.ResolveResponse(routes=[codec.route_message(route) for route in routes])
         active = await self._graph.forwards.active(flagged)
         return pb.ResolveResponse(
-            routes=[codec.route_message(route, active.get(route.account_id, ())) for route in routes]
+            routes=[codec.route_message(_waiting(route, active), active.get(route.account_id, ())) for route in routes]
         )
 
     async def ListDomains(self, request: pb.ListDomainsRequest, context: Context) -> pb.ListDomainsResponse:
@@ -200,3 +202,9 @@ class AccountsRpc(ForwardsRpc, AccountsServicer):
 
     def _message(self, account: Account) -> pb.Account:
         return codec.account_message(account, self._graph.vault.identity(account), self._graph.member_limits)
+
+
+def _waiting(route: Route, active: Mapping[str, Sequence[str]]) -> Route:
+    """Return a route whose mail waits at its senders while it is not known where copies go."""
+    unknown = route.forwards and route.account_id not in active
+    return replace(route, status=Status.SUSPENDED) if unknown else route

@@ -88,13 +88,17 @@ _SENDER = KeyHolder(
 )
 _WRITER = KeyHolder("the sender", "who wrote it, and sealed it before it left his device")
 _OTHERS = KeyHolder("whoever else it was sent to", "each has a copy of his own, sealed or not as it reached him")
+_FORWARDED = KeyHolder(
+    "whoever reads mail at the addresses that you had copies forwarded to when it came",
+    "if there were any, and it came from outside: such copies go on open, and stay open there",
+)
 _INGEST = Service("ingest", "plaintext", "in memory only, from its arrival over SMTP until it was sealed and stored")
 _ACCOUNTS = Service("accounts", "routing", "the recipient's address, when the mail arrived, to find the mailbox")
 _DELIVERY = Service(
     "delivery",
     "plaintext",
-    "if somebody here sent it, or it is a report of ours: in memory while it was brought to its recipients; in between "
-    "it waited sealed, under a key that ended with the last of them",
+    "if somebody here sent it, it is a report of ours, or copies of it are forwarded: in memory while it was brought "
+    "to its recipients; in between it waited sealed, under a key that ended with the last of them",
 )
 _STORAGE = Service("storage", "ciphertext", "from then on, with the plain fields listed here")
 _FETCHED = Service("gateway", "ciphertext", "whenever you, or a program with a key of yours, fetch it")
@@ -140,7 +144,7 @@ def of_member(message: storage_pb2.Message) -> Readers:
                 "or guesses it, or changes the page that it is typed into: choose a long one, and trust whoever "
                 "runs this site",
             ),
-            _WRITER if by_sender else _SENDER,
+            *([_WRITER] if by_sender else [_SENDER, _FORWARDED]),
             _OTHERS,
         ],
         services=_SEALED_BY_SENDER if by_sender else _SEALED_HERE,

@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from libs.runtime.clock import Clock, unix_seconds
-from libs.runtime.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError
+from libs.runtime.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError, SealpostError
 from libs.runtime.ids import new_id
+from libs.telemetry.logs import get_logger
 from services.accounts.domain.addresses import parse_address
 from services.accounts.domain.domains import Domains, is_role_address
 from services.accounts.domain.keys import Keys
@@ -36,6 +37,7 @@ CONFIRM_SECONDS = 48 * 3600
 _DAY = 86400
 _TRIES = 5
 _SWEEP = 1000
+_log = get_logger("forwards")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
@@ -124,15 +126,23 @@ class Forwards:
         await self._put(await self._find(token), ForwardState.STOPPED)
 
     async def active(self, account_ids: Sequence[str]) -> dict[str, Sequence[str]]:
-        """Return the confirmed addresses of accounts that the flag names. Raises: UnavailableError, InternalError."""
+        """Return the confirmed addresses of accounts that the flag names, without those that cannot be opened now.
+
+        Raises: UnavailableError where the store does not answer.
+        """
         found: dict[str, Sequence[str]] = {}
         for account_id in dict.fromkeys(account_ids):
             account = await self._kept.accounts.get(account_id)
             if account is None:
+                found[account_id] = ()
                 continue
             kept = await self._kept.forwards.of_account(account_id)
             chosen = [one for one in kept if one.state is ForwardState.ACTIVE]
-            found[account_id] = [self._keys.vault.forward(account, one) for one in chosen]
+            try:
+                found[account_id] = [self._keys.vault.forward(account, one) for one in chosen]
+            except SealpostError as error:
+                # One account's trouble, and that of nobody asked for beside it.
+                _log.error("forwards_unreadable", error=error)
         return found
 
     async def sweep(self) -> int:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from libs.docstore.store import Patch
 from libs.rpc.channel import connect
 from libs.rpc.server import RpcServer
 from libs.rpc.tls import TlsFiles
 from libs.runtime.errors import ConflictError, DeniedError, UnauthenticatedError
 from protos.accounts.v1 import accounts_pb2 as pb
 from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
+from services.accounts.repository.forwards import FORWARDS
 from services.accounts.rpc import serve_accounts
 from tests.support.rpc import certificates
 from tests.unit.accounts.support import Platform, make_wish, refused
@@ -90,3 +92,17 @@ async def test_nobody_else_manages_it(caller: str, wires: dict[str, AccountsAsyn
         await stub.StopForward(pb.ForwardTokenRequest(), timeout=5)
     with refused(DeniedError, "caller"):
         await stub.DeleteForward(pb.DeleteForwardRequest(), timeout=5)
+
+
+async def test_one_account_that_cannot_be_opened_keeps_nobody_else_waiting(
+    platform: Platform, wires: dict[str, AccountsAsyncStub]
+) -> None:
+    for name in ("ada", "bob"):
+        account = await platform.sign_up(make_wish(f"{name}@sealpost.test"))
+        added = await platform.graph.forwards.add(account, TARGET)
+        await platform.graph.forwards.confirm(added.token)
+    await platform.store.write(Patch(FORWARDS, added.forward.key, {"address": b"damaged"}))
+    asked = pb.ResolveRequest(addresses=[ADA, "bob@sealpost.test"])
+    ada, bob = (await wires["ingest"].Resolve(asked, timeout=5)).routes
+    assert (ada.status, list(ada.forward_to)) == (pb.Route.STATUS_OK, [TARGET])
+    assert (bob.status, list(bob.forward_to)) == (pb.Route.STATUS_SUSPENDED, [])
