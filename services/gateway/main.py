@@ -9,6 +9,7 @@ from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
 from services.gateway import peers
 from services.gateway.http.app import create_app
+from services.gateway.http.recording import Recording
 from services.gateway.http.serve import serving
 from services.gateway.lookup import KeyLookup
 from services.gateway.push import Hub
@@ -31,6 +32,7 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     ctx.stack.push_async_callback(lookup.aclose)
     app = create_app(settings, services, hub, ctx.clock, lookup)
     bus = await ctx.connect_events()
+    app.recording = Recording(await ctx.open_facts(bus), settings.public_url)
     await bus.subscribe_all("mail.stored.v1", hub.on_stored, hub.on_gap)
     server, port = await ctx.stack.enter_async_context(serving(app, settings))
     ctx.log.info("listening", listener="http", port=port)

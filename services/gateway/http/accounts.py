@@ -31,6 +31,7 @@ from services.gateway.http.caller import (
     set_session,
 )
 from services.gateway.http.openapi import errors
+from services.gateway.http.recording import noted_in
 from services.gateway.peers import Peers
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
@@ -55,7 +56,7 @@ async def get_kdf(given: models.AddressIn, request: Request) -> models.KdfOut:
 async def sign_up(given: models.SignUpIn, request: Request, response: Response) -> models.AccountOut:
     """Make an account and sign it in."""
     peers = peers_of(request)
-    listing = await _directory_name(peers, given.address)
+    listing = await _directory_name(request, given.address)
     listing.account_id, listing.certificate, listing.unlisted = new_id(), given.certificate, True
     put = await peers.crypto.PutCertificate(listing, timeout=peers.timeout)
     try:
@@ -81,13 +82,16 @@ async def sign_up(given: models.SignUpIn, request: Request, response: Response) 
         listing.account_id = signed.account.account_id
     listing.unlisted = False
     await _list(peers, listing)
+    noted_in(request.scope).profile = signed.account.profile
     set_session(response, signed.session_token)
     return translate.account(signed.account)
 
 
-async def _directory_name(peers: Peers, address: str) -> crypto_pb2.PutCertificateRequest:
+async def _directory_name(request: Request, address: str) -> crypto_pb2.PutCertificateRequest:
     """Return a request with the directory name of `address`; InvalidError("address_invalid") if it is none."""
+    peers = peers_of(request)
     resolved = await peers.accounts.Resolve(accounts_pb2.ResolveRequest(addresses=[address]), timeout=peers.timeout)
+    noted_in(request.scope).profile = resolved.routes[0].profile
     local_part, at, domain = resolved.routes[0].address.rpartition("@")
     if not at or wkd.canonical_domain(domain) is None:
         raise InvalidError("address_invalid")

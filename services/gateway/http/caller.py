@@ -11,6 +11,7 @@ from libs.runtime.errors import DeniedError, NotFoundError, SealpostError, Unaut
 from protos.accounts.v1 import accounts_pb2
 from protos.common.v1 import common_pb2
 from services.gateway.http.limits import Limits
+from services.gateway.http.recording import noted_in
 from services.gateway.peers import Peers
 
 COOKIE = "__Host-session"
@@ -84,13 +85,15 @@ def required_scope(call: Callable[..., object] | None) -> str | None:
 
 
 async def _authenticate(request: Request, proof: accounts_pb2.AuthenticateRequest, token: str) -> Caller:
-    peers = peers_of(request)
+    peers, noted = peers_of(request), noted_in(request.scope)
+    noted.by_key = not token
     try:
         found = await peers.accounts.Authenticate(proof, timeout=peers.timeout)
     except UnauthenticatedError as error:
         if error.reason not in _NOBODY:
             raise
         raise UnauthenticatedError("session_missing") from error
+    noted.unit, noted.profile = found.account_id, found.profile
     return Caller(
         found.account_id,
         found.mailbox_id,

@@ -25,6 +25,7 @@ from services.gateway.http.clients import Clients
 from services.gateway.http.headers import SecurityHeaders
 from services.gateway.http.limits import Limits, spend
 from services.gateway.http.problems import of_error, problem
+from services.gateway.http.recording import NOTED, Noted, Recording
 
 CLIENT = "sealpost.client"
 # The extension of ASGI by which an answer ends its connection.
@@ -115,6 +116,7 @@ class Guard:
         self.bounds = bounds
         self._public_url = public_url.rstrip("/").lower()
         self.headers = SecurityHeaders(https=public_url.startswith("https://"))
+        self.recording: Recording | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request pass, or answer it."""
@@ -122,7 +124,8 @@ class Guard:
             raise RuntimeError("only HTTP is served")
         began, area = perf_counter(), area_of(scope["path"])
         scope[CLIENT] = self.clients.key_of(scope)
-        answer = _Answer(self.headers, scope, send)
+        scope[NOTED] = noted = Noted(scope, scope[CLIENT])
+        answer = _Answer(self.headers, noted, send, self.recording)
         try:
             with traces.span("http", kind=area):
                 await self._pass(scope, _Request(receive, self.bounds.of(scope["path"])), answer)
@@ -142,7 +145,7 @@ class Guard:
             return
         if scope["method"] == "HEAD" and not scope["path"].endswith(_STREAMS):
             # A copy: the server itself must know that it was HEAD.
-            scope = {**scope, "method": "GET"}
+            scope = scope[NOTED].scope = {**scope, "method": "GET"}
         await self.app(scope, receive, answer)
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -190,10 +193,12 @@ class Guard:
 class _Answer:
     """The way back: completes the headers, and cuts the body off where only the head was asked for."""
 
-    def __init__(self, headers: SecurityHeaders, scope: Scope, send: Send) -> None:
+    def __init__(self, headers: SecurityHeaders, noted: Noted, send: Send, recording: Recording | None) -> None:
         self._headers = headers
-        self._path = scope["path"]
-        self._head_only = scope["method"] == "HEAD"
+        self._noted = noted
+        self._recording = recording
+        self._path = noted.scope["path"]
+        self._head_only = noted.scope["method"] == "HEAD"
         self._send = send
         self._complete = False
         self.status = 0
@@ -202,6 +207,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = self._headers.added_to(self._path, list(message.get("headers", ())))
+            if self._recording is not None:
+                self._recording.answered(self._noted, self.status, head_only=self._head_only)
         elif message["type"] == "http.response.body":
             if self._head_only:
                 message["body"] = b""

@@ -26,6 +26,7 @@ from services.gateway.http.bodies import Bodies, OpenedBody, opened
 from services.gateway.http.caller import peers_of
 from services.gateway.http.messages import Cursor, Limit, find_message, require_id
 from services.gateway.http.openapi import binary, errors
+from services.gateway.http.recording import noted_in
 from services.gateway.peers import Peers
 
 router = APIRouter(prefix="/v1/public/{address:path}", tags=["public inboxes"])
@@ -79,7 +80,9 @@ async def _ask(peers: Peers, address: str) -> accounts_pb2.Route:
 async def public_route(request: Request, address: str) -> accounts_pb2.Route:
     """Return where the public inbox `address` is; NotFoundError("not_public") for any other address."""
     routes: Routes = request.app.state.routes
-    return await routes.find(peers_of(request), address)
+    route, noted = await routes.find(peers_of(request), address), noted_in(request.scope)
+    noted.unit, noted.profile = route.mailbox_id, route.profile
+    return route
 
 
 @router.get("/messages", responses=errors(404))

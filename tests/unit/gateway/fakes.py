@@ -40,6 +40,7 @@ class FakeAccounts:
     taken: set[str] = field(default_factory=set)
     signed_out: list[str] = field(default_factory=list)
     sign_up_error: Exception | None = None
+    sign_in_error: Exception | None = None
     resolve_error: Exception | None = None
     list_error: Exception | None = None
     earlier_id: str = ""
@@ -104,6 +105,8 @@ class FakeAccounts:
         return accounts_pb2.ListSessionsResponse(sessions=[session])
 
     async def SignIn(self, request: accounts_pb2.SignInRequest, timeout: float) -> accounts_pb2.SignInResponse:
+        if self.sign_in_error is not None:
+            raise self.sign_in_error
         if request.authentication_key != b"k" * 32:
             raise UnauthenticatedError("bad_proof")
         return accounts_pb2.SignInResponse(session_token=TOKEN, account=_account("c" * 32, request.address))
