@@ -50,15 +50,15 @@ def olga(site: Installation, browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport=WIDE, reduced_motion="reduce", timezone_id="Europe/Berlin")  # type: ignore[arg-type]
     page = context.new_page()
     watch = Watch().attach(page)
-    sign_in(page, site, address)
+    sign_in(page, site.url, address)
     yield page
     assert watch.errors == [] and watch.foreign(site.url) == []
     assert [line for line in watch.console if "Failed to load resource" not in line] == []
     context.close()
 
 
-def sign_in(page: Page, site: Installation, address: str) -> None:
-    page.goto(site.url + "/operator")
+def sign_in(page: Page, url: str, address: str) -> None:
+    page.goto(url + "/operator")
     page.get_by_label("Address").fill(address)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()

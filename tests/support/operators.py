@@ -11,8 +11,8 @@ from tests.support.platform import ROOT, RunningPlatform
 from tests.support.sender import Sender
 
 
-def make_operator(platform: RunningPlatform, address: str) -> None:
-    """Give an account the role operator, as its owner does on the machine."""
+def make_operator(platform: RunningPlatform, address: str, role: str = "operator") -> None:
+    """Give an account the role operator, or another, as its owner does on the machine."""
     secrets = platform.home / "secrets" / "accounts"
     settings = {
         "STORE": f"sqlite:{platform.home / 'data' / 'accounts'}",
@@ -22,7 +22,7 @@ def make_operator(platform: RunningPlatform, address: str) -> None:
     }
     base = {name: text for name, text in os.environ.items() if not name.startswith("SEALPOST_")}
     subprocess.run(
-        [sys.executable, "-m", "services.accounts.cli", "grant-role", "operator"],
+        [sys.executable, "-m", "services.accounts.cli", "grant-role", role],
         cwd=ROOT,
         env=base | {"PYTHONPATH": str(ROOT)} | {f"SEALPOST_{name}": text for name, text in settings.items()},
         input=address + "\n",

@@ -46,6 +46,12 @@ describe("points", () => {
     expect(reasonsOf(points)).toEqual([["budget", 1]]);
   });
 
+  it("count each window of a longer time without numbers", () => {
+    const points = pointsOf(found([release(1, { accepted: 7 })], [{ start: iso(2), end: iso(6), reason: "lost" }]), ACCEPTED);
+    expect(points.map((one) => one.start / HOUR)).toEqual([1, 2, 3, 4, 5]);
+    expect(reasonsOf(points)).toEqual([["lost", 4]]);
+  });
+
   it("leave a gap where nobody speaks of a window", () => {
     const points = pointsOf(found([release(1, { accepted: 1 }), release(4, { accepted: 2 })]), ACCEPTED);
     expect(points.map((one) => [one.start / HOUR, one.end / HOUR, one.value])).toEqual([

@@ -40,8 +40,12 @@ const seconds = (time: string) => Date.parse(time) / 1000;
 /** The windows of a cell, or with null of all cells together, in their order. */
 export function pointsOf(found: Statistics, id: string | null): Point[] {
   const points = found.releases.map((release) => pointOf(release, id));
+  const length = lengthOf(found);
   for (const { start, end, reason } of found.missing) {
-    points.push(gap(seconds(start), seconds(end), reason));
+    // Windows that follow each other are missing in one entry.
+    for (let from = seconds(start); from < seconds(end); from += length) {
+      points.push(gap(from, Math.min(from + length, seconds(end)), reason));
+    }
   }
   points.sort((a, b) => a.start - b.start);
   const whole: Point[] = [];
@@ -52,6 +56,12 @@ export function pointsOf(found: Statistics, id: string | null): Point[] {
     whole.push(point);
   }
   return whole;
+}
+
+/** Seconds of a window; short ones are hours, but for installations that try things out. */
+function lengthOf(found: Statistics): number {
+  const [first] = found.releases;
+  return first ? seconds(first.end) - seconds(first.start) : found.window === "day" ? 86_400 : 3600;
 }
 
 function pointOf(release: Release, id: string | null): Point {
