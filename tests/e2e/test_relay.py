@@ -238,6 +238,10 @@ def test_copies_go_elsewhere_once_somebody_there_agrees(business: Business, arti
     page.evaluate(AXE.read_text(encoding="utf-8"))
     assert page.evaluate(RUN_AXE) == []
     page.screenshot(path=artifacts / "forwarding.png", full_page=True)
+    page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+    assert page.evaluate(OVERFLOWING) == []
+    page.screenshot(path=artifacts / "forwarding-narrow.png")
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
     forwarding.stop(reader)
     forwarding.look_again(page, "nothing goes there")
     forwarding.take_out(page)
