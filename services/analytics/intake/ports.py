@@ -47,5 +47,8 @@ class Broker(Protocol):
     async def purge_units(self, partition: int, before: int) -> None:
         """Remove messages of the unit log of a partition that stand before place `before`."""
 
+    async def forget_salt(self, day: int) -> None:
+        """Remove the salt of a day (number of the UTC day since 1970) from memory there. Idempotent."""
+
     async def confirm(self, counted: Mapping[int, Mapping[int, int]]) -> None:
         """Tell emitters, by number, up to which sequence number each partition is counted. Nobody need hear it."""

@@ -11,25 +11,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 
 from protos.facts.v1.facts_pb2 import UnitLog
+from services.analytics.domain.bounding import Used
 from services.analytics.partitions import Record
 
 _ROWS = 17_000
 """Rows of 10 bytes in a message: below 200 KiB with its other fields."""
-
-
-@dataclass(frozen=True)
-class Used:
-    """Units of one day, each once, and how much of its bound each has used."""
-
-    units: NDArray[np.uint64]
-    used: NDArray[np.uint16]
 
 
 def messages(writer: int, commit: int, days: Mapping[int, Used], *, snapshot: bool = False) -> list[bytes]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.analytics.intake.unit_log import Used, messages, recover
+from services.analytics.domain.bounding import Used
+from services.analytics.intake.unit_log import messages, recover
 from services.analytics.partitions import Record
 
 
