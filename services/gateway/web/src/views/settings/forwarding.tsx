@@ -31,7 +31,8 @@ export function ForwardingSection() {
         </Notice>
         <p>
           A copy of each mail that comes in from outside also goes to these addresses. What other members send you stays
-          here. Your own copy is kept here in any case, sealed to you.
+          here. Your own copy is kept here in any case, sealed to you. If the other mailbox sends a copy back, the sender of
+          the mail gets that and may learn the address.
         </p>
         {error ? (
           <Failure error={error} retry={reload} />
