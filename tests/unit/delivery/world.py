@@ -20,6 +20,7 @@ from libs.runtime.secret import Secret
 from services.delivery.domain.model import Order, Outcome, Outgoing, Profile, QueuedMail, Result, Transport
 from services.delivery.domain.ports import Happening
 from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
+from services.delivery.measuring.campaigns import MEASURED, UNCOUNTED
 from services.delivery.queue.collections import COLLECTIONS, MAILS, SETTLED
 from services.delivery.settings import Settings
 from services.delivery.worker.local import MailboxPeers
@@ -301,7 +302,7 @@ def order(*recipients: str, **changes: Any) -> Order:
 @asynccontextmanager
 async def a_store(directory: Path) -> AsyncIterator[SqliteStore]:
     """Open the queue's store; opened again it holds the same."""
-    store = await SqliteStore.open(directory / "delivery.db", COLLECTIONS)
+    store = await SqliteStore.open(directory / "delivery.db", (*COLLECTIONS, MEASURED, UNCOUNTED))
     try:
         yield store
     finally:
