@@ -13,6 +13,7 @@ from libs.runtime.errors import InvalidError, UnavailableError
 from tests.unit.delivery.forwards.node import CONTENT, HOLD, SENDER, TARGET, ForwardNode, forwarding
 from tests.unit.delivery.forwards.test_sealing import look_up, verified
 from tests.unit.delivery.world import LATER, REFUSED, World
+from tests.unit.ingest.senders import MAIL, sign
 
 
 @pytest.fixture
@@ -61,6 +62,14 @@ async def test_taking_back_what_is_not_there_or_gone(node: ForwardNode) -> None:
     await node.withdraw()
     await node.forward()
     assert len(await node.later()) == 1
+
+
+async def test_a_large_one_is_whole(node: ForwardNode) -> None:
+    large = sign(MAIL + b"All work and no play.\r\n" * 100_000)
+    await node.forward(content=large)
+    (sent,) = await node.later()
+    assert sent.content.endswith(large)
+    assert verified(sent.content)[0] == b"pass"
 
 
 async def test_each_address_has_a_transaction_and_a_return_path(node: ForwardNode) -> None:
