@@ -70,7 +70,7 @@ export function Breakdown({ cut, found, picked, onPick }: Props) {
   );
 }
 
-const mostOf = (bars: Bar[]) => Math.max(1, ...bars.map(({ value, half }) => value + half));
+const mostOf = (bars: Bar[]) => 1.02 * Math.max(1, ...bars.map(({ value, half }) => value + half));
 
 interface LineProps {
   bar: Bar;

@@ -12,6 +12,13 @@ export function OperatorSection() {
   return (
     <>
       <section class="card">
+        <p>
+          How the services are, and what is counted, stands on{" "}
+          <a href="/operator" target="_self">
+            the operators' page
+          </a>
+          .
+        </p>
         <p>What has to stand in the DNS for the domains that this installation serves, looked at now.</p>
         {error ? <Failure error={error} retry={reload} /> : !domains ? <Waiting text="Asking the DNS" /> : null}
         {domains && (
