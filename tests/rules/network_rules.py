@@ -91,8 +91,7 @@ def nothing_else_goes_out(documents: list[Document]) -> Iterator[str]:
         else:
             allowed |= {_GRPC} if service["calls"] else set()
             allowed |= {27017} if service["store"] else set()
-            events = service["publishes"] or service["listens"] or service["consumes"] or service.get("facts")
-            allowed |= {4222} if events else set()
+            allowed |= {4222} if _hears(service) else set()
             allowed |= {9090} if service.get("watches") else set()
             allowed |= {4317}
         outside = {port for rule in (service or {}).get("egress", []) for port in rule["ports"]}
@@ -151,7 +150,11 @@ def only_edges_are_open(documents: list[Document]) -> Iterator[str]:
 def _uses(service: Document, part: str) -> bool:
     if part == "mongodb":
         return bool(service["store"])
-    return bool(service["publishes"] or service["listens"] or service["consumes"])
+    return bool(_hears(service))
+
+
+def _hears(service: Document) -> Any:
+    return service["publishes"] or service["listens"] or service["consumes"] or service.get("facts")
 
 
 def _policies(documents: list[Document]) -> list[Any]:
