@@ -1,6 +1,7 @@
 """Mail out: takes mail from the people and programs that may send, and brings it to its recipients.
 
-Owns: the outbound queue (sealed), copies on their way to where they are forwarded among it, suppression lists, delivery events, sender domains, webhooks, limits of senders.
+Owns: the outbound queue (sealed), with copies of incoming mail that are forwarded; suppression lists, delivery events,
+sender domains, webhooks, limits of senders.
 Calls: accounts, crypto, storage.
 Emits: delivery.queued.v1.
 Never sees: private keys, passwords; of opens and clicks, who.
