@@ -109,8 +109,8 @@ UNITS = Stream(
 
 STREAMS = (MAIL, DELIVERY, FACTS, SALTS, UNITS)
 
-MEMORY_BYTES = 640 * _MIB
-"""What the server may use for streams in memory: it reserves what each may grow to."""
+MEMORY_BYTES = 896 * _MIB
+"""What the server may use for streams in memory: it reserves what each may grow to, twice where one is made again."""
 
 
 def stream_of(subject: str) -> Stream:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from libs.policy import load_policy
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
 from libs.runtime.settings import SettingsError
-from services.analytics.health.watching import Watch, parse_targets
+from services.analytics.graph import COLLECTIONS, Base, make_intake, make_release, make_watch, make_windows
+from services.analytics.intake.broker import NatsBroker
+from services.analytics.rpc import make_parts, serve_analytics
 from services.analytics.settings import Settings
 
 Context = ServiceContext[Settings]
@@ -13,22 +18,20 @@ Context = ServiceContext[Settings]
 
 async def build(ctx: Context) -> None:
     """Build one analytics process."""
-    _check(ctx.settings)
-    watch = _watch(ctx)
-    ctx.spawn("watch", watch.run())
-    _ = ctx.server
-
-
-def _check(settings: Settings) -> None:
+    settings = ctx.settings
     if 3600 % settings.hour_seconds:
         raise SettingsError(["SEALPOST_HOUR_SECONDS: does not divide 3600"])
-
-
-def _watch(ctx: Context) -> Watch:
-    try:
-        return Watch(parse_targets(ctx.settings.targets), ctx.clock)
-    except ValueError as error:
-        raise SettingsError([f"SEALPOST_TARGETS: {error}"]) from error
+    store = await ctx.open_store(COLLECTIONS)
+    base = Base(settings, store, ctx.clock, await asyncio.to_thread(load_policy))
+    keys, windows = make_windows(base)
+    watch = make_watch(base)
+    releases = make_release(base, windows)
+    intake = make_intake(base, keys, NatsBroker(await ctx.connect_events(), ctx.clock))
+    ctx.spawn("watch", watch.run())
+    ctx.spawn("upkeep", releases.upkeep.run())
+    ctx.spawn("intake", intake.run())
+    ctx.spawn("releases", releases.coordinator.run())
+    serve_analytics(ctx.server, make_parts(releases, watch, ctx.clock), settings.callers)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ from libs.runtime.settings import CommonSettings, setting
 class Settings(CommonSettings):
     """Settings of analytics."""
 
-    kek: Secret[str] = setting(help="key-encryption keys of open windows, as `version:hex` lines")
-    hour_seconds: int = setting(3600, low=2, high=3600, help="length of the short window in seconds; divides 3600")
+    kek: Secret[str] = setting(
+        help="key-encryption key of open windows: 64 hexadecimal digits, or version:digits lines"
+    )
+    hour_seconds: int = setting(3600, low=10, high=3600, help="length of the short window in seconds; divides 3600")
     grace: timedelta = setting(timedelta(minutes=3), help="how long after its end a window waits for late facts")
     lease: timedelta = setting(timedelta(seconds=15), help="how long a replica owns partitions without renewing")
     tick: timedelta = setting(timedelta(seconds=1), help="how often counts are committed")

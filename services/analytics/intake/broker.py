@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
+import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
@@ -100,8 +101,14 @@ class NatsBroker:
 
     async def forget_salt(self, day: int) -> None:
         """See Broker."""
-        async with self._connected(SALTS) as session:
-            await session.client.jetstream(timeout=_API_SECONDS).purge_stream(SALTS.name, subject=subject_of(day))
+        broker = self._bus.session.client.jetstream(timeout=_API_SECONDS)
+        try:
+            await broker.purge_stream(SALTS.name, subject=subject_of(day))
+        except nats.js.errors.NotFoundError:
+            # Nobody has made a salt yet; who counts may not make the stream, nor look into it.
+            return
+        except (*BROKEN, TimeoutError) as error:
+            raise UnavailableError("events_unavailable") from error
 
     async def confirm(self, counted: Mapping[int, Mapping[int, int]]) -> None:
         """See Broker."""
