@@ -135,8 +135,8 @@ async def test_who_may_call_what(node: Node) -> None:
 
     try:
         for caller, denied in (
-            ("ingest", [False, True, True, False]),
-            ("gateway", [False, False, False, True]),
+            ("ingest", [False, True, True, False, False, False, True]),
+            ("gateway", [False, False, False, True, True, True, False]),
         ):
             async with connect("delivery", f"127.0.0.1:{server.port}", TlsFiles(certificates(caller))) as channel:
                 stub: Any = DeliveryStub(channel)
@@ -145,6 +145,9 @@ async def test_who_may_call_what(node: Node) -> None:
                     stub.GetSubmission(pb.GetSubmissionRequest(account_id=ACCOUNT), timeout=5),
                     stub.PutWebhook(pb.PutWebhookRequest(), timeout=5),
                     stub.TakeReport(pb.TakeReportRequest(), timeout=5),
+                    stub.Forward(pb.ForwardRequest(), timeout=5),
+                    stub.WithdrawForward(pb.WithdrawForwardRequest(), timeout=5),
+                    stub.SendForwardConfirmation(pb.SendForwardConfirmationRequest(), timeout=5),
                 )
                 assert [await refused(call) for call in calls] == denied
     finally:
