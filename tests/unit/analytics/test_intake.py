@@ -179,7 +179,7 @@ FAULT = st.tuples(st.sampled_from(["", "crash", "away"]), st.integers(0, 20), st
 STEP = st.tuples(st.lists(st.integers(1, 24), max_size=12), FAULT, st.sampled_from(["", "", "", "lose"]))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(STEP, min_size=1, max_size=8))
 def test_counted_once_whatever_fails(steps: list[tuple[list[int], tuple[str, int, bool], str]]) -> None:
     asyncio.run(_counted_once(steps))
