@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as Items
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import cast
 
 from libs.docstore.store import Body, Collection, Delete, Index, Insert, Query, Store
@@ -93,10 +94,8 @@ class WindowKeys:
     async def destroy(self, window: Window) -> None:
         """Delete the key of `window`, also from the engine's own files as far as it allows. Idempotent."""
         self._known.pop(window, None)
-        try:
+        with suppress(NotFoundError):  # destroyed before; its remains in the engine's files may still be there
             await self._store.write(Delete(KEYS, window.name))
-        except NotFoundError:
-            return
         await self._store.compact()
 
 

@@ -83,9 +83,13 @@ class Intake:
         partitions = list(self._partitions.values())
         sound = await self._all("load", (one for one in partitions if one.may_load), Partition.load)
         gone = await self._gone(partitions)
-        with metrics.COMMIT.time():
-            await asyncio.to_thread(_prepare, partitions, closed_until, gone)
-            sound &= await self._all("commit", partitions, self._commit)
+        began = self._tools.clock.monotonic()
+        await asyncio.to_thread(_prepare, partitions, closed_until, gone)
+        changed = [one for one in partitions if one.pending is not None]
+        metrics.LAG.set(max((one.pending.waited for one in changed if one.pending is not None), default=0.0))
+        sound &= await self._all("commit", changed, self._commit)
+        if changed:
+            metrics.COMMIT.observe(self._tools.clock.monotonic() - began)
         sound &= await self._all("keep", list(self._partitions.values()), Partition.keep)
         sound &= await self._forget_salt()
         return await self._confirm(partitions) and sound
@@ -152,7 +156,6 @@ class Intake:
         pending = await partition.commit()
         if pending is not None:
             metrics.committed(pending.totals)
-            metrics.LAG.set(pending.waited)
 
     async def _confirm(self, partitions: Iterable[Partition]) -> bool:
         counted: dict[int, dict[int, int]] = {}

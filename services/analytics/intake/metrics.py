@@ -13,7 +13,10 @@ _COUNTED = metrics.counter("sealpost_statistics_counted_total", "Facts counted."
 _OVER_BOUND = metrics.counter("sealpost_statistics_over_bound_total", "Facts beyond the bound of their unit.", _METRIC)
 _LATE = metrics.counter("sealpost_statistics_late_total", "Facts that came when their windows were closed.", _METRIC)
 _MALFORMED = metrics.counter("sealpost_statistics_malformed_total", "Facts that could not be understood.", _METRIC)
-LAG = metrics.gauge("sealpost_statistics_lag_seconds", "How long the facts counted last had waited.")
+LAG = metrics.gauge(
+    "sealpost_statistics_lag_seconds",
+    "How long facts had waited in the stream when they were counted last; 0 where none came.",
+)
 OWNED = metrics.gauge("sealpost_statistics_partitions_owned", "Partitions that this replica owns.")
 COMMIT = metrics.histogram("sealpost_statistics_commit_seconds", "Time from counting a tick to its commit.")
 

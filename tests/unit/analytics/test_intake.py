@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.docstore.sqlite import SqliteStore
+from libs.policy import load_policy
 from libs.runtime.clock import unix_seconds
+from libs.telemetry import metrics
 from services.analytics.domain.ports import Window
 from services.analytics.intake.leases import REPLICAS
 from services.analytics.intake.partition import Snapshots
@@ -21,6 +23,7 @@ from services.analytics.partitions import Totals
 from services.analytics.partitions_pending import INTAKE_COLLECTIONS
 from tests.unit.analytics.intake_world import BOUND, Crash, Emitter, World
 
+SHAPE = ("Facts that could not be understood.", {"metric": (*load_policy().metrics, metrics.OTHER)})
 COLLECTIONS = (*INTAKE_COLLECTIONS, REPLICAS)
 
 
@@ -173,6 +176,43 @@ async def test_a_salt_is_removed_an_hour_after_its_day(world: World) -> None:
     await intake.step()
     await intake.step()
     assert world.broker.salts_gone == [day - 1, day]
+
+
+async def test_prometheus_is_told_what_is_committed(world: World) -> None:
+    def malformed() -> float:
+        return float(metrics.counter("sealpost_statistics_malformed_total", *SHAPE).value(metric="other"))
+
+    before = malformed()
+    world.broker.facts[0].append(b"\xff\xff\xff")
+    world.emitter.record([1, 2])
+    assert await world.intake().step()
+    assert malformed() == before + 1
+    assert await world.totals() == Totals(counted=2)
+
+
+async def test_what_cannot_be_understood_is_counted_and_confirmed(world: World) -> None:
+    world.emitter.record([1], cell=99)
+    intake = world.intake()
+    assert await intake.step()
+    world.emitter.publish()
+    assert world.emitter.waiting == 0
+    assert await world.totals() == Totals(malformed=1)
+
+
+async def test_nothing_is_confirmed_while_the_store_is_away(world: World) -> None:
+    intake = world.intake()
+    assert await intake.step()
+    world.emitter.record([8])
+    # The log is written once; the write of the document fails before its effect, then after it.
+    for steps, after in ((1, False), (0, True)):
+        world.faults.kind, world.faults.steps, world.faults.after = "away", steps, after
+        assert not await intake.step()
+        world.emitter.publish()
+        assert world.emitter.waiting == 1
+    assert await intake.step()
+    world.emitter.publish()
+    assert world.emitter.waiting == 0
+    assert await world.totals() == Totals(counted=1)
 
 
 FAULT = st.tuples(st.sampled_from(["", "crash", "away"]), st.integers(0, 20), st.booleans())
