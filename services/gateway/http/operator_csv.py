@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 from protos.analytics.v1 import analytics_pb2 as pb
 from services.gateway.http.operator_translate import key_of, moment
@@ -21,21 +22,26 @@ _LAST = ("value", "half_width_95", "epsilon", "delta", "threshold", "scale", "re
 def table_of(cut: pb.Cut, found: pb.ReleasesResponse) -> bytes:
     """Return the table of the releases of `cut`, in UTF-8; times are RFC 3339 in UTC."""
     keyed = any(cell.key for release in found.releases for cell in release.cells)
-    rows: list[tuple[int, list[object]]] = []
-    for release in found.releases:
-        exact = [release.half_width, release.epsilon, release.delta, release.threshold, release.scale]
-        for cell in release.cells:
-            place = [*map(_text, cell.values), *([key_of(cell) or ""] if keyed else [])]
-            rows.append(
-                (release.start, [*_window(release), *place, cell.value, *exact, moment(release.released_at), ""])
-            )
     empty = [""] * (len(cut.dimensions) + keyed + len(_LAST) - 1)
-    rows += [(gap.start, [*_window(gap), *empty, _text(gap.reason)]) for gap in found.missing]
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow([*_FIRST, *map(_text, cut.dimensions), *(["key"] if keyed else []), *_LAST])
-    writer.writerows(row for _, row in sorted(rows, key=lambda entry: entry[0]))
+    windows: list[pb.Release | pb.Missing] = [*found.releases]
+    windows += found.missing
+    for window in sorted(windows, key=lambda one: one.start):
+        if isinstance(window, pb.Missing):
+            writer.writerow([*_window(window), *empty, _text(window.reason)])
+        else:
+            writer.writerows(_rows(window, keyed))
     return out.getvalue().encode()
+
+
+def _rows(release: pb.Release, keyed: bool) -> Iterator[list[object]]:
+    window, released = _window(release), moment(release.released_at)
+    exact = [release.half_width, release.epsilon, release.delta, release.threshold, release.scale]
+    for cell in release.cells:
+        place = [*map(_text, cell.values), *([key_of(cell) or ""] if keyed else [])]
+        yield [*window, *place, cell.value, *exact, released, ""]
 
 
 def _window(found: pb.Release | pb.Missing) -> tuple[str, str]:

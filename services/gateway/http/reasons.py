@@ -179,5 +179,9 @@ FAULTS = relay_reasons.FAULTS | frozenset(
         "unspecified",
         "role",
         "audit_what",
+        "reader_invalid",
+        "days_invalid",
+        "minutes_invalid",
+        "key_unknown",
     }
 )

@@ -17,7 +17,8 @@ RAISED = re.compile(
 )
 # Sources whose errors can come out of a call that the gateway makes.
 SOURCES = (
-    "services/accounts", "services/crypto", "services/delivery", "services/storage", "services/gateway",
+    "services/accounts", "services/analytics", "services/crypto", "services/delivery", "services/storage",
+    "services/gateway",
     "libs/net", "libs/rpc", "libs/runtime",
 )  # fmt: skip
 # Raised only where the gateway does not call.
