@@ -23,7 +23,14 @@ _LONGEST_AGENT, _LONGEST_REFERRER, _LONGEST_LANGUAGE = 512, 2048, 256
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 
 # By the first segment of a template, of those of the API by the second.
-_AREAS = {".well-known": "directory", "u": "unsubscribe", "m": "measure", "openapi.json": "api_info"}
+_AREAS = {
+    ".well-known": "directory",
+    "u": "unsubscribe",
+    "f": "forwarding",
+    "m": "measure",
+    "o": "measure",
+    "openapi.json": "api_info",
+}
 _API = {
     "info": "api_info",
     "kdf": "api_session",
