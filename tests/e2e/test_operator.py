@@ -89,6 +89,18 @@ def test_signed_out_there_is_the_form_and_without_a_role_nothing(site: Installat
             expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
 
 
+def test_who_sees_statistics_alone_sees_them_and_what_they_cost(site: Installation, browser: Browser) -> None:
+    address = site.sign_up("stan", Role.STATISTICS)
+    with browser.new_context() as context:
+        page = context.new_page()
+        sign_in(page, site.url, address)
+        sections = page.get_by_role("navigation", name="Sections").get_by_role("link")
+        expect(sections).to_have_text(["Statistics", "Budget"])
+        expect(page.get_by_text(SECTIONS["Statistics"])).to_be_visible()
+        page.goto(site.url + "/operator/audit")
+        expect(page.get_by_role("heading", name="Statistics")).to_be_visible()
+
+
 def test_health_says_in_words_how_the_services_are(site: Installation, olga: Page) -> None:
     expect(olga.get_by_role("status").get_by_text(SECTIONS["Health"])).to_be_visible()
     card = olga.get_by_role("region", name="storage")
@@ -151,10 +163,10 @@ def test_the_role_is_given_and_taken_and_all_of_it_is_in_the_audit(site: Install
     expect(olga.get_by_role("alert")).to_be_visible()
     olga.get_by_label("Address of the account").fill("bob")
     olga.get_by_role("button", name="Give the role").click()
-    expect(olga.get_by_role("heading", name="2 of at most 5")).to_be_visible()
+    expect(olga.get_by_role("heading", name="3 of at most 5")).to_be_visible()
     olga.get_by_role("listitem").filter(has_text="bob@sealpost.test").get_by_role("button").click()
     olga.get_by_role("dialog").get_by_role("button", name="Take the role").click()
-    expect(olga.get_by_role("heading", name="1 of at most 5")).to_be_visible()
+    expect(olga.get_by_role("heading", name="2 of at most 5")).to_be_visible()
     section(olga, "Audit")
     rows = olga.get_by_role("row").filter(has_text="olga@sealpost.test")
     expect(rows.filter(has_text="Took the role statistics")).to_have_count(1)
