@@ -96,13 +96,15 @@ def _rates(home: Path, mails: int, rounds: int, *, with_peer: bool) -> dict[str,
         report: dict[str, Any] = {}
         for kind, each in _KINDS.items():
             found = {side.name: Found() for side in sides}
-            for _ in range(rounds):
-                for side in sides:
+            for turn in range(rounds):
+                # Each is first as often as the other, for what the machine does besides changes within a round.
+                for side in sides if turn % 2 == 0 else sides[::-1]:
                     _note(found[side.name], side, sink, (mails if each > 1 else mails // 4, each))
                     _say(f"  relay, sessions {kind}: {side.name:8s} {found[side.name].rates[-1]:7.1f}/s")
             report[kind] = {name: one.report() for name, one in found.items()}
             if with_peer:
                 report[kind]["ratio"] = _ratio(found["sealpost"].rates, found["peer"].rates)
+                report[kind] |= _spread(found["sealpost"], found["peer"])
         return report
 
 
@@ -175,6 +177,19 @@ def _account(platform: RunningPlatform, number: int) -> Login:
         secret = session.call("POST", "/v1/credentials", wish)["secret"]
         session.close()
         return Login(address, str(secret))
+
+
+def _spread(ours: Found, other: Found) -> dict[str, Any]:
+    """Return what the single rounds came to, by rate and by CPU: both sides of a round had the same machine."""
+    rates = [mine / theirs for mine, theirs in zip(ours.rates, other.rates, strict=True)]
+    cpu = [
+        sum(theirs.values()) / max(sum(mine.values()), 1e-9) for mine, theirs in zip(ours.cpu, other.cpu, strict=True)
+    ]
+    return {
+        "ratio_of_rounds": [round(one, 2) for one in rates],
+        "ratio_by_cpu": round(statistics.median(cpu), 2),
+        "ratio_by_cpu_of_rounds": [round(one, 2) for one in cpu],
+    }
 
 
 def _ratio(ours: Sequence[float], others: Sequence[float]) -> float:

@@ -256,6 +256,16 @@ def test_blocks_give_what_the_whole_gives(pieces: list[bytes]) -> None:
     assert body_hash(b"head" + body, 4, b"relaxed", b"rsa-sha256")[0] == expected.digest()
 
 
+async def test_mails_that_come_within_moments_are_signed_in_one_call(bench: Bench) -> None:
+    await bench.sign(HEADER + b"\r\nfirst\r\n")
+    tasks = []
+    for number in range(4):
+        tasks.append(asyncio.create_task(bench.sign(HEADER + b"\r\n%d\r\n" % number)))
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert bench.crypto.batches == [2, 8]
+
+
 @given(st.lists(st.sampled_from([b"a", b"B", b" ", b"\t", b"\r\n ", b"\r", b"\n", b"\x0b", b"\x0c", b"\xff", b";"])))
 @settings(max_examples=500, deadline=None)
 def test_fields_take_the_form_that_dkimpy_gives_them(parts: list[bytes]) -> None:
