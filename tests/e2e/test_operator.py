@@ -169,7 +169,7 @@ def test_the_role_is_given_and_taken_and_all_of_it_is_in_the_audit(site: Install
     expect(olga.get_by_role("heading", name="2 of at most 5")).to_be_visible()
     section(olga, "Audit")
     rows = olga.get_by_role("row").filter(has_text="olga@sealpost.test")
-    expect(rows.filter(has_text="Took the role statistics")).to_have_count(1)
+    expect(rows.filter(has_text="Asked to take the role")).to_have_count(1)
     expect(rows.filter(has_text="Exported statistics").filter(has_text="Mail received by outcome")).to_have_count(1)
 
 

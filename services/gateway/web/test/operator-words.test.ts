@@ -44,7 +44,7 @@ describe("words", () => {
     expect(valueWord("16k")).toBe("up to 16 kB");
     expect(valueWord("api_account")).toBe("api account");
     expect(reasonWord("budget")).toContain("budget");
-    expect(deedWord("holder_granted")).toContain("Gave");
+    expect(deedWord("holder_granted")).toContain("give the role");
     expect(boundWords("ip", 1)).toBe("One address of the network counts at most once a day.");
     expect(boundWords("account", 50)).toContain("at most 50 times");
   });

@@ -33,7 +33,7 @@ function Shown({ first }: { first: AuditPage }) {
   if (entries.length === 0) return <Empty icon="clock" title="Nobody has read anything yet" />;
   return (
     <Card title="Who read what">
-      <p class="muted">Every read of statistics, of the budget and of this audit, and who was given or lost the right to.</p>
+      <p class="muted">Every read of statistics, of the budget and of this audit, and every attempt to change who may.</p>
       <table class="figures audit">
         <caption class="visually-hidden">Reads, newest first</caption>
         <thead>

@@ -54,8 +54,8 @@ const DEEDS: Record<string, string> = {
   budget: "Read the budget",
   health: "Looked at health",
   holders: "Listed who sees statistics",
-  holder_granted: "Gave the role statistics",
-  holder_revoked: "Took the role statistics",
+  holder_granted: "Asked to give the role statistics",
+  holder_revoked: "Asked to take the role statistics back",
 };
 
 export const deedWord = (what: string) => DEEDS[what] ?? title(what);
