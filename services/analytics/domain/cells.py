@@ -18,11 +18,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from libs.policy import Cut, Metric
+from libs.telemetry import metrics
 from services.analytics.domain.bounding import Facts
 from services.analytics.domain.ports import CellCounts, CutId, Window
 
+MOST_KEYED_CELLS = 100_000
+"""Of one cut in one window: beyond them new keys are not counted, for a document has to hold what is pending.
+
+Keys are made by this installation (a campaign's number), so that no stranger can fill the place with them.
+"""
+
 _CELL_BITS = np.uint64(32)
 _METRIC_BITS = 12
+_BEYOND = metrics.counter("sealpost_statistics_beyond_keys_total", "Facts of keys beyond what a window can hold.")
 _CELL_MASK = np.uint64((1 << 32) - 1)
 
 
@@ -63,7 +71,10 @@ class Cells:
                 window = hour if cut.window == "hour" else day
                 cuts = self._windows.setdefault(window, {})
                 more = CellCounts(group.keys, cut.codes(group.cells), group.counts)
-                cuts[cut.cut] = _added(cuts.get(cut.cut), more, cut.keyed)
+                known = cuts.get(cut.cut)
+                if cut.keyed and known is not None and len(known.counts) >= MOST_KEYED_CELLS:
+                    more = _of_known_keys(more, known)
+                cuts[cut.cut] = _added(known, more, cut.keyed)
                 changed.add(window)
         return changed
 
@@ -124,6 +135,12 @@ def _added(known: CellCounts | None, more: CellCounts, keyed: bool) -> CellCount
             np.add.at(counts, places, more.counts)
             return CellCounts(known.keys, known.codes, counts)
     return add_up([known, more])
+
+
+def _of_known_keys(more: CellCounts, known: CellCounts) -> CellCounts:
+    kept = np.isin(more.keys, known.keys)
+    _BEYOND.inc(int(more.counts[~kept].sum()))
+    return CellCounts(more.keys[kept], more.codes[kept], more.counts[kept])
 
 
 @dataclass(frozen=True)
