@@ -34,6 +34,7 @@ class FakeAnalytics:
     noted: list[pb.AuditEntry] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
     down: str = ""
+    of_key: pb.ReleasesResponse = field(default_factory=pb.ReleasesResponse)
 
     async def Catalogue(self, request: pb.CatalogueRequest, context: Any = None, timeout: float = 0) -> Any:
         """List what policy.yaml declares."""
@@ -61,9 +62,9 @@ class FakeAnalytics:
         return answer
 
     async def KeyReleases(self, request: pb.KeyReleasesRequest, context: Any = None, timeout: float = 0) -> Any:
-        """Know no key."""
+        """Tell the same of every key."""
         self._take(request)
-        return pb.ReleasesResponse()
+        return self.of_key
 
     async def Budget(self, request: pb.BudgetRequest, context: Any = None, timeout: float = 0) -> Any:
         """Debit what the policy's cuts cost, more of it the older the day is."""

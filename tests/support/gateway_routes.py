@@ -47,6 +47,9 @@ _ACCOUNT = [
     Row("GET /v1/credentials", SESSION),
     Row("POST /v1/credentials", SESSION, 201, form="credential"),
     Row("DELETE /v1/credentials/{credential_id}", SESSION, 204, 404),
+    Row("GET /v1/forwarding", SESSION),
+    Row("POST /v1/forwarding", SESSION, 201, form="forward"),
+    Row("DELETE /v1/forwarding/{forward_id}", SESSION, 204, 404),
 ]
 _MAIL = [
     Row("GET /v1/mailbox", READ),
@@ -80,6 +83,11 @@ _PUBLIC = [
     # Whatever the token: who guesses one learns nothing.
     Row("GET /u/{token}", OPEN),
     Row("POST /u/{token}", OPEN),
+    Row("GET /f/{token}", OPEN),
+    Row("POST /f/{token}", OPEN),
+    Row("GET /m/{token}", OPEN, 404),
+    Row("GET /o/{token}", OPEN),
+    Row("POST /o/{token}", OPEN),
 ]
 _RELAY = [
     Row("POST /v1/send", SEND, 202, form="send"),
@@ -89,6 +97,9 @@ _RELAY = [
     Row("GET /v1/sending", SEND),
     # A campaign is a name that everybody may use; each has his own.
     Row("POST /v1/campaigns/{campaign}/stop", SEND, 200, 200),
+    Row("GET /v1/campaigns/{campaign}/measuring", SEND, 200, 200),
+    Row("PUT /v1/campaigns/{campaign}/measuring", SEND, 200, 200, form="measuring"),
+    Row("GET /v1/campaigns/{campaign}/responses", SEND, 200, 200),
     Row("GET /v1/suppressions", SEND),
     Row("POST /v1/suppressions", SEND, 201, form="suppression"),
     Row("DELETE /v1/suppressions/{id}", SEND, 204, 204),

@@ -80,6 +80,10 @@ class World:
             "cut": "by_outcome",
             "account_id": self.ada.account["id"],
         }
+        if row.path == "/v1/forwarding/{forward_id}":
+            # Only there: an account may ask few addresses a day.
+            asked = await client.post("/v1/forwarding", json=self.form("forward", {}), headers=cookie)
+            ids["forward_id"] = asked.json()["forward"]["id"]
         return ids | (await self._relay_ids(cookie, ids) if row.path.startswith(_RELAY) else {})
 
     async def _relay_ids(self, cookie: dict[str, str], ids: dict[str, str]) -> dict[str, str]:
@@ -123,6 +127,7 @@ class World:
             "complete": {"address": self.ada.address, "recovery_authentication_key": b64(bytes(32))} | new,
             "password": {"current_authentication_key": proof} | new,
             "recovery": {"current_authentication_key": proof, "recovery": None},
+            "forward": {"current_authentication_key": proof, "address": f"n{secrets.token_hex(6)}@there.test"},
             "credential": {"kind": "app_password", "label": "phone", "scopes": ["smtp:send"]},
             "folder": {"sealed_name": b64(b"sealed")},
             "update": {"ids": [ids.get("message_id", "")], "add_flags": ["seen"]},
@@ -132,6 +137,7 @@ class World:
             "sealed": {"to": self.eve.address, "id": new_message_id(SystemClock()), "envelope": _SEALED},
             "own": {"id": new_message_id(SystemClock()), "folder": "sent", "envelope": _SEALED},
             "send": self._mail(ids.get("campaign")),
+            "measuring": {"opens": True, "clicks": True},
             "suppression": {"address": "ben@there.test"},
             "sender_domain": {"domain": _SHOP},
             "webhook": {"url": _HOOK},

@@ -9,11 +9,13 @@ from fastapi.telemetry import TelemetryConfig
 from libs.runtime.clock import Clock
 from services.gateway.http import (
     accounts,
+    campaign_responses,
     credentials,
     directory,
     events,
     forwarding,
     info,
+    measuring,
     messages,
     objects,
     operator_staff,
@@ -63,6 +65,8 @@ _ROUTERS = (
     webhooks.router,
     relay_operator.router,
     relay_unsubscribe.router,
+    measuring.router,
+    campaign_responses.router,
     forwarding.router,
     operator_statistics.router,
     operator_statistics.staff_router,

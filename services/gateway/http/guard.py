@@ -3,7 +3,8 @@
 Plain ASGI around the application, because it stands on every request and because live streams must pass through
 unbuffered. It is the outermost layer, so that no answer can leave without its headers.
 
-HEAD is answered as GET is, without the body, but for streams: what they send has no end or is expensive to begin.
+HEAD is answered as GET is, without the body, but for streams: what they send has no end or is expensive to begin; and
+for links that are counted, which must know that nobody follows them.
 """
 
 from __future__ import annotations
@@ -52,11 +53,14 @@ _OUTBOUND = (
     "/v1/campaigns/",
     "/u/",
     "/f/",
+    "/m/",
+    "/o/",
 )
+_COUNTED = "/m/"
 _MAILBOX = ("/v1/messages", "/v1/mailbox", "/v1/folders", "/v1/objects/")
 # What their URLs carry is the only proof there is, and no cookie counts: mail programs of all kinds send the ones, and
 # for the others browsers name no origin, for our pages tell them not to say where one comes from.
-_ANY_ORIGIN = ("/u/", "/f/")
+_ANY_ORIGIN = ("/u/", "/f/", "/m/", "/o/")
 # Whole mails come here.
 _UPLOADS = ("/v1/outbox/sealed", "/v1/outbox/own", "/v1/send")
 # A sealed object of 256 KiB, in base64.
@@ -143,7 +147,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, answer)
             return
-        if scope["method"] == "HEAD" and not scope["path"].endswith(_STREAMS):
+        if scope["method"] == "HEAD" and not scope["path"].endswith(_STREAMS) | scope["path"].startswith(_COUNTED):
             # A copy: the server itself must know that it was HEAD.
             scope = scope[NOTED].scope = {**scope, "method": "GET"}
         await self.app(scope, receive, answer)

@@ -100,6 +100,19 @@ def _webhook(request: pb.PutWebhookRequest) -> pb.PutWebhookResponse:
     return pb.PutWebhookResponse(webhook=hook, secret="" if request.webhook_id else "whsec_abc")
 
 
+def _follow(request: pb.FollowLinkRequest) -> pb.FollowLinkResponse:
+    targets = {"click": "https://shop.example/ü?a=1&b=%20#c", "open": ""}
+    if request.token not in targets:
+        raise NotFoundError("token_unknown")
+    return pb.FollowLinkResponse(target=targets[request.token])
+
+
+def _count_no_more(request: pb.CountNoMoreRequest) -> pb.CountNoMoreResponse:
+    if request.token != "good":
+        raise NotFoundError("token_unknown")
+    return pb.CountNoMoreResponse()
+
+
 _SENDING = pb.Sending(sent_today=5, limit_today=100, paused=True, reason="bounces", bounced_per_mille=120)
 _ANSWERS: dict[str, Callable[[Any], Any]] = {
     "GetSubmission": _submission,
@@ -122,6 +135,10 @@ _ANSWERS: dict[str, Callable[[Any], Any]] = {
     "ReplayWebhook": lambda request: pb.ReplayWebhookResponse(events=7),
     "GetSending": lambda request: _SENDING,
     "ResumeSending": lambda request: pb.Sending(limit_today=100),
+    "GetMeasuring": lambda request: pb.Measuring(number=0 if request.campaign == "quiet" else 0xA3F1_0000_5EA1_9057),
+    "PutMeasuring": lambda request: pb.Measuring(opens=request.opens, clicks=request.clicks, number=1),
+    "FollowLink": _follow,
+    "CountNoMore": _count_no_more,
     "StopCampaign": lambda request: pb.StopCampaignResponse(stopped=3),
 }
 
