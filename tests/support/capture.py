@@ -119,6 +119,11 @@ def _tap_rpc(recorder: _Recorder) -> None:
     replace(status, "trailing_metadata", trailing_tapped)
 
 
+def tap_nats(folder: Path, role: str) -> None:
+    """Write down in `folder` what this process publishes, as Capture reads it."""
+    _tap_nats(_Recorder(folder, role))
+
+
 def _tap_nats(recorder: _Recorder) -> None:
     from nats.aio.client import Client
 
