@@ -9,7 +9,10 @@ link was followed, and only its campaign's total leaves them, with noise.
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
 from services.delivery.domain.model import Profile, QueuedMail
@@ -17,6 +20,9 @@ from services.delivery.measuring.campaigns import MeasuredCampaigns, Measuring
 from services.delivery.measuring.links import Link, MeasuringLinks
 from services.delivery.measuring.pages import Measurable, Writing, find
 
+T = TypeVar("T")
+
+_INLINE_BYTES = 64 * 1024
 _END = (
     '<p style="margin:24px 0 0;font:12px/1.4 sans-serif;color:#595959">This mail counts {what}, without saying whose. '
     '<a href="{out}" style="color:#595959">Do not count mine</a></p>'
@@ -74,7 +80,7 @@ class Measure:
             lower = unquote(target).lower()
             return "unsubscribe" in lower or any(address in lower for address in addresses)
 
-        page = find(content, measuring.clicks, spare)
+        page = await _aside(len(content), partial(find, content, measuring.clicks, spare))
         return None if page is None else Measured(self, mail, measuring, page)
 
     async def write(self, address: str, measuring: Measuring, page: Measurable) -> bytes:
@@ -84,12 +90,12 @@ class Measure:
             return page.content
         end = _END.format(what=_WHAT[measuring.opens, measuring.clicks], out=self._links.out_url(address))
         if measuring.opens:
-            end += _PIXEL.format(url=self._links.url(Link("open", measuring.number, pseudonym)))
+            end += "\r\n" + _PIXEL.format(url=self._links.url(Link("open", measuring.number, pseudonym)))
 
         def link(target: str) -> str:
             return self._links.url(Link("click", measuring.number, pseudonym, target))
 
-        return page.render(Writing(link, end))
+        return await _aside(len(page.content), partial(page.render, Writing(link, f"\r\n{end}\r\n")))
 
     def follow(self, token: str, *, count: bool) -> Link:
         """Return what a link stands for, and record the fact if it is to `count`.
@@ -108,3 +114,8 @@ class Measure:
         Raises: NotFoundError("token_unknown"), UnavailableError.
         """
         await self.campaigns.count_no_more(self._links.read_out(token))
+
+
+async def _aside(size: int, work: Callable[[], T]) -> T:
+    """Return what `work` does, in a thread where it would keep others waiting."""
+    return work() if size <= _INLINE_BYTES else await asyncio.to_thread(work)

@@ -1,31 +1,36 @@
 """Where the links of a mail's HTML are, and the same mail with other ones: nothing else of it changes.
 
-The HTML is read by the standard library's tokenizer, which knows what is a tag and what only looks like one, and is cut
-into what stays and what is replaced. A part that could not be written back exactly as it was - an unknown charset,
-characters it does not hold, lines too long for its transfer encoding - stays as it came, and so do mails that are
-signed or encrypted by whoever wrote them: a changed link would break what they promise.
+The HTML is cut into what stays and what is replaced (tags.py). A part that could not be written back exactly as it was,
+for its charset is unknown or does not hold some character, lines are too long for its transfer encoding, or the page is
+cut off, stays as it came, and so do mails that are signed or encrypted by whoever wrote them: a changed link would
+break what they promise.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import codecs
-import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html.parser import HTMLParser
 
 from libs.mail.letter import Letter
 from libs.mail.mime import Part, decoded, leaves
 from services.delivery.measuring.links import MAX_TARGET
+from services.delivery.measuring.tags import NotUnderstoodError, Target, scan
 
 _MAX_PARTS = 50
 _MAX_HTML = 1024 * 1024
 _MAX_LINKS = 500
 _LINE = 998
-_HREF = re.compile(r"""(?<![\w-])href\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
+_MAX_PAGES = 4
+# Where bytes are written as they are, a line holds what a link becomes: four thirds of its target and a little.
+_MAX_PLAIN_TARGET = 400
+_CHARSET = re.compile(
+    r"utf-?8|us-ascii|ascii|iso-8859-(1[0-6]?|[2-9])|windows-125[0-8]|koi8-[ru]|gb2312|gbk|gb18030|big5|euc-(jp|kr)"
+    r"|shift_jis|iso-2022-jp",
+    re.IGNORECASE,
+)
 _SEALED = ("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
 _ENCODINGS = ("", "7bit", "8bit", "base64", "quoted-printable")
 
@@ -40,19 +45,24 @@ class Writing:
 
 @dataclass(frozen=True)
 class _Page:
-    """An HTML part: text between targets, one piece more than there are targets; `end`: where the end goes in it."""
+    """An HTML part, the links in it that are replaced, and where its end is."""
 
     part: Part
     charset: str
-    pieces: Sequence[str]
-    targets: Sequence[str]
+    text: str
+    targets: Sequence[Target]
+    end: int
 
     def render(self, writing: Writing) -> bytes | None:
         """Return the part for one recipient in its transfer encoding, None if it cannot be written so."""
-        text = self.pieces[0]
-        for target, piece in zip(self.targets, self.pieces[1:], strict=True):
-            text += f'"{writing.link(target)}"{piece}'
-        return _encode(_with_end(text, writing.end), self.charset, self.part.encoding)
+        # Links after the end of the body are links all the same.
+        changes = [(one.start, one.end, f'"{writing.link(one.url)}"') for one in self.targets]
+        changes.append((self.end, self.end, writing.end))
+        pieces, place = [], 0
+        for start, end, written in sorted(changes):
+            pieces += [self.text[place:start], written]
+            place = end
+        return _encode("".join([*pieces, self.text[place:]]), self.charset, self.part.encoding)
 
 
 @dataclass(frozen=True)
@@ -85,79 +95,36 @@ def find(content: bytes, clicks: bool, spare: Callable[[str], bool]) -> Measurab
     top = letter.fields.first(b"content-type").partition(";")[0].strip().lower()
     if top in _SEALED or any(part.type in (*_SEALED, "application/pgp-signature") for part in parts):
         return None
-    pages = [page for part in parts if (page := _page(letter, part, clicks, spare)) is not None]
+    shown = [part for part in parts if part.type == "text/html" and part.disposition != "attachment"]
+    pages = [page for part in shown[:_MAX_PAGES] if (page := _page(letter, part, clicks, spare)) is not None]
     return Measurable(content, pages) if pages else None
 
 
 def _page(letter: Letter, part: Part, clicks: bool, spare: Callable[[str], bool]) -> _Page | None:
     size = part.end - part.start
-    if part.type != "text/html" or part.disposition == "attachment" or not 0 < size <= _MAX_HTML:
-        return None
-    if part.encoding not in _ENCODINGS:
+    if not 0 < size <= _MAX_HTML or part.encoding not in _ENCODINGS:
         return None
     charset = part.parameters.get("charset", "utf-8")
-    try:
-        text = decoded(letter.content, part, size).decode(charset)
-        codecs.lookup(charset).encode("")
-    except (LookupError, UnicodeError, binascii.Error):
+    if not _CHARSET.fullmatch(charset):
         return None
-    if not clicks:
-        return _Page(part, charset, [text], [])
-    finder = _Finder(text, spare)
-    return _Page(part, charset, *finder.cut())
+    data = decoded(letter.content, part, size)
+    try:
+        text = data.decode(charset)
+        exact = text.encode(charset) == data
+        found = scan(text)
+    except (LookupError, UnicodeError, binascii.Error, NotUnderstoodError):
+        return None
+    if not exact:
+        return None
+    most = MAX_TARGET if part.encoding in ("base64", "quoted-printable") else _MAX_PLAIN_TARGET
+    targets = [one for one in found.targets if _leads_elsewhere(one.url, most) and not spare(one.url)] if clicks else []
+    return _Page(part, charset, text, targets[:_MAX_LINKS], found.end)
 
 
-class _Finder(HTMLParser):
-    """Finds the targets of links, with their places in the text."""
-
-    def __init__(self, text: str, spare: Callable[[str], bool]) -> None:
-        super().__init__(convert_charrefs=False)
-        self._text = text
-        self._spare = spare
-        self._lines = [0, *(found.end() for found in re.finditer("\n", text))]
-        self._found: list[tuple[int, int, str]] = []
-
-    def cut(self) -> tuple[list[str], list[str]]:
-        """Return the text between targets, and the targets."""
-        self.feed(self._text)
-        self.close()
-        pieces, targets, end = [], [], 0
-        for start, stop, target in self._found:
-            pieces.append(self._text[end:start])
-            targets.append(target)
-            end = stop
-        return [*pieces, self._text[end:]], targets
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the target of a link to elsewhere."""
-        source = self.get_starttag_text() or ""
-        if tag not in ("a", "area") or len(self._found) >= _MAX_LINKS:
-            return
-        places = list(_HREF.finditer(source))
-        named = [value for name, value in attrs if name == "href" and value is not None]
-        # What two readers could take differently stays.
-        if len(places) != 1 or len(named) != 1:
-            return
-        written, target = places[0][1], named[0].strip()
-        if html.unescape(written.strip("\"'")).strip() != target:
-            return
-        if not target.lower().startswith(("https://", "http://")) or len(target) > MAX_TARGET or self._spare(target):
-            return
-        if any(sign <= " " or sign == "\x7f" for sign in target):
-            return
-        line, column = self.getpos()
-        start = self._lines[line - 1] + column + places[0].start(1)
-        if self._text[start : start + len(written)] == written:
-            self._found.append((start, start + len(written), target))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Do the same for <a href=... />."""
-        self.handle_starttag(tag, attrs)
-
-
-def _with_end(text: str, end: str) -> str:
-    place = text.lower().rfind("</body")
-    return text + end if place < 0 else text[:place] + end + text[place:]
+def _leads_elsewhere(url: str, most: int) -> bool:
+    if not url.lower().startswith(("https://", "http://")) or len(url.encode("utf-8", "replace")) > most:
+        return False
+    return url.isprintable() and " " not in url
 
 
 def _encode(text: str, charset: str, encoding: str) -> bytes | None:
@@ -168,7 +135,12 @@ def _encode(text: str, charset: str, encoding: str) -> bytes | None:
     if encoding == "base64":
         return base64.encodebytes(data).replace(b"\n", b"\r\n")
     if encoding == "quoted-printable":
-        return binascii.b2a_qp(data, istext=True)
+        return b"\r\n".join(map(_quoted, data.split(b"\r\n")))
     if (encoding != "8bit" and not data.isascii()) or any(len(line) > _LINE for line in data.split(b"\r\n")):
         return None
     return data
+
+
+def _quoted(line: bytes) -> bytes:
+    # As text the library would take all ends of lines for the same; as bytes the only ones left are its own.
+    return binascii.b2a_qp(line, istext=False).replace(b"\n", b"\r\n")
