@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import string
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -46,7 +47,7 @@ Press the button, and you are not counted any more, whoever of this service writ
 _DONE = """<h1>Done</h1>
 <p>Mails to you count nothing from now on. You can close this page.</p>"""
 _ANSWERS = binary("text/html", "A page for people.")
-_FOLLOWED = {
+_FOLLOWED: dict[int | str, dict[str, Any]] = {
     200: {"description": "A picture of one dot.", "content": {"image/gif": {"schema": {}}}},
     302: {"description": "On to where the link leads."},
 }

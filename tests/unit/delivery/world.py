@@ -17,6 +17,7 @@ from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import NotFoundError, SealpostError
 from libs.runtime.ids import new_id
 from libs.runtime.secret import Secret
+from libs.telemetry.facts import Facts, NoFacts
 from services.delivery.domain.model import Order, Outcome, Outgoing, Profile, QueuedMail, Result, Transport
 from services.delivery.domain.ports import Happening
 from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
@@ -218,6 +219,7 @@ class World:
     signer: FakeSigner = field(default_factory=FakeSigner)
     customers: FakeCustomers = field(default_factory=FakeCustomers)
     kek: str = field(default_factory=lambda: secrets.token_hex(32))
+    facts: Facts | NoFacts = field(default_factory=NoFacts)
     lookup: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     @property
@@ -231,7 +233,7 @@ class World:
         transport = self.transport or self.servers
         outside = Outside(self.keys, MailboxPeers(boxes, boxes, boxes, boxes, boxes), self.signer, transport)
         customers = Customers(people, people, people, people, people, people)
-        base = Base(given, store, clock or self.clock, open_secrets(given))
+        base = Base(given, store, clock or self.clock, open_secrets(given), self.facts)
         return Node(self, store, make_queue(base, outside, customers, make_local(base, outside)))
 
 
