@@ -169,6 +169,7 @@ def _edges(name: str, settings: LocalSettings) -> dict[str, str]:
             "PUBLIC_URL": settings.url,
             "MX_PORT": str(settings.mx_port),
             "SMARTHOST": settings.smarthost,
+            "PER_DESTINATION": str(settings.per_destination),
         } | _outside(settings)
     return {}
 

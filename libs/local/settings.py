@@ -41,6 +41,8 @@ class LocalSettings:
     relay_domain: str = RELAY_DOMAIN
     bounce_domain: str = BOUNCE_DOMAIN
     smarthost: str = ""
+    # Transactions at once with one domain, and with the smarthost.
+    per_destination: int = 20
     mx_port: int = 25
     resolvers: str = ""
     allowed_networks: str = ""

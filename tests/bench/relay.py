@@ -88,7 +88,8 @@ def measure(home: Path, mails: int, rounds: int) -> dict[str, Any]:
 def _rates(home: Path, mails: int, rounds: int, *, with_peer: bool) -> dict[str, Any]:
     with ExitStack() as stack:
         sink = stack.enter_context(running_sink())
-        sides = [_ours(stack, home, SMARTHOST=f"127.0.0.1:{sink.port}", ALLOWED_NETWORKS="127.0.0.0/8")]
+        way = {"SMARTHOST": f"127.0.0.1:{sink.port}", "ALLOWED_NETWORKS": "127.0.0.0/8"}
+        sides = [_ours(stack, home, **way, PER_DESTINATION=str(relay_peer.CONNECTIONS))]
         if with_peer:
             sides.append(_peer(stack, relayhost=f"[127.0.0.1]:{sink.port}"))
         for side in sides:

@@ -17,6 +17,8 @@ from tests.bench import postfix
 from tests.bench.submission import Login
 
 PASSWORD = "correct-horse"
+# To one destination at once; ours gets as many.
+CONNECTIONS = 50
 
 _MAIN_CF = """
 relayhost = {relayhost}
@@ -29,7 +31,7 @@ smtpd_tls_cert_file = {base}/tls.crt
 smtpd_tls_key_file = {base}/tls.key
 smtp_tls_security_level = may
 smtp_host_lookup = native
-smtp_destination_concurrency_limit = 50
+smtp_destination_concurrency_limit = {connections}
 initial_destination_concurrency = 20
 smtp_connection_cache_on_demand = yes
 smtp_connection_cache_destinations = {cached}
@@ -98,6 +100,7 @@ def _write_configuration(base: Path, port: int, auth: int, way: tuple[str, Mappi
         "base": base,
         "port": port,
         "auth": auth,
+        "connections": CONNECTIONS,
         "password": PASSWORD,
         "relayhost": relayhost,
         "transports": _inline(routes),
