@@ -60,16 +60,16 @@ def pieces(platform: RunningPlatform, captured: Path, vault: Vault) -> Iterator[
     for path in sorted(platform.home.rglob("*.log*")):
         for line in path.read_bytes().splitlines():
             yield Piece(f"log {path.name}", line)
-    for line in platform.output:
-        yield Piece("output", line.encode())
+    for printed in platform.output:
+        yield Piece("output", printed.encode())
     for name in pids(platform):
         if name != "nats":
-            for line in metrics(platform, name).splitlines():
-                yield Piece(f"metrics {name}", line.encode())
+            for shown in metrics(platform, name).splitlines():
+                yield Piece(f"metrics {name}", shown.encode())
 
 
 def documents(path: Path, vault: Vault) -> Iterator[Piece]:
-    """Yield every row of every table of a store, and what is written but in no table yet."""
+    """Yield every row of every table of a store."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as store:
         tables = [name for (name,) in store.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         for table in tables:
