@@ -34,6 +34,7 @@ OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter(e => {
 SECTIONS = {
     "How sending stands": "left until midnight UTC",
     "What became of mail": "Recipients a day",
+    "Opens and clicks": "Nothing is counted until",
     "Sender domains": "Verified",
     "SMTP and API": "STARTTLS",
     "Webhooks": "Add a webhook",

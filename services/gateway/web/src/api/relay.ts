@@ -77,6 +77,34 @@ export interface Suppressions {
   next_cursor: string | null;
 }
 
+/** What a campaign counts. */
+export interface Measuring {
+  opens: boolean;
+  clicks: boolean;
+}
+
+/** A released number; the true one is within half_width of it with a probability of 95 %. */
+export interface Count {
+  value: number;
+  half_width: number;
+}
+
+export interface ResponseDay {
+  day: string;
+  /** "released" without a number: too few to say */
+  state: "released" | "open" | "budget" | "lost";
+  opens: Count | null;
+  clicks: Count | null;
+}
+
+export interface Responses {
+  measuring: Measuring;
+  days: ResponseDay[];
+  opens: (Count & { days: number }) | null;
+  clicks: (Count & { days: number }) | null;
+  noise: string;
+}
+
 const EVENTS = 200;
 const ENTRIES = 50;
 // Longer than the server takes for a look at the DNS.
@@ -92,6 +120,9 @@ export const relay = {
   cancel: (id: string) => ask<Submission>(`/v1/send/${enc(id)}`, { method: "DELETE" }),
   stopCampaign: async (campaign: string) =>
     (await ask<{ stopped: number }>(`/v1/campaigns/${enc(campaign)}/stop`, { method: "POST", timeout: LOOK_MS })).stopped,
+  measure: (campaign: string, measuring: Measuring) =>
+    ask<Measuring>(`/v1/campaigns/${enc(campaign)}/measuring`, { method: "PUT", body: { ...measuring } }),
+  responses: (campaign: string) => ask<Responses>(`/v1/campaigns/${enc(campaign)}/responses`),
 
   domains: async () => (await ask<{ domains: SenderDomain[] }>("/v1/sender-domains")).domains,
   addDomain: (domain: string) =>

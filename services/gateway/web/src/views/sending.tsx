@@ -6,6 +6,7 @@ import { Icon } from "../ui/icon";
 import { Sections, type Section } from "../ui/sections";
 import { MailTop } from "./mail/top";
 import { ActivitySection } from "./sending/activity";
+import { CampaignsSection } from "./sending/campaigns";
 import { DomainsSection } from "./sending/domains";
 import { OperatorSection } from "./sending/operator";
 import { OverviewSection } from "./sending/overview";
@@ -20,6 +21,7 @@ import "../styles/sending.css";
 const SECTIONS: Section[] = [
   { id: "overview", name: "How sending stands", icon: "send", view: OverviewSection },
   { id: "activity", name: "What became of mail", icon: "clock", view: ActivitySection },
+  { id: "campaigns", name: "Opens and clicks", icon: "eye", view: CampaignsSection },
   { id: "domains", name: "Sender domains", icon: "globe", view: DomainsSection },
   { id: "programs", name: "SMTP and API", icon: "code", view: ProgramsSection },
   { id: "webhooks", name: "Webhooks", icon: "forward", view: WebhooksSection },
