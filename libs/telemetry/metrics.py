@@ -174,6 +174,11 @@ def render() -> tuple[bytes, str]:
     return prometheus_client.generate_latest(_shown), prometheus_client.CONTENT_TYPE_LATEST
 
 
+def vocabularies() -> dict[str, dict[str, frozenset[str]]]:
+    """Return what the labels of each metric that is declared so far may say, by name of the metric and of the label."""
+    return {name: dict(metric._vocabulary) for name, (_, metric) in _declared.items() if isinstance(metric, _Metric)}
+
+
 def add_process_metrics() -> None:
     """Add memory, CPU seconds and file descriptors of this process. Idempotent."""
     _declare("sealpost_process", ("process",), lambda: prometheus_client.ProcessCollector(registry=REGISTRY))
