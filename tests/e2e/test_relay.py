@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from libs.runtime.clock import SystemClock
-from tests.e2e import forwarding
+from tests.e2e import forwarding, measuring
 from tests.e2e.browser import PASSWORD, Watch, sign_up
 from tests.e2e.relaying import DOMAIN, Business
 from tests.e2e.test_access import AXE, NARROW, RUN_AXE, WIDE
@@ -204,6 +204,10 @@ def test_a_campaign_is_stopped(business: Business) -> None:
     expect(page.get_by_text("Stopped: 1 recipient will not get it")).to_be_visible()
     business.section("What became of mail")
     _until(page, page.get_by_role("list", name="Events").get_by_text("Cancelled"))
+
+
+def test_a_campaign_is_counted(business: Business, artifacts: Path) -> None:
+    measuring.campaign_is_counted(business, artifacts)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
