@@ -115,6 +115,11 @@ async def _heavy(client: Client, count: int) -> None:
 
 def _kill_amid(platform: RunningPlatform, victim: str, book: Book, entries: int) -> None:
     wait_for(f"{entries} entries in the book", lambda: book.entries >= entries)
+    _kill(platform, victim)
+
+
+def _kill(platform: RunningPlatform, victim: str) -> None:
+    """Kill it, and wait until it is back."""
     old = pids(platform)[victim]
     kill(old)
     wait_for(f"{victim} back", lambda: pids(platform).get(victim, old) != old and is_ready(platform, victim), 30.0)
@@ -215,8 +220,8 @@ def _assert_released(platform: RunningPlatform, true: Mapping[int, Mapping[CutNa
     holder.client.close()
     make_operator(platform, holder.address, "statistics")
     outside, cells, moved = 0, 0, 0
-    for cut in CUTS:
-        releases = _read(holder, cut, newest)
+    released = {cut: _read(holder, cut, newest) for cut in CUTS}
+    for cut, releases in released.items():
         # The first window may have begun before analytics did; every other one is there, used or not.
         assert len(true) - 1 <= len(releases) <= len(true)
         assert {start for start, counts in true.items() if counts.get(cut)} <= releases.keys()
@@ -228,6 +233,11 @@ def _assert_released(platform: RunningPlatform, true: Mapping[int, Mapping[CutNa
                 moved += off > 0
                 cells += 1
         assert all(_read(holder, cut, newest) == releases for _ in range(3))
+    _kill(platform, "analytics")
+    with holder.http() as http:
+        # The gateway connects again in its own time.
+        wait_for("statistics", lambda: http.get("/v1/operator/statistics").status_code == 200, 20.0)
+    assert {cut: _read(holder, cut, newest) for cut in CUTS} == released
     assert cells > 300
     assert outside <= _most(cells), (outside, cells)
     assert moved > cells / 2
