@@ -129,7 +129,7 @@ function Chart({ found }: { found: Responses }) {
       ))}
       <div class="plot-axis muted" aria-hidden="true">
         <span>{dayOf(found.days[0]!.day)}</span>
-        {found.days.length > 1 && <span>{dayOf(found.days.at(-1)!.day)}</span>}
+        {found.days.length >= FEWEST && <span>{dayOf(found.days.at(-1)!.day)}</span>}
       </div>
       <figcaption class="hint">
         Recipients a day (UTC), each row to its own scale. The line on a bar is where the true number lies.
@@ -170,7 +170,7 @@ function Table({ found }: { found: Responses }) {
   return (
     <details>
       <summary>All days as a table</summary>
-      <table class="records">
+      <table class="by-day">
         <thead>
           <tr>
             <th scope="col">Day (UTC)</th>
