@@ -20,8 +20,8 @@ import pytest
 from tests.support.ledger_procs import is_alive, is_ready, kill, metrics, pids, wait_for
 from tests.support.platform import RunningPlatform, running_platform
 
-# Modules and code: with OpenPGP, DNS and HTTP to look up the keys of people elsewhere.
-_BUDGET_MIB = 105.0
+# Modules and code: with OpenPGP, DNS and HTTP to look up keys of people elsewhere, and families of browsers (9 MiB).
+_BUDGET_MIB = 118.0
 
 
 @pytest.fixture(scope="module")
