@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,13 +73,18 @@ def require_free(port: int, host: str, variable: str) -> None:
             ) from taken
 
 
-def free_ports(count: int) -> list[int]:
-    """Return `count` different loopback ports that were free just now; LocalError if there are not so many."""
+def free_ports(count: int, spoken_for: Collection[int] = ()) -> list[int]:
+    """Return `count` different loopback ports that were free just now; LocalError if there are not so many.
+
+    Those `spoken_for` are left: they are free only because whoever they are for has not started yet.
+    """
     probes: list[socket.socket] = []
     try:
         for port in secrets.SystemRandom().sample(_PORTS, len(_PORTS)):
             if len(probes) == count:
                 break
+            if port in spoken_for:
+                continue
             probe = socket.socket()
             try:
                 probe.bind(("127.0.0.1", port))
@@ -95,9 +100,11 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def make_addresses(names: list[str], nats_port: int) -> Addresses:
-    """Pick the loopback addresses of this start."""
-    ports = free_ports(2 * len(names) + 2)
+def make_addresses(names: list[str], settings: LocalSettings) -> Addresses:
+    """Pick the loopback addresses of this start, beside those that the settings fix."""
+    mail = (settings.smtp_port, settings.submission_port, settings.submissions_port, settings.mx_port)
+    nats_port = settings.nats_port
+    ports = free_ports(2 * len(names) + 2, (*mail, settings.http_port, nats_port))
     return Addresses(
         grpc={name: f"127.0.0.1:{ports.pop()}" for name in names},
         metrics={name: f"127.0.0.1:{ports.pop()}" for name in names},

@@ -35,7 +35,7 @@ class Platform:
         self.names = plan.in_order(plan.calls_table())
         self.supervisor = Supervisor(SystemClock(), tell)
         self._passwords: dict[str, Secret[str]] = {}
-        self.addresses = plan.make_addresses(self.names, settings.nats_port)
+        self.addresses = plan.make_addresses(self.names, settings)
 
     async def start(self) -> None:
         """Prepare and start everything; LocalError says what to do if that cannot be."""

@@ -50,6 +50,7 @@ _ANSWERS = binary("text/html", "A page for people.")
 _FOLLOWED: dict[int | str, dict[str, Any]] = {
     200: {"description": "A picture of one dot.", "content": {"image/gif": {"schema": {}}}},
     302: {"description": "On to where the link leads."},
+    404: {"description": "There is no such link.", "content": {"text/html": {"schema": {"type": "string"}}}},
 }
 
 

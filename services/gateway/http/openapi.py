@@ -133,10 +133,18 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     )
     responses = operation["responses"]
     for status in statuses:
+        # People who have followed a link get a page.
+        page = {kind: media for kind, media in _own(route, status).items() if kind == "text/html"}
         responses[str(status)] = _response(status)
+        responses[str(status)]["content"] |= page
     if str(422) in responses and 422 not in statuses:
         del responses["422"]
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _own(route: APIRoute, status: int) -> dict[str, Any]:
+    content: dict[str, Any] = route.responses.get(status, {}).get("content", {})
+    return content
 
 
 def _response(status: int) -> dict[str, Any]:

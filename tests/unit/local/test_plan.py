@@ -17,7 +17,7 @@ from libs.runtime.settings import SettingsError, load
 
 def test_callers_mirror_the_table(tmp_path: Path) -> None:
     table = plan.calls_table()
-    addresses = plan.make_addresses(plan.in_order(table), 0)
+    addresses = plan.make_addresses(plan.in_order(table), LocalSettings(home=tmp_path))
     for name in table:
         told = plan.environment(name, LocalSettings(home=tmp_path), addresses)
         callers = {caller for caller in told["SEALPOST_CALLERS"].split(",") if caller}
@@ -36,7 +36,7 @@ def test_every_service_takes_what_it_is_told(tmp_path: Path) -> None:
     settings = LocalSettings(home=tmp_path)
     plan.prepare_secrets(settings)
     table = plan.calls_table()
-    addresses = plan.make_addresses(plan.in_order(table), 0)
+    addresses = plan.make_addresses(plan.in_order(table), LocalSettings(home=tmp_path))
     for name in table:
         told = plan.environment(name, settings, addresses)
         cls = importlib.import_module(f"services.{name}.settings").Settings
@@ -64,12 +64,12 @@ def test_a_taken_port_is_told_with_its_remedy() -> None:
 
 def test_no_sealpost_variable_of_ours_leaks_into_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEALPOST_HTTP_PORT", "1")
-    addresses = plan.make_addresses(plan.in_order(plan.calls_table()), 0)
+    addresses = plan.make_addresses(plan.in_order(plan.calls_table()), LocalSettings(home=tmp_path))
     assert "SEALPOST_HTTP_PORT" not in plan.environment("crypto", LocalSettings(home=tmp_path), addresses)
 
 
 def test_services_here_and_in_containers_have_the_same_native_settings(tmp_path: Path) -> None:
-    addresses = plan.make_addresses(plan.in_order(plan.calls_table()), 0)
+    addresses = plan.make_addresses(plan.in_order(plan.calls_table()), LocalSettings(home=tmp_path))
     told = plan.environment("crypto", LocalSettings(home=tmp_path), addresses)
     image = (plan.ROOT / "services" / "Dockerfile").read_text(encoding="utf-8")
     native = dict(re.findall(r"^ {4}((?:GRPC|RUST|MALLOC)_\w+)=(\w+)", image, re.MULTILINE))
@@ -83,3 +83,12 @@ def test_ports_of_processes_that_come_back_are_none_that_clients_are_given() -> 
     ports = plan.free_ports(20)
     assert len(set(ports)) == 20
     assert max(ports) < lowest
+
+
+def test_ports_that_the_settings_fix_are_given_to_nobody_else(tmp_path: Path) -> None:
+    fixed = list(plan._PORTS)[:-30]
+    names = plan.in_order(plan.calls_table())
+    picked = plan.free_ports(2 * len(names) + 2, frozenset(fixed))
+    assert set(picked).isdisjoint(fixed)
+    with pytest.raises(LocalError, match="free ports are needed"):
+        plan.free_ports(1, plan._PORTS)
