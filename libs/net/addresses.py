@@ -86,6 +86,15 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ip_network(text) for text in texts)
 
 
+def network_of(address: str | Address) -> str:
+    """Return what one client is known by: an IPv4 address, or the /64 of an IPv6 address, which one subscriber gets.
+
+    Raises: ValueError for no address.
+    """
+    ip = ip_address(address)
+    return str(IPv6Address(int(ip) >> 64 << 64)) if isinstance(ip, IPv6Address) else str(ip)
+
+
 def _inside(ip: IPv6Address) -> IPv4Address | None:
     if ip.ipv4_mapped is not None:
         return ip.ipv4_mapped

@@ -20,10 +20,11 @@ from typing import Literal, cast
 
 from libs.docstore.store import Body, Collection, Document, Insert, Patch, Replace, Store, Value
 from libs.runtime.errors import ConflictError, InternalError
+from libs.telemetry import facts
 from services.analytics.domain.ports import DAY_SECONDS, Window
 
 PARTITIONS = Collection("partition")
-PARTITION_COUNT = 8
+PARTITION_COUNT = facts.PARTITIONS
 
 _EMITTER = struct.Struct("<QQQ")
 _MAX_EMITTERS = 50_000

@@ -6,11 +6,11 @@ what the client did to the connection counts only where nothing came of it at al
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 
 from libs.mailbox.facts import record_stored, size_class
 from libs.mailbox.model import Recipient
+from libs.net.addresses import network_of
 from libs.telemetry.facts import Recorder
 
 # From the worst to the best; what stands further right outweighs what stands left of it.
@@ -27,14 +27,6 @@ _MAILS = {
     "no_room": "deferred",
     "failed": "deferred",
 }
-
-
-def network_of(address: str) -> str:
-    """Return what one client is known by: an IPv4 address, or the /64 of an IPv6 address, which one customer gets."""
-    parsed = ipaddress.ip_address(address)
-    if parsed.version == 6:
-        return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)
-    return address
 
 
 class Visit:

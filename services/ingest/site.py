@@ -15,13 +15,13 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Protocol
 
+from libs.net.addresses import network_of
 from libs.runtime.clock import Clock
 from libs.runtime.errors import ExhaustedError
 from libs.runtime.limits import KeyedGauge, KeyedLimiter
 from libs.telemetry.facts import NoFacts, Recorder
 from services.ingest import replies
 from services.ingest.admission import Admission
-from services.ingest.facts import network_of
 from services.ingest.settings import Settings
 from services.ingest.tls import CertificateFiles
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from libs.telemetry import facts
 from services.analytics.domain.ports import DAY_SECONDS, Window
 
-SLOT_SECONDS = 10
+SLOT_SECONDS = facts.SLOT_SECONDS
 """Length of the stretch that a column of facts tells as its time (protos/facts)."""
 
 

@@ -48,13 +48,13 @@ class CustomersRpc(DeliveryServicer):
         profile = _PROFILES.get(request.profile)
         if profile is None:
             raise InvalidError("profile")
-        account_id, name = _account(request.account_id), request.reservation_id
+        account_id, name = account_of(request.account_id), request.reservation_id
         await self._parts.reservations.reserve(account_id, profile, request.recipients, name)
         return pb.ReserveResponse()
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: _Context) -> pb.ListEventsResponse:
         """List what happened, newest first."""
-        account_id = _account(request.account_id)
+        account_id = account_of(request.account_id)
         events, cursor = await self._parts.events.page(account_id, request.limit, request.cursor)
         return pb.ListEventsResponse(events=[_event(one) for one in events], next_cursor=cursor)
 
@@ -62,7 +62,7 @@ class CustomersRpc(DeliveryServicer):
         self, request: pb.ListSuppressionsRequest, context: _Context
     ) -> pb.ListSuppressionsResponse:
         """List whom the account does not write to, newest first; or look one address up."""
-        account_id, parts = _account(request.account_id), self._parts
+        account_id, parts = account_of(request.account_id), self._parts
         if request.address:
             found = await parts.suppressions.find(account_id, request.address)
             return pb.ListSuppressionsResponse(suppressions=[_suppression(found)] if found else [])
@@ -71,36 +71,36 @@ class CustomersRpc(DeliveryServicer):
 
     async def PutSuppression(self, request: pb.PutSuppressionRequest, context: _Context) -> pb.Suppression:
         """Put an address on the list."""
-        return _suppression(await self._parts.suppressions.put(_account(request.account_id), request.address))
+        return _suppression(await self._parts.suppressions.put(account_of(request.account_id), request.address))
 
     async def DeleteSuppression(
         self, request: pb.DeleteSuppressionRequest, context: _Context
     ) -> pb.DeleteSuppressionResponse:
         """Take an entry off the list."""
-        account_id = _account(request.account_id)
+        account_id = account_of(request.account_id)
         await self._parts.suppressions.delete(account_id, request.suppression_id, request.address)
         return pb.DeleteSuppressionResponse()
 
     async def PutSenderDomain(self, request: pb.SenderDomainRequest, context: _Context) -> pb.SenderDomain:
         """Claim a domain."""
-        return _domain(await self._parts.domains.put(_account(request.account_id), request.domain))
+        return _domain(await self._parts.domains.put(account_of(request.account_id), request.domain))
 
     async def ListSenderDomains(
         self, request: pb.ListSenderDomainsRequest, context: _Context
     ) -> pb.ListSenderDomainsResponse:
         """List the domains of an account."""
-        found = await self._parts.domains.list(_account(request.account_id))
+        found = await self._parts.domains.list(account_of(request.account_id))
         return pb.ListSenderDomainsResponse(domains=[_domain(one) for one in found])
 
     async def CheckSenderDomain(self, request: pb.SenderDomainRequest, context: _Context) -> pb.SenderDomain:
         """Look at the DNS now."""
-        return _domain(await self._parts.domains.check(_account(request.account_id), request.domain))
+        return _domain(await self._parts.domains.check(account_of(request.account_id), request.domain))
 
     async def DeleteSenderDomain(
         self, request: pb.SenderDomainRequest, context: _Context
     ) -> pb.DeleteSenderDomainResponse:
         """Give a domain up."""
-        await self._parts.domains.delete(_account(request.account_id), request.domain)
+        await self._parts.domains.delete(account_of(request.account_id), request.domain)
         return pb.DeleteSenderDomainResponse()
 
     async def ListDnsRecords(self, request: pb.ListDnsRecordsRequest, context: _Context) -> pb.ListDnsRecordsResponse:
@@ -110,39 +110,39 @@ class CustomersRpc(DeliveryServicer):
     async def PutWebhook(self, request: pb.PutWebhookRequest, context: _Context) -> pb.PutWebhookResponse:
         """Make or change a webhook."""
         hook, secret = await self._parts.webhooks.put(
-            _account(request.account_id), request.webhook_id, request.url, request.types
+            account_of(request.account_id), request.webhook_id, request.url, request.types
         )
         return pb.PutWebhookResponse(webhook=_webhook(hook), secret=secret)
 
     async def ListWebhooks(self, request: pb.ListWebhooksRequest, context: _Context) -> pb.ListWebhooksResponse:
         """List the webhooks of an account."""
-        hooks = await self._parts.webhooks.list(_account(request.account_id))
+        hooks = await self._parts.webhooks.list(account_of(request.account_id))
         return pb.ListWebhooksResponse(webhooks=[_webhook(one) for one in hooks])
 
     async def DeleteWebhook(self, request: pb.WebhookRequest, context: _Context) -> pb.DeleteWebhookResponse:
         """Delete a webhook."""
-        await self._parts.webhooks.delete(_account(request.account_id), request.webhook_id)
+        await self._parts.webhooks.delete(account_of(request.account_id), request.webhook_id)
         return pb.DeleteWebhookResponse()
 
     async def ReplayWebhook(self, request: pb.ReplayWebhookRequest, context: _Context) -> pb.ReplayWebhookResponse:
         """Have a webhook told what happened since a time."""
-        account_id = _account(request.account_id)
+        account_id = account_of(request.account_id)
         count = await self._parts.webhooks.replay(account_id, request.webhook_id, request.since)
         return pb.ReplayWebhookResponse(events=count)
 
     async def GetSending(self, request: pb.GetSendingRequest, context: _Context) -> pb.Sending:
         """Tell how an account's sending stands."""
-        return await self._sending(_account(request.account_id))
+        return await self._sending(account_of(request.account_id))
 
     async def ResumeSending(self, request: pb.GetSendingRequest, context: _Context) -> pb.Sending:
         """Let an account send again."""
-        account_id = _account(request.account_id)
+        account_id = account_of(request.account_id)
         await self._parts.standings.resume(account_id)
         return await self._sending(account_id)
 
     async def StopCampaign(self, request: pb.StopCampaignRequest, context: _Context) -> pb.StopCampaignResponse:
         """Stop a campaign."""
-        account_id = _account(request.account_id)
+        account_id = account_of(request.account_id)
         stopped = await self._parts.campaigns.stop(account_id, request.campaign, self._customers.stopper)
         return pb.StopCampaignResponse(stopped=stopped)
 
@@ -162,7 +162,8 @@ class CustomersRpc(DeliveryServicer):
         )
 
 
-def _account(account_id: str) -> str:
+def account_of(account_id: str) -> str:
+    """Return `account_id`. Raises: InvalidError("account_id") if it is none."""
     if not is_id(account_id):
         raise InvalidError("account_id")
     return account_id

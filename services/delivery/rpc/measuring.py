@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import grpc
 
-from libs.runtime.errors import InvalidError
-from libs.runtime.ids import is_id
 from protos.delivery.v1 import delivery_pb2 as pb
 from protos.delivery.v1.delivery_pb2_grpc import DeliveryServicer
 from services.delivery.measuring.campaigns import Measuring
 from services.delivery.measuring.measure import Measure
+from services.delivery.rpc.customers import account_of
 
 _Context = grpc.aio.ServicerContext[object, object]
 
@@ -21,11 +20,11 @@ class MeasuringRpc(DeliveryServicer):
 
     async def GetMeasuring(self, request: pb.GetMeasuringRequest, context: _Context) -> pb.Measuring:
         """Tell what a campaign counts."""
-        return _measuring(await self._measure.campaigns.get(_account(request.account_id), request.campaign))
+        return _measuring(await self._measure.campaigns.get(account_of(request.account_id), request.campaign))
 
     async def PutMeasuring(self, request: pb.PutMeasuringRequest, context: _Context) -> pb.Measuring:
         """Set what a campaign counts."""
-        account_id, campaigns = _account(request.account_id), self._measure.campaigns
+        account_id, campaigns = account_of(request.account_id), self._measure.campaigns
         return _measuring(await campaigns.put(account_id, request.campaign, opens=request.opens, clicks=request.clicks))
 
     async def FollowLink(self, request: pb.FollowLinkRequest, context: _Context) -> pb.FollowLinkResponse:
@@ -36,12 +35,6 @@ class MeasuringRpc(DeliveryServicer):
         """Note that a recipient does not want to be counted."""
         await self._measure.count_no_more(request.token)
         return pb.CountNoMoreResponse()
-
-
-def _account(account_id: str) -> str:
-    if not is_id(account_id):
-        raise InvalidError("account_id")
-    return account_id
 
 
 def _measuring(one: Measuring) -> pb.Measuring:

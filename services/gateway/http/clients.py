@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from starlette.types import Scope
 
+from libs.net.addresses import network_of
 from libs.runtime.settings import SettingsError
 
 _Address = IPv4Address | IPv6Address
@@ -48,7 +49,7 @@ class Clients:
             return _UNKNOWN
         if self._networks and self._trusts(address):
             address = self._forwarded(address, scope["headers"])
-        return _key(address)
+        return network_of(address)
 
     def _trusts(self, address: _Address) -> bool:
         return any(address in network for network in self._networks)
@@ -80,9 +81,3 @@ def _without_port(hop: str) -> str:
         return hop[1:].partition("]")[0]
     host, colon, _ = hop.partition(":")
     return host if colon and hop.count(":") == 1 else hop
-
-
-def _key(address: _Address) -> str:
-    if isinstance(address, IPv6Address):
-        return str(IPv6Address(int(address) >> 64 << 64))
-    return str(address)

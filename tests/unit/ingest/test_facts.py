@@ -8,8 +8,9 @@ import pytest
 
 from libs.mailbox.facts import size_class
 from libs.mailbox.model import Recipient, Route, Standing
+from libs.net.addresses import network_of
 from libs.policy import load_policy
-from services.ingest.facts import Visit, network_of
+from services.ingest.facts import Visit
 from services.ingest.meters import RECEIVED
 
 
