@@ -1,0 +1,1 @@
+"""What a service keeps, by data class of the policy: counted, swept, exported and erased through the same RPCs everywhere."""
