@@ -1,0 +1,1 @@
+"""The rules of retention; nothing here knows a wire or a store."""

@@ -1,0 +1,1 @@
+"""Erasures: register, steps, receipts, and the replay after a restore."""

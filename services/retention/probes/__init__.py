@@ -1,0 +1,1 @@
+"""Probes: every clause is tried on the running platform."""

@@ -1,0 +1,1 @@
+"""What retention keeps, one module for each aggregate."""
