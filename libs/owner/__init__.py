@@ -1,1 +1,1 @@
-"""What a service keeps, by data class of the policy: counted, swept, exported and erased through the same RPCs everywhere."""
+"""What a service keeps, by data class of the policy: counted, swept, exported and erased in one way everywhere."""

@@ -1,7 +1,7 @@
 """What a service says about one data class that it owns.
 
-A service hands `Owner` (owner.py) one HeldClass for each class of libs/policy/classes/<service>.yaml. Everything works in
-bounded steps that may be repeated at any time, for whoever asks may die between any two of them.
+A service hands `Owner` (owner.py) one HeldClass for each class of libs/policy/classes/<service>.yaml. Everything works
+in bounded steps that may be repeated at any time, for whoever asks may die between any two of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Count:
-    """How much there is. `first_due`: Unix seconds at which the first item's time is over, 0 where none has such a time."""
+    """How much there is. `first_due`: when the first item's time is over, Unix seconds, 0 where none has such a time."""
 
     count: int
     at_least: bool = False
@@ -39,7 +39,7 @@ class Swept:
 
 @dataclass(frozen=True)
 class Erased:
-    """What one step of an erasure did. `keys` of the deleted items were keys; `kept` are those that law keeps until a day."""
+    """What one step of an erasure did. `keys` of the deleted were keys; `kept` are those that law keeps until a day."""
 
     deleted: int = 0
     keys: int = 0
