@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from libs.docstore.store import Collection
 from libs.owner.model import HeldClass
-from services.retention.domain.ports import Version
+from libs.policy.terms import Version
 from services.retention.graph import Base
 from services.retention.leading.duties import Duty
 from services.retention.rpc import CaseCalls, VersionCalls

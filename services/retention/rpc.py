@@ -30,7 +30,7 @@ class VersionCalls(Protocol):
 
 
 class CaseCalls(Protocol):
-    """Disclosure and transparency; see the RPCs of these names. Raise what retention.proto says, and UnavailableError."""
+    """Disclosure, transparency; see the RPCs of these names. Raise what retention.proto says, and UnavailableError."""
 
     async def open(self, request: pb.OpenCaseRequest) -> pb.Case: ...
     async def list(self, request: pb.ListCasesRequest) -> pb.ListCasesResponse: ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from libs.owner.model import Erased, Subject
+from libs.policy.terms import Version
 from services.retention.ledger.entries import Data, Entry
 
 
@@ -20,8 +21,8 @@ class Numbers(Protocol):
 class Evidence(Protocol):
     """Where evidence is written: ledger.ledger.Ledger."""
 
-    async def append(self, kind: str, data: Data) -> Entry:
-        """Write an entry, durably. Raises: UnavailableError, ValueError."""
+    async def append(self, kind: str, data: Data, once: str = "") -> Entry:
+        """Write an entry, durably; with the same `once` only one. Raises: UnavailableError, ValueError."""
 
 
 class TrustedTime(Protocol):
@@ -89,15 +90,6 @@ class DataOwner(Protocol):
 
 
 @dataclass(frozen=True)
-class Version:
-    """The numbers of one version of the policy. `active`: in force for whoever has not kept another."""
-
-    version: int
-    rules: Mapping[str, int]
-    active: bool
-
-
-@dataclass(frozen=True)
 class ExportWanted:
     """Which items an export is for; see sealpost.owner.v1.ExportRequest."""
 
@@ -118,7 +110,7 @@ class Part:
     last: bool
 
 
-# The versions whose numbers the owners must know: versions.py of RETENTION's policy part, or the running policy alone.
+# The versions whose numbers the owners must know; none: those of the running policy alone.
 Versions = Callable[[], Awaitable[Sequence[Version]]]
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from libs.docstore.fields import number, text
-from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Store
+from libs.docstore.store import Collection, Document, Index, Insert, Query, Store, Value
 from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, UnavailableError
 from services.retention.ledger.entries import GENESIS, Data, Entry, canonical, check
 
-LEDGER = Collection("ledger", (Index("number", ("number",)), Index("at", ("at",))))
+LEDGER = Collection(
+    "ledger", (Index("number", ("number",)), Index("at", ("at",)), Index("once", ("once",), unique=True))
+)
 _AGAIN = Backoff(first=0.005, ceiling=0.2, attempts=20)
 
 
@@ -27,19 +29,23 @@ class Ledger:
         self._store = store
         self._clock = clock
 
-    async def append(self, kind: str, data: Data) -> Entry:
+    async def append(self, kind: str, data: Data, once: str = "") -> Entry:
         """Write an entry, durably; `data` holds words, opaque ids, dates and whole numbers, nothing personal.
 
-        Whoever may die between a change and its entry writes the entry first, or again: entries of repeated steps are
-        told apart by an id within `data`. Raises: UnavailableError; ValueError for what an entry must not say.
+        Whoever may die between a change and its entry writes the entry again: with the same `once` (at most 150
+        characters, kept beside the entry and no part of it) there is one, and that is returned. Raises:
+        UnavailableError; ValueError for what an entry must not say.
         """
         check(kind, data)
         async for _ in _AGAIN:
+            if once and (known := await self._store.find(Query(LEDGER, "once", (), once, once, limit=1))):
+                return _entry(known[0])
             last = await self.last()
             prev = last.hash if last else GENESIS
             entry = Entry(last.number + 1 if last else 1, unix_seconds(self._clock), kind, dict(data), prev)
+            body = _body(entry) | ({"once": once} if once else {})
             try:
-                await self._store.write(Insert(LEDGER, _key(entry.number), _body(entry)))
+                await self._store.write(Insert(LEDGER, _key(entry.number), body))
             except ConflictError:
                 continue
             return entry
@@ -69,7 +75,7 @@ def _key(count: int) -> str:
     return f"{count:016d}"
 
 
-def _body(entry: Entry) -> Body:
+def _body(entry: Entry) -> dict[str, Value]:
     return {
         "number": entry.number,
         "at": entry.at,
