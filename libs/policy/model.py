@@ -14,21 +14,29 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
+
+from libs.policy.parts import (
+    EVERY,
+    Clause,
+    ClauseId,
+    DataClass,
+    Disclosure,
+    MailPurpose,
+    Name,
+    Profile,
+    ProfileName,
+    Rule,
+    Strict,
+    Text,
+    Titled,
+)
 
 OTHER = "other"
 _MAX_CELLS = 1 << 31
 _MAX_KNOWN = 10_000
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/][A-Za-z0-9_./{}:+-]{0,79}$")]
-Text = Annotated[str, StringConstraints(min_length=3, max_length=300)]
-
-
-class Strict(BaseModel):
-    """Frozen; nothing unknown, nothing converted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Cut(Strict):
@@ -99,11 +107,20 @@ class Budget(Strict):
 
 
 class Policy(Strict):
-    """policy.yaml."""
+    """policy.yaml with classes/*.yaml and clauses/*.yaml merged into it, and the operator's overrides applied."""
 
     version: Annotated[int, Field(ge=1)]
     budget: Budget
     metrics: Annotated[Mapping[Name, Metric], Field(min_length=1)]
+    profiles: Mapping[ProfileName, Profile] = Field(default_factory=dict)
+    rules: Mapping[Name, Rule] = Field(default_factory=dict)
+    # What data are kept for; and who else may get them. Each data class names words of both.
+    purposes: Mapping[Name, Titled] = Field(default_factory=dict)
+    recipients: Mapping[Name, Titled] = Field(default_factory=dict)
+    mail: Mapping[Name, MailPurpose] = Field(default_factory=dict)
+    disclosure: Disclosure | None = None
+    classes: Mapping[Name, DataClass] = Field(default_factory=dict)
+    clauses: Mapping[ClauseId, Clause] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _within_budget(self) -> Self:
@@ -113,3 +130,37 @@ class Policy(Strict):
         if math.fsum(cut.delta for cut in cuts) > self.budget.delta_per_day:
             raise ValueError("the deltas of all cuts together exceed the budget of a day")
         return self
+
+    @model_validator(mode="after")
+    def _known_words(self) -> Self:
+        for name, data_class in self.classes.items():
+            place = f"class {name}"
+            _known(place, "rule", data_class.retention.rules, self.rules)
+            _known(place, "purpose", (data_class.purpose,), self.purposes)
+            _known(place, "recipient", data_class.recipients, self.recipients)
+        for identity, clause in self.clauses.items():
+            _known(f"clause {identity}", "rule", clause.rules, self.rules)
+        letters = [letter for purpose in self.mail.values() for letter in purpose.letters]
+        if len(set(letters)) != len(letters):
+            raise ValueError("mail: a letter belongs to one purpose")
+        return self
+
+    def value(self, rule: str) -> int:
+        """Return the number of `rule`. Raises KeyError."""
+        return self.rules[rule].value
+
+    def classes_of(self, service: str) -> dict[str, DataClass]:
+        """Return the data classes that `service` keeps: its own, and those that every service keeps."""
+        return {name: one for name, one in self.classes.items() if one.service in (service, EVERY)}
+
+    def purpose_of(self, letter: str) -> str:
+        """Return the purpose of platform mail that `letter` belongs to. Raises KeyError."""
+        for name, purpose in self.mail.items():
+            if letter in purpose.letters:
+                return name
+        raise KeyError(letter)
+
+
+def _known(place: str, kind: str, names: tuple[str, ...], among: Mapping[str, object]) -> None:
+    if unknown := sorted(set(names) - set(among)):
+        raise ValueError(f"{place}: no such {kind}: {', '.join(unknown)}")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from libs.docstore.store import Collection, Store
     from libs.events.jetstream import EventBus
+    from libs.policy import Policy
     from libs.telemetry.facts import Facts
 
 S = TypeVar("S", bound=CommonSettings)
@@ -119,6 +120,16 @@ class ServiceContext(Generic[S]):
         if self._server is None:
             self._server = RpcServer(self.settings.grpc_address, self.tls, self.settings.callers)
         return self._server
+
+    @property
+    def policy(self) -> Policy:
+        """The policy with the operator's overrides. Raises SettingsError where these are none or too weak."""
+        from libs.policy import PolicyError, load_policy
+
+        try:
+            return load_policy(self.settings.policy_overrides)
+        except PolicyError as error:
+            raise SettingsError([f"SEALPOST_POLICY_OVERRIDES: {error}"]) from error
 
     @property
     def store(self) -> Store:

@@ -90,6 +90,7 @@ class CommonSettings:
     nats_user: str = setting("", help="user at the NATS server")
     nats_password: Secret[str] = setting(_NO_SECRET, help="password at the NATS server")
     store: Secret[str] = secret_text(_NO_SECRET, help="sqlite:<directory> or mongodb://...")  # noqa: RUF009
+    policy_overrides: Path | None = setting(None, help="rules that the operator gives other values, a YAML file")
     otlp_endpoint: str = setting("", help="OpenTelemetry collector (gRPC) for traces; empty: off")
     drain_seconds: float = setting(20.0, low=0, high=600, help="longest time to finish what is under way at a stop")
 

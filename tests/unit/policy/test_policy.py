@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from libs.policy import PolicyError, load_policy
-from libs.policy.loader import PATH
+from libs.policy.loader import PATH, read_policy
 
 Raw = dict[str, Any]
 _SPOILED: list[tuple[Callable[[Raw], object], str]] = [
@@ -48,7 +48,7 @@ def test_faults_are_named(tmp_path: Path, spoil: Callable[[Raw], object], named:
     file = tmp_path / "policy.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
     with pytest.raises(PolicyError, match=named):
-        load_policy(file)
+        read_policy(tmp_path)
 
 
 def test_more_cells_than_can_be_shown_need_a_threshold(tmp_path: Path) -> None:
@@ -58,14 +58,14 @@ def test_more_cells_than_can_be_shown_need_a_threshold(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
     with pytest.raises(PolicyError, match="more than 10000 cells"):
-        load_policy(file)
+        read_policy(tmp_path)
 
 
 def test_no_yaml_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text("metrics: [", encoding="utf-8")
     with pytest.raises(PolicyError, match="no YAML"):
-        load_policy(file)
+        read_policy(tmp_path)
 
 
 def test_the_budget_pays_for_a_day_with_one_loss_of_memory() -> None:
