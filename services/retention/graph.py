@@ -1,8 +1,8 @@
-"""The object graph of one retention process, top to bottom, and where its parts hook in.
+"""What every part of one retention process stands on, and where the parts hook in.
 
 Every part is made from the Base and answers with what it adds: duties of the leader, classes that retention itself
 owns, and the calls or results that the RPC edge passes on. Policy versions and disclosure are `rights_graph`, probes
-and canaries are `probes.graph`; the rest stands here.
+and canaries are `probes.graph`, everything else is `core_graph`; main puts them together.
 """
 
 from __future__ import annotations
@@ -12,18 +12,35 @@ from dataclasses import dataclass
 
 from libs.docstore.store import Collection, Store
 from libs.envelope import KeyEncryptionKeys
+from libs.events.dedupe import SEEN_EVENTS
 from libs.policy.model import Policy
+from libs.policy.terms import Terms
 from libs.runtime.clock import Clock
 from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
 from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
 from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
-from services.retention.domain.ports import DataOwner, Numbers, TrustedTime
+from services.retention.domain.ports import DataOwner
+from services.retention.erasing.register import REGISTER
+from services.retention.leading.guard import CLOCKS, Guard
 from services.retention.leading.lease import LEASES, Fenced
 from services.retention.ledger.ledger import LEDGER, Ledger
+from services.retention.ledger.roots import ROOTS
+from services.retention.repository.books import BOOKS
+from services.retention.repository.erasures import ERASURES, RECEIPTS
 from services.retention.settings import Settings
 
-CORE_COLLECTIONS: tuple[Collection, ...] = (LEASES, LEDGER)
+CORE_COLLECTIONS: tuple[Collection, ...] = (
+    LEASES,
+    CLOCKS,
+    LEDGER,
+    ROOTS,
+    BOOKS,
+    ERASURES,
+    RECEIPTS,
+    REGISTER,
+    SEEN_EVENTS,
+)
 
 
 @dataclass(frozen=True)
@@ -43,17 +60,21 @@ class Base:
     store: Store
     clock: Clock
     policy: Policy
-    terms: Numbers
+    terms: Terms
     keks: KeyEncryptionKeys
     ledger: Ledger
-    time: TrustedTime
+    time: Guard
     fenced: Fenced
     peers: Peers
 
 
-def open_keks(settings: Settings) -> KeyEncryptionKeys:
-    """Read the key-encryption keys. Raises: SettingsError if the file does not hold one."""
+def make_base(settings: Settings, store: Store, clock: Clock, policy: Policy, peers: Peers) -> Base:
+    """Compose it. Raises: SettingsError if the key file does not hold a key."""
     try:
-        return KeyEncryptionKeys.from_file(Secret(settings.kek.reveal().encode()))
+        keks = KeyEncryptionKeys.from_file(Secret(settings.kek.reveal().encode()))
     except ValueError as error:
         raise SettingsError([f"SEALPOST_KEK_FILE: {error}"]) from error
+    terms = Terms(policy)
+    ledger = Ledger(store, clock)
+    guard = Guard(store, clock, ledger, lambda: terms.rule("clock_jump_seconds"))
+    return Base(settings, store, clock, policy, terms, keks, ledger, guard, Fenced(store), peers)

@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"NOT CHECKED: {error}", file=sys.stderr)
         return _UNCHECKED
     _tell(verdict)
-    return _GOOD if verdict.good else _BAD
+    if not verdict.good:
+        return _BAD
+    return _GOOD if verdict.roots else _UNCHECKED
 
 
 def _keys(given: str) -> list[bytes]:
@@ -64,9 +66,11 @@ def _tell(verdict: Verdict) -> None:
         for fault in verdict.faults:
             print(f"  {fault}")
         return
+    if not verdict.roots:
+        print(f"NOT CHECKED: {verdict.entries} entries in an unbroken chain, but no signed end of a day among them")
+        return
     print(f"GENUINE: {verdict.entries} entries in an unbroken chain, {verdict.roots} signed ends of days")
-    if verdict.last_day:
-        print(f"  signed up to the end of {verdict.last_day}")
+    print(f"  signed up to the end of {verdict.last_day}")
     if verdict.unsigned:
         print(f"  the last {verdict.unsigned} entries are not signed yet")
     if verdict.begins > 1:

@@ -61,6 +61,13 @@ class Lease:
             return None
         return await self._write(document, number(document.body, "term") + 1)
 
+    async def led(self) -> bool:
+        """Tell whether somebody has led of late. Raises: UnavailableError."""
+        document = await self._store.get(LEASES, _KEY)
+        if document is None or document.body.get("left"):
+            return False
+        return abs(unix_seconds(self._clock) - number(document.body, "at")) <= 2 * self._seconds
+
     async def leave(self, lead: Lead) -> None:
         """Give the lease back, so that nobody need wait for its end. Raises: UnavailableError."""
         document = await self._store.get(LEASES, _KEY)

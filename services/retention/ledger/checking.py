@@ -147,12 +147,12 @@ class Checker:
         for number, root in sorted(self._known.items()):
             if number > last.number:
                 verdict.fault(
-                    f"entries after {last.number} are missing: the published root of {root.day} ends with {number}"
+                    f"entries after {last.number} are missing: {root.day} ended with {number}, as was published"
                 )
 
 
 def read_roots(text: str) -> tuple[list[Root], list[bytes]]:
-    """Return roots and keys of what the platform publishes (/.well-known/sealpost-evidence.json). Raises: ValueError."""
+    """Return roots and keys of what is published (/.well-known/sealpost-evidence.json). Raises: ValueError."""
     published = json.loads(text)
     if not isinstance(published, dict):
         raise ValueError("not what is published")

@@ -39,7 +39,7 @@ class LedgerFile:
         before = await self._roots.before(_day(first)) if first else None
         number = before.entry + 1 if before else 1
         until = await self._last(_day(last)) if last else None
-        roots = await self._roots.list(400)
+        roots = await self._roots.newest(400)
         block = bytearray(header(self._roots.keys(roots)))
         while entries := await self._ledger.read(number, _PAGE):
             ends = {root.entry: root for root in await self._roots.between(entries[0].number, entries[-1].number)}
@@ -60,7 +60,7 @@ class LedgerFile:
 
     async def _last(self, day: str) -> int | None:
         """Return the number of the last entry of `day`; None where no root ends it yet."""
-        newest = await self._roots.list(1)
+        newest = await self._roots.newest(1)
         if not newest or newest[0].day < day:
             return None
         after = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() // 86_400 + 1

@@ -39,7 +39,7 @@ class Roots:
         if last is None:
             return
         day = day_name(last.at // _DAY)
-        newest = await self.list(1)
+        newest = await self.newest(1)
         if newest and (newest[0].day >= day or newest[0].entry >= last.number):
             return
         root = self._keys.sign(day, last.number, last.hash)
@@ -48,7 +48,7 @@ class Roots:
         except ConflictError:
             return
 
-    async def list(self, limit: int) -> Sequence[Root]:
+    async def newest(self, limit: int) -> Sequence[Root]:
         """Return at most `limit` roots, newest first. Raises: UnavailableError."""
         return [_root(one) for one in await self._store.find(Query(ROOTS, "day", descending=True, limit=limit))]
 

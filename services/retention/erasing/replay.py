@@ -1,0 +1,77 @@
+"""After a restore everybody in the register is erased again, before anything else is served.
+
+Whoever restores a backup puts an empty file beside the register. As long as it is there the process is not ready, and
+what stands before it (gateway, ingest, delivery) is kept down by the procedure of the restore. Replaying knows no
+clock: a restored store cannot hold it up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from libs.owner.model import Subject
+from libs.runtime.errors import UnavailableError
+from libs.telemetry.logs import get_logger
+from services.retention.domain.ports import DataOwner, Evidence
+from services.retention.domain.together import together
+from services.retention.erasing.register import Register
+from services.retention.leading.lease import Lead
+
+MARKER = "replay.pending"
+_SIDE_BY_SIDE = 8
+_ROUNDS = 1_000_000
+
+_log = get_logger("replay")
+
+
+class Replay:
+    """The replay of one installation."""
+
+    def __init__(
+        self, directory: Path, register: Register, owners: Mapping[str, DataOwner], evidence: Evidence
+    ) -> None:
+        """Look for the marker in `directory`."""
+        self._marker = directory / MARKER
+        self._register = register
+        self._owners = owners
+        self._evidence = evidence
+        # Who has been erased at which owner by this process: a step that failed is not begun from the start.
+        self._done: set[tuple[str, str]] = set()
+
+    async def pending(self) -> bool:
+        """Tell whether there is something to replay."""
+        return await asyncio.to_thread(self._marker.exists)
+
+    async def run(self, lead: Lead) -> None:
+        """Replay if it is asked for. Raises: UnavailableError and what else owners say; it goes on at the next run."""
+        if not await self.pending():
+            return
+        subjects = await self._register.all()
+        _log.info("replaying", count=len(subjects))
+        deleted = 0
+        for start in range(0, len(subjects), _SIDE_BY_SIDE):
+            deleted += sum(await together(map(self._erase, subjects[start : start + _SIDE_BY_SIDE])))
+        await self._evidence.append("restored", {"erasures": len(subjects), "documents": deleted})
+        await asyncio.to_thread(self._end)
+        self._done.clear()
+        _log.info("replayed", count=len(subjects), deleted=deleted)
+
+    async def _erase(self, subject: Subject) -> int:
+        return sum(await together(self._erase_at(subject, owner) for owner in self._owners.values()))
+
+    async def _erase_at(self, subject: Subject, owner: DataOwner) -> int:
+        if (subject.account_id, owner.service) in self._done:
+            return 0
+        deleted = 0
+        for _ in range(_ROUNDS):
+            answer = await owner.erase(subject, 1000)
+            deleted += sum(erased.deleted for erased in answer.erased.values())
+            if not answer.more:
+                self._done.add((subject.account_id, owner.service))
+                return deleted
+        raise UnavailableError("replay_endless")
+
+    def _end(self) -> None:
+        self._marker.unlink(missing_ok=True)
