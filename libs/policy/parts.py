@@ -197,6 +197,8 @@ class Clause(Strict):
     title: Text
     profiles: Profiles
     sentence: Sentence
+    # Earlier forms of the sentence, braces and all, that mean the same: put there by whoever changes only its words.
+    rewords: Annotated[tuple[Sentence, ...], Field(strict=False)] = ()
     short: Text
     source: Source
     enforced: Annotated[tuple[Symbol, ...], Field(strict=False)] = ()
