@@ -18,7 +18,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Text = Annotated[str, StringConstraints(min_length=3, max_length=300)]
 Sentence = Annotated[str, StringConstraints(min_length=10, max_length=900)]
 ClauseId = Annotated[str, StringConstraints(pattern=r"^[EGSPMR][1-9][0-9]?$")]
-Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")]
+# A dotted name, or a file outside of Python and, after #, what has to stand in it.
+Symbol = Annotated[str, StringConstraints(pattern=r"^([A-Za-z_][A-Za-z0-9_.]*|(services|charts|libs|docs)/[A-Za-z0-9_./-]+(#.{2,80})?)$")]
 TestId = Annotated[str, StringConstraints(pattern=r"^tests/[a-z0-9_/]+\.py::test_[a-z0-9_]+$")]
 ProfileName: TypeAlias = Literal["guest", "sealed", "public", "mailing", "relay"]
 PROFILES: tuple[ProfileName, ...] = ("guest", "sealed", "public", "mailing", "relay")
