@@ -23,7 +23,7 @@ from libs.docstore.store import (
 )
 from libs.docstore.values import check_key, columns, decode_body, encode_body, index_fields
 from libs.runtime.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError
-from libs.telemetry import traces
+from libs.telemetry import mode, traces
 
 _INT_MAX = 2**63 - 1
 
@@ -65,6 +65,8 @@ class Prepared:
 def prepare(operation: Operation) -> Prepared:
     """Check and encode `operation`. Raises: InvalidError."""
     check_key(operation.key)
+    if mode.is_strict():
+        _check_fields(operation)
     events = () if isinstance(operation, Increment | Delete) else _traced(operation.events)
     content = None
     weight = 200 + sum(len(event.payload) + 200 for event in events)
@@ -76,6 +78,19 @@ def prepare(operation: Operation) -> Prepared:
     elif isinstance(operation, Increment):
         weight += len(make_state(operation.collection, operation.defaults, 1).raw)
     return Prepared(operation, content, events, weight)
+
+
+def _check_fields(operation: Operation) -> None:
+    """Raise ValueError for a field that the collection does not declare: a fault of the programmer."""
+    declared = operation.collection.fields
+    if not declared or isinstance(operation, Delete):
+        return
+    if isinstance(operation, Increment):
+        given = {**operation.defaults, **operation.deltas}
+    else:
+        given = dict(operation.fields if isinstance(operation, Patch) else operation.body)
+    if unknown := given.keys() - set(declared):
+        raise ValueError(f"collection {operation.collection.name!r} declares no field {sorted(unknown)}")
 
 
 def _traced(events: tuple[Event, ...]) -> tuple[Event, ...]:

@@ -64,6 +64,7 @@ class SqliteStore:
     def __init__(self, path: Path, collections: Sequence[Collection], writer: Writer, bounds: Bounds | None) -> None:
         """Take an opened writer; `open` is the way in."""
         self._collections = {collection.name: collection for collection in collections}
+        self._path = path
         self._writer = writer
         self._readers = Readers(path)
         engine: Engine[Job, Answer] = Engine(writer.run, writer.begin, writer.checkpoint)
@@ -168,6 +169,20 @@ class SqliteStore:
             return [Document(key, decode_body(raw), version) for key, version, raw in rows]
 
         return await self._readers.run(read)
+
+    async def count(self, collection: Collection, at_most: int = 1_000_000) -> int:
+        """See Store."""
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM {table_name(collection)} LIMIT ?)"  # noqa: S608
+
+        def read(connection: sqlite3.Connection) -> int:
+            (number,) = connection.execute(sql, (at_most,)).fetchone()
+            return int(number)
+
+        return await self._readers.run(read)
+
+    def files(self) -> tuple[Path, ...]:
+        """See Store."""
+        return (self._path, self._path.with_name(self._path.name + "-wal"))
 
     async def delete_range(
         self, collection: Collection, index: str, equal: tuple[IndexValue, ...], upper: IndexValue, limit: int

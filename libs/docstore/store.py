@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 Value: TypeAlias = "str | int | bytes | bool | list[Value] | dict[str, Value] | None"
@@ -43,6 +44,9 @@ class Collection:
     name: str
     indexes: tuple[Index, ...] = ()
     small: bool = False
+    # The top-level fields of its documents, all of them, with those of the indexes: what the policy's data classes are
+    # compared with. Where tests run, a write of any other field fails.
+    fields: tuple[str, ...] = ()
     # The fields of all indexes, each once, in order of declaration.
     index_fields: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
@@ -201,6 +205,9 @@ class Store(Protocol):
     async def find(self, query: Query) -> list[Document]:
         """Return at most `query.limit` (1 to 1,000) documents in index order."""
 
+    async def count(self, collection: Collection, at_most: int = 1_000_000) -> int:
+        """Return how many documents there are; counting stops at `at_most`, for it takes time as they are many."""
+
     async def delete_range(
         self, collection: Collection, index: str, equal: tuple[IndexValue, ...], upper: IndexValue, limit: int
     ) -> int:
@@ -214,6 +221,9 @@ class Store(Protocol):
 
     async def compact(self) -> None:
         """Leave nothing of deleted documents behind in the engine's own files, where the engine allows it."""
+
+    def files(self) -> tuple[Path, ...]:
+        """Return the engine's own files as far as this process can read them; some of them may not exist just now."""
 
     async def close(self) -> None:
         """Finish what is under way and release everything. Idempotent."""

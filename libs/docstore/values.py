@@ -46,6 +46,8 @@ def check_collections(collections: Iterable[Collection]) -> None:
         wrong = [name for name in names if not _NAME.match(name)]
         if wrong or any(not index.fields for index in collection.indexes):
             raise ValueError(f"collection {collection.name!r}: bad names {wrong} or an index without fields")
+        if collection.fields and not set(collection.index_fields) <= set(collection.fields):
+            raise ValueError(f"collection {collection.name!r}: an index has a field that is not declared")
         if collection.name in seen or len({index.name for index in collection.indexes}) != len(collection.indexes):
             raise ValueError(f"collection {collection.name!r}: declared twice, or two indexes of one name")
         seen.add(collection.name)

@@ -21,7 +21,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Count:
-    """How much there is. `first_due`: when the first item's time is over, Unix seconds, 0 where none has such a time."""
+    """How much there is. `first_due`: when the first item's time is over, in Unix seconds, 0 where none has one."""
 
     count: int
     at_least: bool = False
