@@ -5,8 +5,8 @@ The gateway is a translation from HTTP to RPC and back, so the stubs are its voc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc.aio
@@ -15,26 +15,33 @@ from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
 from protos.analytics.v1.analytics_pb2_grpc import AnalyticsStub
 from protos.crypto.v1.crypto_pb2_grpc import CryptoStub
 from protos.delivery.v1.delivery_pb2_grpc import DeliveryStub
+from protos.owner.v1.owner_pb2_grpc import DataOwnerStub
+from protos.retention.v1.retention_pb2_grpc import RetentionStub
 from protos.storage.v1.storage_pb2_grpc import StorageStub
+from services.gateway.export import SERVICES
 
 if TYPE_CHECKING:
     from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
     from protos.analytics.v1.analytics_pb2_grpc import AnalyticsAsyncStub
     from protos.crypto.v1.crypto_pb2_grpc import CryptoAsyncStub
     from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
+    from protos.owner.v1.owner_pb2_grpc import DataOwnerAsyncStub
+    from protos.retention.v1.retention_pb2_grpc import RetentionAsyncStub
     from protos.storage.v1.storage_pb2_grpc import StorageAsyncStub
 
 
 @dataclass(frozen=True)
 class Peers:
-    """The five stubs, and the deadline in seconds that every call takes."""
+    """The six stubs, the deadline in seconds that every call takes, and whom to ask what is held, by service."""
 
     accounts: AccountsAsyncStub
     crypto: CryptoAsyncStub
     storage: StorageAsyncStub
     delivery: DeliveryAsyncStub
     analytics: AnalyticsAsyncStub
+    retention: RetentionAsyncStub
     timeout: float
+    owners: Mapping[str, DataOwnerAsyncStub] = field(default_factory=dict)
 
 
 def connect(channel: Callable[[str], grpc.aio.Channel], timeout: float) -> Peers:
@@ -45,5 +52,7 @@ def connect(channel: Callable[[str], grpc.aio.Channel], timeout: float) -> Peers
         StorageStub(channel("storage")),
         DeliveryStub(channel("delivery")),
         AnalyticsStub(channel("analytics")),
+        RetentionStub(channel("retention")),
         timeout,
+        {name: DataOwnerStub(channel(name)) for name in SERVICES},
     )

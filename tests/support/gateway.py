@@ -31,6 +31,7 @@ from protos.common.v1 import common_pb2
 from protos.crypto.v1 import crypto_pb2
 from protos.crypto.v1.crypto_pb2_grpc import add_CryptoServicer_to_server
 from protos.events.v1 import events_pb2
+from protos.retention.v1.retention_pb2_grpc import add_RetentionServicer_to_server
 from protos.storage.v1 import storage_pb2
 from protos.storage.v1.storage_pb2_grpc import add_StorageServicer_to_server
 from services.accounts.domain.model import Role
@@ -60,12 +61,14 @@ from services.storage import rpc as storage_rpc
 from services.storage.main import compose
 from services.storage.repository import COLLECTIONS as STORAGE
 from tests.support.fake_analytics import FakeAnalytics
+from tests.support.fake_retention import FakeRetention
 from tests.support.gateway_delivery import start_delivery
 from tests.support.rpc import certificates
 
 FRAME = {"content-type": "application/vnd.sealpost.frame"}
 MEMBERS, PUBLIC = "sealpost.test", "public.sealpost.test"
 ANALYTICS = "sealpost.analytics.v1.Analytics"
+RETENTION = "sealpost.retention.v1.Retention"
 CALLERS = ("gateway", "ingest", "delivery")
 LETTER = b"Subject: hello\r\n\r\nhello\r\n"
 # Long past: the OpenPGP library looks at the machine's clock.
@@ -101,6 +104,7 @@ class Site:
     peers: Peers
     staff: Staff
     analytics: FakeAnalytics
+    retention: FakeRetention
     stack: AsyncExitStack
 
     async def sign_up(self, name: str, **changes: Any) -> Member:
@@ -209,7 +213,7 @@ async def running_site(
         known: dict[str, Any] = {"http_address": "127.0.0.1:0", "drain_seconds": 3.0}
         chosen = Settings(web_dir=web or directory / "no-page", **(known | settings))
         graph = await _accounts(stack, directory, accounts or {})
-        analytics = FakeAnalytics(now=lambda: unix_seconds(SystemClock()))
+        analytics, retention = FakeAnalytics(now=lambda: unix_seconds(SystemClock())), FakeRetention()
         addresses = {
             "accounts": await _serve(
                 stack, "accounts", lambda server: serve_accounts(server, graph, SystemClock(), CALLERS)
@@ -220,6 +224,9 @@ async def running_site(
         sending = addresses.copy()
         addresses["analytics"] = await _serve(
             stack, "analytics", lambda server: server.add(add_AnalyticsServicer_to_server, analytics, ANALYTICS)
+        )
+        addresses["retention"] = await _serve(
+            stack, "retention", lambda server: server.add(add_RetentionServicer_to_server, retention, RETENTION)
         )
         addresses["delivery"] = await start_delivery(
             stack, directory, sending, {"resolvers": chosen.resolvers} | (delivery or {})
@@ -240,7 +247,7 @@ async def running_site(
         url = f"http://{host}:{port}"
         client = httpx.AsyncClient(base_url=url, headers={"origin": url}, timeout=30)
         await stack.enter_async_context(client)
-        yield Site(url, port, client, app, hub, peers, graph.staff, analytics, stack)
+        yield Site(url, port, client, app, hub, peers, graph.staff, analytics, retention, stack)
 
 
 def _http(settings: Settings) -> GuardedHttp:

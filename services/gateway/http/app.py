@@ -22,6 +22,7 @@ from services.gateway.http import (
     operator_statistics,
     outbox,
     passwords,
+    policy_pages,
     problems,
     public,
     recipients,
@@ -40,8 +41,11 @@ from services.gateway.http.limits import make_limits
 from services.gateway.http.openapi import describe
 from services.gateway.http.operator_page import OperatorPage
 from services.gateway.http.page import Page
+from services.gateway.http.rights import account as rights
+from services.gateway.http.rights import archive, concerns, disclosure, operation
 from services.gateway.lookup import KeyLookup
 from services.gateway.peers import Peers
+from services.gateway.policy.source import Policies
 from services.gateway.push import Hub
 from services.gateway.settings import Settings
 
@@ -71,6 +75,13 @@ _ROUTERS = (
     operator_statistics.router,
     operator_statistics.staff_router,
     operator_staff.router,
+    rights.router,
+    archive.router,
+    concerns.router,
+    concerns.staff_router,
+    disclosure.router,
+    operation.router,
+    policy_pages.router,
 )
 
 
@@ -95,6 +106,7 @@ def create_app(settings: Settings, peers: Peers, hub: Hub, clock: Clock, lookup:
     app.state.bodies = Bodies(peers, limits, settings.body_memory_bytes)
     app.state.uploads = Admission(settings.upload_memory_bytes)
     app.state.info = info.Cache(clock)
+    app.state.policies = Policies(peers, clock)
     app.state.routes = public.Routes(clock)
     problems.install(app)
     app.add_exception_handler(Exception, _on_unknown)

@@ -30,6 +30,10 @@ _AREAS = {
     "m": "measure",
     "o": "measure",
     "openapi.json": "api_info",
+    "privacy": "page",
+    "transparency": "page",
+    "erasure": "page",
+    "evidence": "directory",
 }
 _API = {
     "info": "api_info",
@@ -56,6 +60,10 @@ _API = {
     "recipients": "api_recipients",
     "events": "api_events",
     "operator": "api_operator",
+    "rights": "api_account",
+    "concerns": "api_account",
+    "erasures": "api_account",
+    "disclosure": "api_operator",
 }
 
 _GOOGLE = re.compile(r"(?:www\.|news\.|images\.)?google\.(?:com|[a-z]{2}|com?\.[a-z]{2})\Z")

@@ -40,6 +40,7 @@ _PROOFS = frozenset(
         "/v1/recovery/complete",
         "/v1/account/password",
         "/v1/account/recovery",
+        "/v1/account/erasure",
         "/v1/forwarding",
     }
 )

@@ -174,6 +174,9 @@ class Account(BaseModel):
     roles: list[str]
     quota_bytes: int
     quota_messages: int
+    # From when on the account is erased, and the version of the policy that waits for an answer.
+    erase_due: datetime | None = None
+    notice: int | None = None
 
 
 class AccountOut(BaseModel):

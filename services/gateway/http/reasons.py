@@ -112,7 +112,29 @@ _STATISTICS = {
     "range_invalid": "A range of statistics ends after it begins, and spans at most 400 days.",
     "too_many_holders": "As many people see statistics as the settings allow; take the role from somebody first.",
 }
-DETAILS = _REQUEST | _ACCOUNTS | _CERTIFICATES | _OUT | _MAIL | _STATISTICS | relay_reasons.SENDING
+_RIGHTS = {
+    "erasure_begun": "The erasure has begun and cannot be undone any more.",
+    "receipt": "There is no receipt for this token.",
+    "policy_version": "There is no such version of the policy, or it is not the one that waits for an answer.",
+    "policy_state": "The version is not in a state in which this can be done.",
+    "notice_running": "Not everybody whom it affects has had notice of this version for long enough.",
+    "no_consent": "The owner of the account has not agreed to be reached for this.",
+    "purpose": "The policy knows no such purpose.",
+    "contact_invalid": "This is not an address that mail can be sent to.",
+    "concern_not_found": "There is no such concern.",
+    "concern_closed": "This concern is closed; raise another one.",
+    "concern_full": "This concern has as many entries as it may have; raise another one.",
+    "too_many_concerns": "There are 20 open concerns already; close one first.",
+    "case": "There is no such case.",
+    "case_state": "The case is not in a state in which this can be done.",
+    "same_officer": "Another officer than the one who opened the case has to do this.",
+    "legal_basis": "The policy knows no such legal basis.",
+    "case_scope": "The scope of a case is one account, a period that ends after it begins, and classes that may be"
+    " disclosed.",
+    "clock_steady": "The clock has not moved; there is nothing to confirm.",
+    "clause": "There is no such clause.",
+}
+DETAILS = _REQUEST | _ACCOUNTS | _CERTIFICATES | _OUT | _MAIL | _STATISTICS | _RIGHTS | relay_reasons.SENDING
 
 # What a field can be wrong in, by the words of pydantic; everything else is "not of the right form".
 FIELD_DETAILS = {

@@ -19,7 +19,7 @@ from starlette.types import Scope
 from libs.runtime.errors import UnauthenticatedError
 from services.gateway.http.caller import Caller, session_caller
 
-OPERATOR, STATISTICS = "operator", "statistics"
+OPERATOR, STATISTICS, SUPPORT, DISCLOSURE = "operator", "statistics", "support", "disclosure"
 
 
 class RoleRoute(APIRoute):
@@ -62,6 +62,18 @@ class StaffRoute(RoleRoute):
     """For both."""
 
     roles = frozenset({OPERATOR, STATISTICS})
+
+
+class SupportRoute(RoleRoute):
+    """For those who answer concerns."""
+
+    roles = frozenset({OPERATOR, SUPPORT})
+
+
+class DisclosureRoute(RoleRoute):
+    """For officers who carry out orders."""
+
+    roles = frozenset({DISCLOSURE})
 
 
 async def holder(request: Request, roles: frozenset[str]) -> Caller | None:

@@ -51,6 +51,8 @@ def account(found: accounts_pb2.Account) -> models.AccountOut:
             roles=list(found.roles),
             quota_bytes=found.quota_bytes,
             quota_messages=found.quota_messages,
+            erase_due=at_or_never(found.erase_due),
+            notice=found.notice or None,
         )
     )
 

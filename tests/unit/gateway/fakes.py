@@ -24,6 +24,7 @@ from services.gateway.settings import Settings
 from tests.support.clock import ManualClock
 from tests.support.fake_analytics import FakeAnalytics
 from tests.support.fake_delivery import FakeDelivery
+from tests.support.fake_retention import FakeRetention
 from tests.unit.gateway.fake_http import FakeHttp
 from tests.unit.gateway.fake_storage import FakeStorage
 
@@ -206,6 +207,7 @@ class Gateway:
     storage: FakeStorage
     delivery: FakeDelivery
     analytics: FakeAnalytics
+    retention: FakeRetention
     http: FakeHttp
     hub: Hub
     clock: ManualClock
@@ -222,13 +224,13 @@ async def gateway(web: Path, **settings: Any) -> AsyncIterator[Gateway]:
     """Give a gateway that serves the page in `web`."""
     accounts, crypto, storage, hub, clock = FakeAccounts(), FakeCrypto(), FakeStorage(), Hub(), ManualClock()
     # The stubs' methods without a channel.
-    delivery, analytics = FakeDelivery(), FakeAnalytics()
-    stubs: Any = (accounts, crypto, storage, delivery, analytics, 5.0)
+    delivery, analytics, retention = FakeDelivery(), FakeAnalytics(), FakeRetention()
+    stubs: Any = (accounts, crypto, storage, delivery, analytics, retention, 5.0)
     peers = Peers(*stubs)
     http = FakeHttp()
     lookup = KeyLookup(http, clock)
     app = create_app(Settings(web_dir=web, **settings), peers, hub, clock, lookup)
     transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 5000), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}) as client:
-        yield Gateway(accounts, crypto, storage, delivery, analytics, http, hub, clock, client, app)
+        yield Gateway(accounts, crypto, storage, delivery, analytics, retention, http, hub, clock, client, app)
     await lookup.aclose()

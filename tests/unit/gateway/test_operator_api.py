@@ -18,6 +18,7 @@ from services.gateway.http import operator_models as models
 from services.gateway.http.openapi import api_routes
 from services.gateway.http.operator_csv import table_of
 from services.gateway.http.roles import RoleRoute
+from tests.unit.gateway import test_rights_api
 from tests.unit.gateway.fakes import FakeAccounts, Gateway, gateway
 
 ADA = "c" * 32
@@ -123,10 +124,12 @@ async def test_without_the_role_there_is_nothing(staff: Staff, method: str, path
 async def test_every_route_of_roles_is_in_the_table(staff: Staff) -> None:
     routes = [route for route in api_routes(staff.site.app.app.routes) if isinstance(route, RoleRoute)]
     paths = {(method, path.partition("?")[0]) for method, path in [*STATISTICS, *OPERATOR, *EITHER]}
+    paths |= {(method, path) for rows in test_rights_api.STAFF.values() for method, path, _ in rows}
+    paths |= {("POST", "/v1/disclosure/cases")}
     for route in routes:
         hits = [path for method, path in paths if method in (route.methods or ()) and route.path_regex.match(path)]
         assert hits, route.path
-    assert len(routes) == 8
+    assert len(routes) == 8 + 7 + 4 + 7
 
 
 async def test_the_catalogue_is_the_policy(staff: Staff) -> None:
