@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from libs.events.dedupe import DedupeStore
+from libs.owner.owner import Owner
+from libs.owner.rpc import serve_owner
 from libs.runtime.context import ServiceContext
 from libs.runtime.errors import SealpostError
 from libs.runtime.service import run_service
@@ -32,12 +34,12 @@ Context = ServiceContext[Settings]
 async def build(ctx: Context) -> None:
     """Build one retention process."""
     store = await ctx.open_store(COLLECTIONS)
-    own = OwnOwner(store, ctx.clock)
+    own = OwnOwner()
     base = make_base(ctx.settings, store, ctx.clock, await asyncio.to_thread(lambda: ctx.policy), _peers(ctx, own))
     rights = make_rights(base)
     probing = probes_graph.make_probing(base)
     core = make_core(base, rights, probing)
-    own.hold((*core.held, *rights.held, *probing.held))
+    own.owner = Owner((*core.held, *rights.held, *probing.held), store, ctx.clock)
     await core.terms.refresh()
     ctx.spawn("terms", _know_terms(ctx, core))
     if ctx.settings.nats_url:
@@ -48,6 +50,7 @@ async def build(ctx: Context) -> None:
         return not await core.replay.pending()
 
     ctx.health.add("replay", replayed)
+    serve_owner(ctx.server, own.owner, None, ctx.settings.callers)
     serve_retention(ctx.server, Parts(core.calls, rights.versions, rights.cases), ctx.settings.callers)
     ctx.spawn("leader", core.leader.run((*core.duties, *rights.duties, *probing.duties)))
 

@@ -25,7 +25,7 @@ from libs.runtime.errors import ConflictError, UnavailableError
 from libs.telemetry import metrics
 from libs.telemetry.logs import get_logger
 
-REGISTER = Collection("register", (Index("day", ("day",)),))
+REGISTER = Collection("register", (Index("day", ("day",)),), fields=("mailbox", "day"))
 FILE = "register.jsonl"
 _PAGE = 1000
 

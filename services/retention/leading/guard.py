@@ -24,7 +24,7 @@ from libs.telemetry import metrics
 from libs.telemetry.logs import get_logger
 from services.retention.domain.ports import Evidence
 
-CLOCKS = Collection("clock")
+CLOCKS = Collection("clock", fields=("held", "moved", "seen", "confirmed"))
 _KEY = "trusted"
 _SEEN_EVERY = 20
 # Steps within which wall time stands still: rounding to whole seconds, and what the clock discipline slews.

@@ -17,7 +17,7 @@ from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError
 from libs.runtime.ids import new_id
 
-LEASES = Collection("lease")
+LEASES = Collection("lease", fields=("owner", "term", "at", "left"))
 _KEY = "retention"
 
 

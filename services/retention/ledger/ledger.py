@@ -16,7 +16,9 @@ from libs.runtime.errors import ConflictError, InternalError, UnavailableError
 from services.retention.ledger.entries import GENESIS, Data, Entry, canonical, check
 
 LEDGER = Collection(
-    "ledger", (Index("number", ("number",)), Index("at", ("at",)), Index("once", ("once",), unique=True))
+    "ledger",
+    (Index("number", ("number",)), Index("at", ("at",)), Index("once", ("once",), unique=True)),
+    fields=("number", "at", "kind", "data", "prev", "hash", "once"),
 )
 _AGAIN = Backoff(first=0.005, ceiling=0.2, attempts=20)
 

@@ -17,7 +17,11 @@ from services.retention.leading.lease import Lead
 from services.retention.ledger.ledger import Ledger
 from services.retention.ledger.signing import Root, SigningKeys, all_keys
 
-ROOTS = Collection("root", (Index("day", ("day",)), Index("entry", ("entry",))))
+ROOTS = Collection(
+    "root",
+    (Index("day", ("day",)), Index("entry", ("entry",))),
+    fields=("day", "entry", "hash", "signature", "public_key"),
+)
 _DAY = 86_400
 MOST = 400
 

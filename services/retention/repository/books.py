@@ -14,7 +14,7 @@ from libs.runtime.errors import InternalError
 from services.retention.domain.ports import Held
 from services.retention.leading.lease import Fenced, Lead
 
-BOOKS = Collection("book")
+BOOKS = Collection("book", fields=("lines", "round", "term"))
 _NUMBERS = ("count", "first_due", "erasing", "asked", "swept", "deleted", "hour", "sum")
 
 

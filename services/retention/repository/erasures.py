@@ -11,8 +11,28 @@ from libs.owner.model import Erased, Subject
 from libs.runtime.errors import ConflictError, InternalError, NotFoundError
 from services.retention.leading.lease import Fenced, Lead, LeaseLostError
 
-ERASURES = Collection("erasure", (Index("due", ("due",)), Index("receipt", ("receipt",))))
-RECEIPTS = Collection("receipt", (Index("done_at", ("done_at",)),))
+ERASURES = Collection(
+    "erasure",
+    (Index("due", ("due",)), Index("receipt", ("receipt",))),
+    fields=(
+        "mailbox",
+        "receipt",
+        "asked_at",
+        "due",
+        "reference",
+        "begun",
+        "keys_gone_at",
+        "answered",
+        "done",
+        "lines",
+        "term",
+    ),
+)
+RECEIPTS = Collection(
+    "receipt",
+    (Index("done_at", ("done_at",)),),
+    fields=("asked_at", "due", "keys_gone_at", "done_at", "entry", "lines"),
+)
 _PAGE = 500
 
 
@@ -44,8 +64,8 @@ class Receipt:
 class Erasure:
     """One erasure under way. `receipt`: SHA-256 of its token in hexadecimal digits, or empty.
 
-    `reference`: what the ledger calls it, a random id. `begun`: accounts allows no undo any more, and it is in the register. `answered`: the owners that have destroyed the
-    keys; `done`: those that have nothing left.
+    `reference`: what the ledger calls it, a random id. `begun`: accounts allows no undo any more, and it is in the
+    register. `answered`: the owners that have destroyed the keys; `done`: those that have nothing left.
     """
 
     subject: Subject
