@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 # Whole platforms with limits of time run here: in CI, whose machine others may load, what failed is run once more, and
 # both runs show.
 suite = $(PYTEST) $(1) || { test -n "$$CI" && echo "== Once more what failed ==" && $(PYTEST) --last-failed $(1); }
-SERVICES := ingest crypto storage accounts delivery analytics gateway
+SERVICES := ingest crypto storage accounts delivery analytics retention gateway
 REGISTRY ?= sealpost
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 export PYTHONPATH := $(CURDIR)

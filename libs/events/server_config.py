@@ -50,6 +50,8 @@ RIGHTS: Mapping[str, Rights] = {
     "ingest": Rights(facts="records"),
     "gateway": Rights(listens=("mail.stored.v1",), facts="records"),
     "analytics": Rights(facts="counts"),
+    "accounts": Rights(publishes=("role.changed.v1",)),
+    "retention": Rights(consumes={"retention-roles": "role.changed.v1"}),
 }
 
 _DESCRIBED = {"records": (FACTS, SALTS), "counts": (FACTS, UNITS)}

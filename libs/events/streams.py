@@ -73,6 +73,15 @@ DELIVERY = Stream(
     duplicate_window=10 * 60,
 )
 
+# role.changed.v1: each becomes an entry of the evidence ledger, however long retention was away, within reason.
+ROLE = Stream(
+    name="ROLE",
+    subject="role.>",
+    max_age=14 * 24 * _HOUR,
+    max_bytes=16 * _MIB,
+    duplicate_window=10 * 60,
+)
+
 # facts.<partition>: what an emitter has not been told to be counted it publishes again, so what is lost here is not.
 FACTS = Stream(
     name="FACTS",
@@ -107,7 +116,7 @@ UNITS = Stream(
     in_memory=True,
 )
 
-STREAMS = (MAIL, DELIVERY, FACTS, SALTS, UNITS)
+STREAMS = (MAIL, DELIVERY, ROLE, FACTS, SALTS, UNITS)
 
 MEMORY_BYTES = 896 * _MIB
 """What the server may use for streams in memory: it reserves what each may grow to, twice where one is made again."""

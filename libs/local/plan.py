@@ -19,11 +19,15 @@ from libs.local.settings import LocalError, LocalSettings, clean_environment
 from libs.runtime.secret import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
-_KEYS = {name: ("kek", "lookup_key") for name in ("accounts", "crypto", "delivery")} | {"analytics": ("kek",)}
+_KEYS = {name: ("kek", "lookup_key") for name in ("accounts", "crypto", "delivery")} | {
+    "analytics": ("kek",),
+    "retention": ("kek", "evidence_key"),
+}
 # In this order they start; a caller finds those it calls up already.
-_ORDER = ("analytics", "crypto", "storage", "accounts", "delivery", "ingest", "gateway")
-_STORES = ("crypto", "storage", "accounts", "delivery", "analytics")
-_EVENTS = ("storage", "delivery", "gateway", "ingest", "analytics")
+# After a restore retention is ready only when it has erased again who was erased: nobody comes in before.
+_ORDER = ("analytics", "crypto", "storage", "accounts", "delivery", "retention", "ingest", "gateway")
+_STORES = ("crypto", "storage", "accounts", "delivery", "analytics", "retention")
+_EVENTS = ("storage", "accounts", "delivery", "gateway", "ingest", "analytics", "retention")
 # Below the ports that the kernel gives to clients (from 32768 up on Linux): while a process comes back, a peer that
 # tries to reach it could otherwise be given that very port, connect to itself and keep it from listening again.
 _PORTS = range(20_000, 32_000)
@@ -162,6 +166,13 @@ def _edges(name: str, settings: LocalSettings) -> dict[str, str]:
             "MEMBER_DOMAINS": settings.member_domain,
             "RELAY_DOMAINS": settings.relay_domain,
             "PUBLIC_DOMAINS": settings.public_domain,
+        }
+    if name == "retention":
+        return {
+            "REGISTER_DIR": str(settings.home / "register"),
+            "HTTP_URL": settings.url,
+            "SMTP_ADDRESS": f"{settings.host}:{settings.smtp_port}",
+            "SUBMISSION_ADDRESS": f"{settings.host}:{settings.submission_port}",
         }
     if name == "gateway":
         return {

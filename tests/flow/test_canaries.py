@@ -23,7 +23,7 @@ from tests.support.outside import outside
 from tests.support.platform import RunningPlatform
 from tests.support.watched import Watched, watched_platform
 
-SERVICES = ("accounts", "crypto", "storage", "ingest", "delivery", "gateway", "analytics")
+SERVICES = ("accounts", "crypto", "storage", "ingest", "delivery", "gateway", "analytics", "retention")
 
 
 def test_nothing_of_what_is_said_is_kept_or_told(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def pods_are_spread(documents: list[Document]) -> Faults:
 
 
 def services_scale(documents: list[Document]) -> Faults:
-    """A Deployment has at least two replicas: by an autoscaler, or fixed."""
+    """A Deployment has at least two replicas: by an autoscaler, or fixed. One whose volume only one pod can have, one."""
     scalers = {
         one["spec"]["scaleTargetRef"]["name"]: one["spec"]
         for one in documents
@@ -185,6 +185,7 @@ def services_scale(documents: list[Document]) -> Faults:
             name = one["metadata"]["name"]
             scaler = scalers.pop(name, None)
             least = scaler["minReplicas"] if scaler else one["spec"].get("replicas", 0)
+            least += one["spec"]["strategy"]["type"] == "Recreate"
             if least < 2 or (scaler and "replicas" in one["spec"]):
                 yield f"{name}: replicas"
     if scalers:

@@ -43,7 +43,10 @@ def docstring_faults(name: str, docstring: str, calls: list[str]) -> Faults:
             yield f"{name} does not say {word}"
     said = re.search(r"Calls:(.*?)(?:\.\s|\Z)", docstring, re.DOTALL)
     named = set(
-        re.findall(r"\b(accounts|crypto|storage|ingest|gateway|delivery|analytics|billing)\b", said[1] if said else "")
+        re.findall(
+            r"\b(accounts|crypto|storage|ingest|gateway|delivery|analytics|retention|billing)\b",
+            said[1] if said else "",
+        )
     )
     if named != set(calls):
         yield f"{name} says that it calls {sorted(named)}, the chart says {sorted(calls)}"

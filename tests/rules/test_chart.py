@@ -59,9 +59,9 @@ def test_every_service_has_the_same_kinds_of_things() -> None:
     for name in chart.values()["services"]:
         mine = [one for one in manifests if one["metadata"]["labels"]["app.kubernetes.io/component"] == name]
         kinds[name] = {one["kind"] for one in mine} - {"Service", "Secret"}
-    assert set(map(frozenset, kinds.values())) == {
-        frozenset({"ServiceAccount", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler"})
-    }
+    everybody = {"ServiceAccount", "Deployment", "NetworkPolicy", "PodDisruptionBudget"}
+    assert kinds.pop("retention") == everybody | {"PersistentVolumeClaim"}
+    assert set(map(frozenset, kinds.values())) == {frozenset(everybody | {"HorizontalPodAutoscaler"})}
 
 
 def test_secrets_come_by_reference_where_they_are_named() -> None:
@@ -123,7 +123,7 @@ def test_callers_see_every_replica() -> None:
     manifests = chart.render()
     assert all(
         chart.find(manifests, "Service", f"sealpost-{name}")["spec"]["clusterIP"] == "None"
-        for name in ("accounts", "analytics", "crypto", "delivery", "storage")
+        for name in ("accounts", "analytics", "crypto", "delivery", "retention", "storage")
     )
 
 

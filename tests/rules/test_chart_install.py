@@ -76,7 +76,7 @@ def test_an_upgrade_keeps_what_there_is_adds_what_is_new_and_renews_what_is_old(
     before = installed.everything()
     kept = {
         f"sealpost-{name}"
-        for name in ("accounts", "analytics", "crypto", "delivery", "mongodb", "authority", "ingest-edge")
+        for name in ("accounts", "analytics", "crypto", "delivery", "retention", "mongodb", "authority", "ingest-edge")
     }
     assert kept < set(before)
     installed.age("sealpost-tls-ingest", 121)
@@ -87,7 +87,8 @@ def test_an_upgrade_keeps_what_there_is_adds_what_is_new_and_renews_what_is_old(
     assert after["sealpost-tls-ingest"]["ca.crt"] == before["sealpost-tls-ingest"]["ca.crt"]
     lines = after["sealpost-nats"].pop("passwords.conf").decode().splitlines()
     assert len(after["sealpost-nats"].pop("crypto")) == 40
-    users = {f"{name}_password" for name in ("analytics", "crypto", "delivery", "gateway", "ingest", "storage")}
+    names = ("accounts", "analytics", "crypto", "delivery", "gateway", "ingest", "retention", "storage")
+    users = {f"{name}_password" for name in names}
     assert {line.partition(":")[0] for line in lines} == users
     before["sealpost-nats"].pop("passwords.conf")
     assert after["sealpost-nats"] == before["sealpost-nats"]

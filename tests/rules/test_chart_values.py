@@ -179,6 +179,10 @@ def test_a_service_calls_whom_the_table_says(name: str) -> None:
     sources = sorted((chart.ROOT / "services" / name).rglob("*.py"))
     # The clients for filling mailboxes are shared: whoever imports one of them calls its service.
     called = set().union(*(called_services(path.read_text()) for path in sources)) - {name}
+    if "owner" in called:
+        # Whoever keeps something answers as its owner.
+        called = called - {"owner"} | {one for one, entry in chart.values()["services"].items() if entry["store"]}
+        called -= {name}
     table = set(chart.values()["services"][name]["calls"])
     assert called == table, f"{name} imports other stubs than the table names"
 

@@ -21,7 +21,7 @@ Objects = dict[str, dict[str, Any]]
 
 _KINDS = {
     "v1": {"secrets": "Secret", "services": "Service", "configmaps": "ConfigMap", "serviceaccounts": "ServiceAccount",
-           "namespaces": "Namespace"},
+           "namespaces": "Namespace", "persistentvolumeclaims": "PersistentVolumeClaim"},
     "apps/v1": {"deployments": "Deployment", "statefulsets": "StatefulSet"},
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
     "networking.k8s.io/v1": {"networkpolicies": "NetworkPolicy", "ingresses": "Ingress"},

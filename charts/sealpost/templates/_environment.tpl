@@ -37,6 +37,9 @@ What a service is told: its addresses, its peers and callers from the table, the
 {{- range $service.secrets }}
 - {name: SEALPOST_{{ upper . }}_FILE, value: /etc/sealpost/secrets/{{ . }}}
 {{- end }}
+{{- with $service.keeps }}
+- {name: SEALPOST_{{ upper .setting }}, value: /var/lib/sealpost/{{ $name }}}
+{{- end }}
 {{- if $service.watches }}
 {{- $targets := list }}
 {{- range $watched, $_ := $root.Values.services }}
