@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from libs.docstore.store import Store
 from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.policy import Terms, load_policy
 from libs.runtime.clock import Clock
 from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
@@ -26,6 +27,7 @@ from services.delivery.domain.return_path import ReturnPaths
 from services.delivery.domain.schedule import Schedule
 from services.delivery.domain.submission import Desks, Submissions
 from services.delivery.domain.vault import Vault
+from services.delivery.erased import ErasedAccounts
 from services.delivery.forwards.remote import ForwardRemote
 from services.delivery.forwards.sealing import ArcSealer, Keys
 from services.delivery.forwards.srs import ForwardPaths
@@ -92,11 +94,11 @@ class QueueGraph:
     repository: QueueRepository
     keys: KeyRing
     shredder: Shredder
-    idempotency: IdempotencyKeys
     worker: Worker
     entrance: Entrance
     paths: ReturnPaths
     measure: Measure
+    erased: ErasedAccounts
 
 
 def open_secrets(settings: Settings) -> Secrets:
@@ -120,6 +122,8 @@ class Base:
     clock: Clock
     secrets: Secrets
     facts: Facts | NoFacts = field(default_factory=NoFacts)
+    # The numbers of the policy.
+    terms: Terms = field(default_factory=lambda: Terms(load_policy()))
 
 
 def make_local(base: Base, outside: Outside) -> LocalDelivery:
@@ -127,8 +131,13 @@ def make_local(base: Base, outside: Outside) -> LocalDelivery:
     return LocalDelivery(base.settings.hostname, outside.mailboxes, base.clock, base.facts)
 
 
+def make_erased(base: Base) -> ErasedAccounts:
+    """Return who is erased."""
+    return ErasedAccounts(base.store, base.secrets.hashes, base.clock, base.terms)
+
+
 def _make_measure(base: Base) -> Measure:
-    campaigns = MeasuredCampaigns(base.store, Marks(base.secrets.hashes), base.clock)
+    campaigns = MeasuredCampaigns(base.store, Marks(base.secrets.hashes), base.clock, base.terms)
     return Measure(campaigns, MeasuringLinks(base.secrets.vault, base.settings.public_url, base.clock), base.facts)
 
 
@@ -139,7 +148,11 @@ def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalD
     shredder = Shredder(base.store, outside.keys, clock)
     codec = MailCodec(Hashes(base.secrets.hashes), base.secrets.vault)
     repository = QueueRepository(base.store, codec, keys, shredder, clock)
-    schedule = Schedule(settings.max_age_seconds, settings.delay_notice_seconds, pauses=settings.retry_seconds)
+
+    def life() -> int:
+        return base.terms.rule("outgoing_mail_seconds")
+
+    schedule = Schedule(life, settings.delay_notice_seconds, pauses=settings.retry_seconds)
     paths = ReturnPaths(base.secrets.hashes, settings.bounce_domain)
     judge = Judge(schedule)
     rules = LaneRules(settings.per_destination, settings.max_concurrency, max(1, settings.max_held_mails // 2))
@@ -160,14 +173,15 @@ def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalD
         judge=judge,
         clock=clock,
         lease=settings.lease_seconds,
-        trail=settings.trail_seconds,
+        terms=base.terms,
         facts=base.facts,
         teller=customers.teller,
     )
     room = Room(settings.max_concurrency, settings.max_held_mails, settings.max_held_bytes)
     worker = Worker(parts, room, settings.poll_seconds)
-    idempotency = IdempotencyKeys(base.store, clock)
+    idempotency = IdempotencyKeys(base.store, clock, base.terms)
     entrance = Entrance(repository, keys, worker, schedule, clock)
+    entrance.erased = erased = make_erased(base)
     desks = Desks(
         queue=entrance,
         keys=idempotency,
@@ -180,4 +194,4 @@ def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalD
     submissions = Submissions(desks, settings.hostname, settings.max_message_bytes, clock)
     trails = MailTrails(repository)
     submission = SubmissionParts(submissions, trails, Cancelling(repository, trails, worker))
-    return QueueGraph(submission, repository, keys, shredder, idempotency, worker, entrance, paths, measure)
+    return QueueGraph(submission, repository, keys, shredder, worker, entrance, paths, measure, erased)

@@ -8,6 +8,10 @@ from libs.events.relay import Relay
 from libs.mailbox.peers import AccountsClient, CryptoClient, StorageClient
 from libs.net.dns import make_resolver
 from libs.net.http import GuardedHttp
+from libs.owner.owner import Owner
+from libs.owner.rpc import serve_owner
+from libs.owner.terms import TERMS, StoredTerms
+from libs.policy import Terms
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
 from libs.telemetry.facts import NoFacts
@@ -22,8 +26,19 @@ from services.delivery.customers.upkeep import Upkeep
 from services.delivery.domain.dsn import site_of
 from services.delivery.domain.sender_domains import Installation
 from services.delivery.domain.unsubscribe import UnsubscribeLinks
+from services.delivery.erased import LiveHappenings
 from services.delivery.forwards import graph as forwards_graph
-from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
+from services.delivery.graph import (
+    Base,
+    Customers,
+    Outside,
+    QueueGraph,
+    make_erased,
+    make_local,
+    make_queue,
+    open_secrets,
+)
+from services.delivery.held.graph import HeldParts, make_held
 from services.delivery.measuring.campaigns import MEASURED, UNCOUNTED
 from services.delivery.peers import AddressBook, DataKeysClient, OwnDomains
 from services.delivery.policies import POLICIES, KeptPolicies
@@ -46,6 +61,7 @@ COLLECTIONS = (
     MEASURED,
     UNCOUNTED,
     POLICIES,
+    TERMS,
 )
 
 Context = ServiceContext[Settings]
@@ -57,45 +73,49 @@ async def build(ctx: Context) -> None:
     store = await ctx.open_store(COLLECTIONS)
     bus = await ctx.connect_events() if settings.nats_url else None
     facts = await ctx.open_facts(bus) if bus else NoFacts()
-    base = Base(settings, store, ctx.clock, open_secrets(settings), facts)
+    terms = StoredTerms(store, Terms(ctx.policy))
+    await terms.load()
+    base = Base(settings, store, ctx.clock, open_secrets(settings), facts, terms.terms)
     policies = KeptPolicies(store, base.secrets.hashes, base.secrets.vault, ctx.clock)
     outside = _outside(ctx, policies)
     local = make_local(base, outside)
     customers = _customers(ctx, base, local)
     links = UnsubscribeLinks(base.secrets.vault, settings.public_url)
+    happenings = LiveHappenings(customers.happenings, customers.happenings, make_erased(base))
     asked = Customers(
         limits=customers.limits,
         senders=customers.domains,
         campaigns=customers.campaigns,
         suppressions=customers.suppressions,
-        happenings=customers.happenings,
+        happenings=happenings,
         unsubscribes=links,
-        teller=customers.happenings,
+        teller=happenings,
     )
     queue = make_queue(base, outside, asked, local)
     ctx.stack.push_async_callback(queue.repository.close)
     ctx.stack.push_async_callback(queue.keys.close)
     customers.start(ctx.spawn)
-    forwards, old_counts = forwards_graph.make_forwards(base, queue, local)
-    ctx.spawn("forwards", Upkeep({"counts": old_counts}).run())
-    ctx.spawn("measuring", Upkeep({"campaigns": queue.measure.campaigns.sweep}).run())
-    await _start(ctx, base, queue, policies, bus)
+    forwards = forwards_graph.make_forwards(base, queue, local)
+    await _start(ctx, base, queue, bus)
     reports = taking.ReportParts(
         paths=queue.paths,
         trails=queue.submission.trails,
-        happenings=customers.happenings,
+        happenings=happenings,
         notices=local,
         site=site_of(settings.hostname),
         clock=ctx.clock,
     )
     servicer = DeliveryRpc(
         queue.submission,
-        ReportParts(taking.Reports(reports), Unsubscribing(links, customers.happenings, ctx.clock), forwards.returning),
+        ReportParts(taking.Reports(reports), Unsubscribing(links, happenings, ctx.clock), forwards.returning),
         CustomerParts(customers, queue.submission.cancelling),
         forwards,
         queue.measure,
     )
     serve_delivery(ctx.server, servicer, settings.callers)
+    crypto = CryptoStub(ctx.peer("crypto"))
+    held = make_held(base, HeldParts(queue, customers, outside.keys, customers_peers.DkimClient(crypto)))
+    serve_owner(ctx.server, Owner(held, store, ctx.clock), terms, settings.callers)
 
 
 def _outside(ctx: Context, policies: KeptPolicies) -> Outside:
@@ -138,6 +158,7 @@ def _customers(ctx: Context, base: Base, local: LocalDelivery) -> customers_grap
         installation=Installation(settings.hostname, settings.bounce_domain),
         notices_domain=site_of(settings.hostname).domain,
         rules=settings.limit_rules(),
+        terms=base.terms,
         fetch_ports=settings.fetch_ports,
     )
     customers = customers_graph.make_customers(needs)
@@ -145,16 +166,9 @@ def _customers(ctx: Context, base: Base, local: LocalDelivery) -> customers_grap
     return customers
 
 
-async def _start(ctx: Context, base: Base, queue: QueueGraph, policies: KeptPolicies, bus: EventBus | None) -> None:
+async def _start(ctx: Context, base: Base, queue: QueueGraph, bus: EventBus | None) -> None:
     """Have everything run that goes on by itself; the worker is drained before what it uses is closed."""
-    sweeps = {
-        "keys": queue.shredder.sweep,
-        "pieces": queue.shredder.sweep_pieces,
-        "trails": queue.repository.sweep,
-        "idempotency": queue.idempotency.sweep,
-        "policies": policies.sweep,
-    }
-    ctx.spawn("queue", Upkeep(sweeps).run())
+    ctx.spawn("queue", Upkeep({"keys": queue.shredder.sweep, "pieces": queue.shredder.sweep_pieces}).run())
     ctx.stack.push_async_callback(queue.shredder.flush)
     ctx.spawn("shredder", queue.shredder.run())
     if bus is not None:

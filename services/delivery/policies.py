@@ -21,7 +21,11 @@ from services.delivery.domain.vault import Vault
 from services.delivery.transport.sts import Policy
 
 # key = keyed hash of the domain: {bucket: its first two digits, fetched, expires: days of 1970 UTC, policy: sealed}
-POLICIES = Collection("policy", (Index("fetched", ("bucket", "fetched")), Index("expires", ("expires",))))
+POLICIES = Collection(
+    "policy",
+    (Index("fetched", ("bucket", "fetched")), Index("expires", ("expires",))),
+    fields=("bucket", "fetched", "expires", "policy"),
+)
 
 CAPACITY = 65_536
 _BUCKETS = 256
@@ -78,10 +82,6 @@ class KeptPolicies:
             await self._store.write(Patch(POLICIES, key, body))
         else:
             await self._make_room(key)
-
-    async def sweep(self) -> int:
-        """Forget at most 1,000 expired policies; return how many."""
-        return await self._store.delete_range(POLICIES, "expires", (), unix_seconds(self._clock) // _DAY, 1000)
 
     async def _make_room(self, new: str) -> None:
         most = self._per_bucket

@@ -54,14 +54,8 @@ class Settings(CommonSettings):
     retry_seconds: tuple[int, ...] = setting(
         PAUSES, help="seconds between the attempts at a mail, each give or take a little; the last one repeats"
     )
-    max_age_seconds: int = setting(
-        5 * _DAY, low=1, high=5 * _DAY, help="seconds after which a mail that nobody takes is given up"
-    )
     delay_notice_seconds: int = setting(
         4 * 3600, low=1, high=5 * _DAY, help="seconds after which the sender is told that a mail still waits"
-    )
-    trail_seconds: int = setting(
-        30 * _DAY, low=60, high=60 * _DAY, help="seconds for which the outcome of a mail is remembered"
     )
     route_cache_seconds: float = setting(5.0, low=0, high=60, help="how long an address of ours is remembered")
 

@@ -2,6 +2,9 @@
 
 The mark of a stop comes first and the queue is cleaned after it, so that no mail slips in between: what was taken
 before the mark is in the queue by then or is refused, and workers ask once more before each attempt.
+
+A stop holds the mark of its account, by which an erasure finds it; one from before there were any gets it when it is
+found the next time.
 """
 
 from __future__ import annotations
@@ -9,18 +12,21 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-from libs.docstore.store import Collection, Index, Insert, Store
+from libs.docstore.store import Body, Collection, Index, Insert, Store
+from libs.policy import Terms
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InvalidError
-from services.delivery.customers.fields import insert_new
+from services.delivery.customers.fields import insert_new, patch_quietly
 from services.delivery.customers.marks import Marks
-from services.delivery.domain.limits import DAY
 from services.delivery.domain.ports import Stopper
 
-STOPPED = Collection("stopped_campaign", (Index("expires", ("expires",)),))
+STOPPED = Collection(
+    "stopped_campaign",
+    (Index("expires", ("expires",)), Index("account", ("account", "expires"))),
+    fields=("account", "stopped", "expires"),
+)
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
-_KEPT = 400 * DAY
 _KNOWN_SECONDS = 2.0
 _MAX_KNOWN = 10_000
 
@@ -28,9 +34,10 @@ _MAX_KNOWN = 10_000
 class StoppedCampaigns:
     """Implements domain.ports.Campaigns."""
 
-    def __init__(self, store: Store, marks: Marks, clock: Clock) -> None:
-        """Keep stops in `store`."""
+    def __init__(self, store: Store, marks: Marks, clock: Clock, terms: Terms) -> None:
+        """Keep stops in `store`, for as long as `terms` say."""
         self._store = store
+        self._terms = terms
         self._marks = marks
         self._clock = clock
         # Until when it is taken for running; a stop made by this process counts at once.
@@ -41,7 +48,10 @@ class StoppedCampaigns:
         key, now = self._marks.campaign(account_id, campaign), self._clock.monotonic()
         if self._running.get(key, 0.0) > now:
             return False
-        if await self._store.get(STOPPED, key) is not None:
+        found = await self._store.get(STOPPED, key)
+        if found is not None:
+            if found.body.get("account") is None:
+                await patch_quietly(self._store, STOPPED, key, {"account": self._marks.account(account_id)})
             return True
         self._running[key] = now + _KNOWN_SECONDS
         self._running.move_to_end(key)
@@ -57,10 +67,8 @@ class StoppedCampaigns:
         if not _NAME.match(campaign):
             raise InvalidError("campaign_invalid")
         key, now = self._marks.campaign(account_id, campaign), unix_seconds(self._clock)
-        await insert_new(self._store, [Insert(STOPPED, key, {"stopped": now, "expires": now + _KEPT})])
+        kept = self._terms.rule("campaign_seconds")
+        body: Body = {"account": self._marks.account(account_id), "stopped": now, "expires": now + kept}
+        await insert_new(self._store, [Insert(STOPPED, key, body)])
         self._running.pop(key, None)
         return await queue.stop_campaign(account_id, campaign)
-
-    async def sweep(self) -> int:
-        """Forget at most 1,000 stops of long ago; return how many."""
-        return await self._store.delete_range(STOPPED, "expires", (), unix_seconds(self._clock), 1000)

@@ -22,8 +22,9 @@ from services.delivery.domain.vault import Vault
 SENDER_DOMAINS = Collection(
     "sender_domain",
     (Index("account", ("account", "added")), Index("domain", ("domain", "added")), Index("recheck", ("recheck",))),
+    fields=("account", "domain", "sealed", "added", "verified", "failing", "states", "checked_at", "recheck"),
 )
-OWNERS = Collection("domain_owner")
+OWNERS = Collection("domain_owner", fields=("account",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +64,22 @@ class DomainRecords:
     async def get(self, account: str, domain: str) -> Claim | None:
         """Return the claim of an account (by mark) on a domain, if it has one."""
         found = await self._store.get(SENDER_DOMAINS, self._key(account, domain))
-        return self._decode(found) if found is not None else None
+        return self.decode(found) if found is not None else None
 
     async def of_account(self, account: str, limit: int) -> list[Claim]:
         """Return at most `limit` claims of an account, in the order in which they were made."""
         found = await self._store.find(Query(SENDER_DOMAINS, "account", (account,), limit=limit))
-        return [self._decode(document) for document in found]
+        return [self.decode(document) for document in found]
 
-    async def is_wanted(self, domain: str) -> bool:
-        """Tell whether any account has a claim on a domain."""
-        query = Query(SENDER_DOMAINS, "domain", (self._marks.domain(domain),), limit=1)
-        return bool(await self._store.find(query))
+    async def is_wanted(self, domain: str, *, besides: str = "") -> bool:
+        """Tell whether any account has a claim on a domain, or any `besides` that of this mark."""
+        query = Query(SENDER_DOMAINS, "domain", (self._marks.domain(domain),), limit=2)
+        return any(document.body.get("account") != besides for document in await self._store.find(query))
 
     async def due(self, now: int, limit: int) -> list[Claim]:
         """Return at most `limit` claims that have to be looked at again, the most overdue first."""
         found = await self._store.find(Query(SENDER_DOMAINS, "recheck", (), upper=now, limit=limit))
-        return [self._decode(document) for document in found]
+        return [self.decode(document) for document in found]
 
     async def insert(self, claim: Claim) -> None:
         """Keep a new claim. Raises: ConflictError("exists")."""
@@ -142,7 +143,8 @@ class DomainRecords:
             "recheck": claim.recheck or None,
         }
 
-    def _decode(self, document: Document) -> Claim:
+    def decode(self, document: Document) -> Claim:
+        """Return what a document holds. Raises: InternalError, UnavailableError("kek_missing")."""
         body = document.body
         place = place_of(SENDER_DOMAINS.name, document.key, "sealed")
         content = json.loads(self._vault.open(place, blob(body, "sealed")))

@@ -1,4 +1,4 @@
-"""What happened to recipients, kept for 30 days: told again, a happening is the same document.
+"""What happened to recipients, kept for a month: told again, a happening is the same document.
 
 Who it happened to, in which campaign, and with what status is sealed; in clear stand a mark of the account, the kind,
 and when.
@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from libs.docstore.fields import blob, number, text
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Store
 from libs.envelope import place_of
+from libs.policy import Terms
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InternalError
 from services.delivery.customers.fields import cursor_after, find_all, page_size, read_cursor
 from services.delivery.customers.marks import Marks
-from services.delivery.domain.limits import DAY
 from services.delivery.domain.ports import Happening, Kind
 from services.delivery.domain.vault import Vault
 
-EVENTS = Collection("event", (Index("account", ("account", "at")), Index("expires", ("expires",))))
+EVENTS = Collection(
+    "event",
+    (Index("account", ("account", "at")), Index("expires", ("expires",))),
+    fields=("account", "at", "kind", "submission", "sealed", "expires"),
+)
 
-KEPT_SECONDS = 30 * DAY
 _PAGE = 500
 
 
@@ -43,12 +46,13 @@ class Event:
 class Events:
     """The events of all accounts."""
 
-    def __init__(self, store: Store, marks: Marks, vault: Vault, clock: Clock) -> None:
-        """Keep them in `store`."""
+    def __init__(self, store: Store, marks: Marks, vault: Vault, clock: Clock, terms: Terms) -> None:
+        """Keep them in `store`, for as long as `terms` say."""
         self._store = store
         self._marks = marks
         self._vault = vault
         self._clock = clock
+        self._terms = terms
 
     def insert(self, happening: Happening) -> Insert:
         """Return the write that keeps a happening; ConflictError("exists") where it is kept already."""
@@ -60,7 +64,7 @@ class Events:
             "kind": happening.kind.value,
             "submission": happening.submission_id,
             "sealed": self._vault.seal(place_of(EVENTS.name, key, "sealed"), json.dumps(content).encode()),
-            "expires": happening.at + KEPT_SECONDS,
+            "expires": happening.at + self._kept,
         }
         return Insert(EVENTS, key, body)
 
@@ -77,7 +81,7 @@ class Events:
             limit=page_size(limit),
         )
         found = await self._store.find(query)
-        return [self._decode(document) for document in found], cursor_after("at", found, query.limit)
+        return [self.decode(document) for document in found], cursor_after("at", found, query.limit)
 
     async def since(self, account_id: str, since: int, most: int) -> list[tuple[str, Kind]]:
         """Return the ids and kinds of at most `most` events from `since` (Unix seconds) on, oldest first."""
@@ -88,16 +92,17 @@ class Events:
     async def get_many(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """Return those of at most 1,000 events that exist, by id."""
         found = await self._store.get_many(EVENTS, event_ids)
-        return {key: self._decode(document) for key, document in found.items()}
+        return {key: self.decode(document) for key, document in found.items()}
 
-    async def sweep(self) -> int:
-        """Delete at most 1,000 events that have expired; return how many."""
-        return await self._store.delete_range(EVENTS, "expires", (), unix_seconds(self._clock), 1000)
+    @property
+    def _kept(self) -> int:
+        return self._terms.rule("sending_event_seconds")
 
     def _oldest(self) -> int:
-        return max(0, unix_seconds(self._clock) - KEPT_SECONDS + 1)
+        return max(0, unix_seconds(self._clock) - self._kept + 1)
 
-    def _decode(self, document: Document) -> Event:
+    def decode(self, document: Document) -> Event:
+        """Return what a document holds. Raises: InternalError, UnavailableError("kek_missing")."""
         body = document.body
         content = json.loads(self._vault.open(place_of(EVENTS.name, document.key, "sealed"), blob(body, "sealed")))
         return Event(

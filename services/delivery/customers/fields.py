@@ -7,8 +7,8 @@ import binascii
 from collections.abc import Sequence
 
 from libs.docstore.fields import number
-from libs.docstore.store import Document, Insert, Query, Store, Written
-from libs.runtime.errors import ConflictError, InternalError, InvalidError
+from libs.docstore.store import Body, Collection, Document, Insert, Patch, Query, Store, Written
+from libs.runtime.errors import ConflictError, InternalError, InvalidError, NotFoundError
 
 MOST_PER_PAGE = 200
 _USUAL_PER_PAGE = 50
@@ -46,6 +46,14 @@ def read_cursor(cursor: str) -> tuple[int, str] | None:
 async def insert_new(store: Store, operations: Sequence[Insert]) -> list[bool]:
     """Insert documents; return which of them are new. Raises what else goes wrong."""
     return are_new(await store.write_many(operations))
+
+
+async def patch_quietly(store: Store, collection: Collection, key: str, fields: Body) -> None:
+    """Set fields of a document; one that is gone needs none."""
+    try:
+        await store.write(Patch(collection, key, fields))
+    except NotFoundError:
+        return
 
 
 def are_new(results: Sequence[Written | Exception]) -> list[bool]:

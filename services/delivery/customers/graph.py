@@ -8,13 +8,14 @@ from typing import Any
 
 from libs.docstore.store import Store
 from libs.envelope import KeyedHash
-from libs.runtime.clock import Clock, unix_seconds
+from libs.policy import Terms, load_policy
+from libs.runtime.clock import Clock
 from services.delivery.customers.campaigns import STOPPED, StoppedCampaigns
 from services.delivery.customers.dispatch import Dispatcher
 from services.delivery.customers.domain_records import OWNERS, SENDER_DOMAINS, DomainRecords
 from services.delivery.customers.events import EVENTS, Events
 from services.delivery.customers.happenings import AllHappenings
-from services.delivery.customers.limits import SENT, SendingLimits
+from services.delivery.customers.limits import SENT, Counts, SendingLimits
 from services.delivery.customers.marks import Marks
 from services.delivery.customers.own_domains import OwnDomains
 from services.delivery.customers.pausing import PauseNotices
@@ -52,6 +53,7 @@ class Needs:
     # Whose postmaster signs notices.
     notices_domain: str
     rules: LimitRules = field(default_factory=LimitRules)
+    terms: Terms = field(default_factory=lambda: Terms(load_policy()))
     fetch_ports: Sequence[int] = (443,)
 
 
@@ -67,8 +69,10 @@ class Customers:
     happenings: AllHappenings
     campaigns: StoppedCampaigns
     domains: SenderDomains
+    domain_records: DomainRecords
     own_domains: OwnDomains
     webhooks: Webhooks
+    hooks: WebhookRecords
     dispatcher: Dispatcher
     upkeep: Upkeep
 
@@ -89,28 +93,18 @@ def make_customers(needs: Needs) -> Customers:
     marks = Marks(needs.hashes)
     standings = Standings(store, marks, vault, clock)
     suppressions = Suppressions(store, marks, clock)
-    events = Events(store, marks, vault, clock)
-    hooks = WebhookRecords(store, vault)
+    events = Events(store, marks, vault, clock, needs.terms)
+    hooks = WebhookRecords(store, vault, needs.terms)
     dispatcher = Dispatcher(hooks, events, Poster(needs.http, needs.fetch_ports, clock), clock)
     webhooks = Webhooks(hooks, marks, events, dispatcher, clock)
-    limits = SendingLimits(store, marks, standings, needs.peers.accounts, needs.rules, clock)
-    reservations = Reservations(store, marks, limits, clock)
-    campaigns = StoppedCampaigns(store, marks, clock)
-    domains = SenderDomains(DomainRecords(store, marks, vault), marks, needs.peers, needs.installation, clock)
+    counts = Counts(store, needs.terms)
+    limits = SendingLimits(counts, marks, standings, needs.peers.accounts, needs.rules, clock)
+    reservations = Reservations(counts, marks, limits, clock)
+    campaigns = StoppedCampaigns(store, marks, clock, needs.terms)
+    records = DomainRecords(store, marks, vault)
+    domains = SenderDomains(records, marks, needs.peers, needs.installation, clock)
     notices = PauseNotices(standings, needs.notices, needs.notices_domain, clock)
 
-    async def old_posts() -> int:
-        return await hooks.sweep(unix_seconds(clock))
-
-    steps = {
-        "notices": notices.send,
-        "sender_domains": domains.recheck,
-        "events": events.sweep,
-        "posts": old_posts,
-        "counts": limits.sweep,
-        "reservations": reservations.sweep,
-        "campaigns": campaigns.sweep,
-    }
     return Customers(
         limits=limits,
         reservations=reservations,
@@ -120,8 +114,10 @@ def make_customers(needs: Needs) -> Customers:
         happenings=AllHappenings(store, events, suppressions, standings, webhooks),
         campaigns=campaigns,
         domains=domains,
+        domain_records=records,
         own_domains=OwnDomains(needs.peers, needs.installation, clock),
         webhooks=webhooks,
+        hooks=hooks,
         dispatcher=dispatcher,
-        upkeep=Upkeep(steps),
+        upkeep=Upkeep({"notices": notices.send, "sender_domains": domains.recheck}),
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from libs.docstore.fields import number
 from libs.docstore.store import Collection, Increment, Index, Operation, Store
+from libs.policy import Terms
 from libs.runtime.batch import Batcher
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import DeniedError, ExhaustedError, InvalidError, SealpostError
@@ -26,10 +27,13 @@ from services.delivery.customers.standing import Standing, Standings
 from services.delivery.domain.limits import DAY, LimitRules, per_mille, total
 from services.delivery.domain.model import Profile
 
-SENT = Collection("sent", (Index("expires", ("expires",)),))
+SENT = Collection(
+    "sent",
+    (Index("expires", ("expires",)), Index("account", ("account", "expires"))),
+    fields=("recipients", "account", "expires"),
+)
 
 _FIELD = "recipients"
-_KEPT = 2 * DAY
 _MAX_ACCOUNTS = 20_000
 _AHEAD_PART = 200
 _MOST_AHEAD = 100
@@ -48,6 +52,14 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """Where it is counted, opened with SENT, and for how long a count is kept."""
+
+    store: Store
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
 class _Want:
     account_id: str
     day: int
@@ -59,10 +71,11 @@ class SendingLimits:
     """Implements domain.ports.Limits."""
 
     def __init__(
-        self, store: Store, marks: Marks, standings: Standings, accounts: Accounts, rules: LimitRules, clock: Clock
+        self, counts: Counts, marks: Marks, standings: Standings, accounts: Accounts, rules: LimitRules, clock: Clock
     ) -> None:
-        """Count in `store`."""
-        self._store = store
+        """Take where it is counted, and what holds for whom."""
+        self._store = counts.store
+        self._terms = counts.terms
         self._marks = marks
         self._standings = standings
         self._accounts = accounts
@@ -105,9 +118,10 @@ class SendingLimits:
         ahead = self._ahead[account_id] if account_id in self._ahead and self._ahead_day == want.day else 0
         return _sending(standing, max(0, counted - ahead), want.limit)
 
-    async def sweep(self) -> int:
-        """Forget at most 1,000 counts of days that are over; return how many."""
-        return await self._store.delete_range(SENT, "expires", (), unix_seconds(self._clock), 1000)
+    def forget(self, account_id: str) -> None:
+        """Forget what is in memory about an account that is erased: nothing of it is given back later."""
+        self._ahead.pop(account_id, None)
+        self._facts.pop(account_id, None)
 
     async def close(self) -> None:
         """Give back what was counted and not spent. Raises: UnavailableError."""
@@ -186,7 +200,10 @@ class SendingLimits:
             self._key(want.day, want.account_id),
             {_FIELD: recipients},
             {_FIELD: want.limit},
-            {"expires": want.day * DAY + _KEPT},
+            {
+                "account": self._marks.account(want.account_id),
+                "expires": want.day * DAY + self._terms.rule("sending_count_seconds"),
+            },
         )
 
     def _key(self, day: int, account_id: str) -> str:

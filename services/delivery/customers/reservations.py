@@ -7,26 +7,30 @@ after the count: who dies in between counts twice, which is too strict by one, a
 
 from __future__ import annotations
 
-from libs.docstore.store import Collection, Index, Insert, Store
+from libs.docstore.store import Body, Collection, Index, Insert
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InvalidError
+from services.delivery.customers.limits import Counts
 from services.delivery.customers.marks import Marks
 from services.delivery.domain.model import Profile
 from services.delivery.domain.ports import Limits
 
-RESERVED = Collection("reserved", (Index("expires", ("expires",)),))
+RESERVED = Collection(
+    "reserved",
+    (Index("expires", ("expires",)), Index("account", ("account", "expires"))),
+    fields=("account", "expires"),
+)
 
-# Longer than a mail made by a client may be brought (gateway.http.outbox).
-_KEPT = 3600
 _MOST = 200
 
 
 class Reservations:
     """Reserves by name."""
 
-    def __init__(self, store: Store, marks: Marks, limits: Limits, clock: Clock) -> None:
-        """Remember in `store` what was counted by `limits`."""
-        self._store = store
+    def __init__(self, counts: Counts, marks: Marks, limits: Limits, clock: Clock) -> None:
+        """Remember in the store of `counts`, opened with RESERVED, what was counted by `limits`."""
+        self._store = counts.store
+        self._terms = counts.terms
         self._marks = marks
         self._limits = limits
         self._clock = clock
@@ -44,12 +48,10 @@ class Reservations:
         if await self._store.get(RESERVED, mark) is not None:
             return
         await self._limits.reserve(account_id, profile, recipients)
+        expires = unix_seconds(self._clock) + self._terms.rule("reservation_seconds")
+        body: Body = {"account": self._marks.account(account_id), "expires": expires}
         try:
-            await self._store.write(Insert(RESERVED, mark, {"expires": unix_seconds(self._clock) + _KEPT}))
+            await self._store.write(Insert(RESERVED, mark, body))
         except ConflictError:
             # The same came twice at the same moment.
             return
-
-    async def sweep(self) -> int:
-        """Forget at most 1,000 names whose hour is over; return how many."""
-        return await self._store.delete_range(RESERVED, "expires", (), unix_seconds(self._clock), 1000)

@@ -26,7 +26,9 @@ from services.delivery.customers.marks import Marks
 from services.delivery.domain.limits import Tally, add_to_ring, reason_to_pause
 from services.delivery.domain.vault import Vault
 
-STANDING = Collection("standing", (Index("notice", ("notice_due",)),))
+STANDING = Collection(
+    "standing", (Index("notice", ("notice_due",)),), fields=("account", "ring", "paused", "notice_due", "notice_id")
+)
 
 # For how long another process's pause may go unnoticed here.
 _KNOWN_SECONDS = 5.0
@@ -92,7 +94,7 @@ class Standings:
     async def get(self, account_id: str) -> Standing:
         """Return the standing of an account; of one that nothing is known of, an empty one."""
         found = await self._store.get(STANDING, self._marks.account(account_id))
-        standing = self._decode(found) if found is not None else Standing(account_id)
+        standing = self.decode(found) if found is not None else Standing(account_id)
         self._remember(standing)
         return standing
 
@@ -103,7 +105,7 @@ class Standings:
     async def due_notices(self, limit: int) -> Sequence[Standing]:
         """Return at most `limit` standings whose account has to be told now."""
         query = Query(STANDING, "notice", (), upper=unix_seconds(self._clock), limit=limit)
-        return [self._decode(document) for document in await self._store.find(query)]
+        return [self.decode(document) for document in await self._store.find(query)]
 
     async def told(self, standing: Standing, next_due: int = 0) -> None:
         """Note that the notice is in the mailbox, or that it has to be tried again at `next_due`."""
@@ -113,6 +115,11 @@ class Standings:
             return replace(old, notice_due=next_due) if old.notice_id == standing.notice_id else old
 
         await self._change(standing.account_id, change)
+
+    def forget(self, account_id: str) -> None:
+        """Forget what is in memory about an account that is erased."""
+        self._pending.pop(account_id, None)
+        self._known.pop(account_id, None)
 
     async def close(self) -> None:
         """Write what was counted. Raises: UnavailableError."""
@@ -159,7 +166,7 @@ class Standings:
         return found
 
     def _counted(self, account_id: str, found: Document | None, tally: Tally) -> Standing:
-        old = self._decode(found) if found is not None else Standing(account_id)
+        old = self.decode(found) if found is not None else Standing(account_id)
         new = replace(old, ring=add_to_ring(old.ring, tally))
         reason = reason_to_pause(new.ring)
         if not reason or old.paused:
@@ -195,7 +202,8 @@ class Standings:
             return Replace(STANDING, key, body, standing.version)
         return Insert(STANDING, key, body)
 
-    def _decode(self, document: Document) -> Standing:
+    def decode(self, document: Document) -> Standing:
+        """Return what a document holds. Raises: InternalError, UnavailableError("kek_missing")."""
         body = document.body
         return Standing(
             self._vault.open(place_of(STANDING.name, document.key, "account"), blob(body, "account")).decode(),

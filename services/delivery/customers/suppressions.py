@@ -20,7 +20,9 @@ from services.delivery.customers.fields import cursor_after, insert_new, page_si
 from services.delivery.customers.marks import Marks, canonical_address
 from services.delivery.domain.limits import DAY
 
-SUPPRESSIONS = Collection("suppression", (Index("account", ("account", "day")),), small=True)
+SUPPRESSIONS = Collection(
+    "suppression", (Index("account", ("account", "day")),), small=True, fields=("account", "reason", "day")
+)
 
 MANUAL = "manual"
 

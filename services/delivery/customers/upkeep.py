@@ -1,8 +1,7 @@
-"""What has to be done from time to time: notices, looks at domains, and forgetting what is over.
+"""What has to be done from time to time: notices, looks at domains, keys and pieces that were left over.
 
 Each step is bounded and repeats at once while there is work. A step that fails is logged and tried again with the next
-round, and leaves the other steps alone; nothing that it forgets too late does any harm, for what has expired is not
-told to anybody.
+round, and leaves the other steps alone. What is kept for a time is swept by retention (services/delivery/held).
 """
 
 from __future__ import annotations

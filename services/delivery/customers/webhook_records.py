@@ -19,17 +19,24 @@ from dataclasses import dataclass, field
 from libs.docstore.fields import blob, delete_quietly, number, text, texts
 from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Operation, Patch, Query, Store, Value
 from libs.envelope import place_of
+from libs.policy import Terms
 from libs.runtime.errors import ConflictError, InternalError, NotFoundError
 from libs.runtime.secret import Secret
 from services.delivery.customers.fields import insert_new
 from services.delivery.domain.vault import Vault
 from services.delivery.domain.webhooks import MOST_PER_ACCOUNT, HookState
 
-WEBHOOKS = Collection("webhook", (Index("account", ("account", "created")), Index("wake", ("wake",))))
-POSTS = Collection("post", (Index("due", ("webhook", "due")), Index("expires", ("expires",))))
+WEBHOOKS = Collection(
+    "webhook",
+    (Index("account", ("account", "created")), Index("wake", ("wake",))),
+    fields=("account", "sealed", "types", "created", "state", "failing_since", "wake"),
+)
+POSTS = Collection(
+    "post",
+    (Index("due", ("webhook", "due")), Index("expires", ("expires",)), Index("account", ("account", "expires"))),
+    fields=("webhook", "event", "due", "attempts", "queued", "expires", "account"),
+)
 
-# Longer than all attempts together take.
-POST_SECONDS = 5 * 86400
 _FOR_EVER = 2**62
 
 
@@ -63,20 +70,26 @@ class Waiting:
 class WebhookRecords:
     """Webhooks and posts on a store."""
 
-    def __init__(self, store: Store, vault: Vault) -> None:
-        """Use `store`, opened with WEBHOOKS and POSTS."""
+    def __init__(self, store: Store, vault: Vault, terms: Terms) -> None:
+        """Use `store`, opened with WEBHOOKS and POSTS; a post that nobody takes is kept for as long as `terms` say."""
         self._store = store
         self._vault = vault
+        self._terms = terms
 
     async def get(self, webhook_id: str) -> Hook | None:
         """Return a webhook, whoever's it is."""
         found = await self._store.get(WEBHOOKS, webhook_id)
-        return self._decode(found) if found is not None else None
+        return self.decode(found) if found is not None else None
 
     async def of_account(self, account: str) -> list[Hook]:
         """Return the webhooks of an account, by its mark, in the order in which they were made."""
         found = await self._store.find(Query(WEBHOOKS, "account", (account,), limit=MOST_PER_ACCOUNT * 2))
-        return [self._decode(document) for document in found]
+        return [self.decode(document) for document in found]
+
+    async def ids(self, account: str) -> list[str]:
+        """Return the ids of the webhooks of an account, by its mark, whether they can be read or not."""
+        query = Query(WEBHOOKS, "account", (account,), limit=MOST_PER_ACCOUNT * 2)
+        return [document.key for document in await self._store.find(query)]
 
     async def insert(self, hook: Hook) -> None:
         """Keep a new one."""
@@ -125,15 +138,19 @@ class WebhookRecords:
         found = await self._store.get_many(WEBHOOKS, webhook_ids)
         return {key: (_state(one.body), number(one.body, "wake", 0)) for key, one in found.items()}
 
-    def post(self, event_id: str, webhook_id: str, now: int) -> Insert:
-        """Return the write that queues an event for a webhook; ConflictError("exists") where it is queued."""
+    def post(self, event_id: str, webhook_id: str, account: str, now: int) -> Insert:
+        """Return the write that queues an event for a webhook; ConflictError("exists") where it is queued.
+
+        `account` is the mark of whose it is.
+        """
         body: Body = {
+            "account": account,
             "webhook": webhook_id,
             "event": event_id,
             "due": now,
             "attempts": 0,
             "queued": now,
-            "expires": now + POST_SECONDS,
+            "expires": now + self._terms.rule("webhook_post_seconds"),
         }
         return Insert(POSTS, f"{event_id}/{webhook_id}", body)
 
@@ -178,10 +195,6 @@ class WebhookRecords:
         """Remove at most 1,000 posts of a webhook; return how many."""
         return await self._store.delete_range(POSTS, "due", (webhook_id,), _FOR_EVER, 1000)
 
-    async def sweep(self, now: int) -> int:
-        """Remove at most 1,000 posts whose time is over; return how many."""
-        return await self._store.delete_range(POSTS, "expires", (), now, 1000)
-
     async def _patch(self, webhook_id: str, fields: Body) -> None:
         try:
             await self._store.write(Patch(WEBHOOKS, webhook_id, fields))
@@ -191,7 +204,8 @@ class WebhookRecords:
     def _sealed(self, webhook_id: str, content: dict[str, str]) -> bytes:
         return self._vault.seal(place_of(WEBHOOKS.name, webhook_id, "sealed"), json.dumps(content).encode())
 
-    def _decode(self, document: Document) -> Hook:
+    def decode(self, document: Document) -> Hook:
+        """Return what a document holds. Raises: InternalError, UnavailableError("kek_missing")."""
         body = document.body
         place = place_of(WEBHOOKS.name, document.key, "sealed")
         content = json.loads(self._vault.open(place, blob(body, "sealed")))

@@ -99,7 +99,7 @@ class Webhooks:
         now = unix_seconds(self._clock)
         for start in range(0, len(wanted), _PAGE):
             page = wanted[start : start + _PAGE]
-            await self._records.queue([self._records.post(event_id, webhook_id, now) for event_id in page])
+            await self._records.queue([self._records.post(event_id, webhook_id, mark, now) for event_id in page])
         if hook.state is HookState.OFF:
             await self._records.turn(webhook_id, HookState.OK)
             self._known.pop(mark, None)
@@ -113,7 +113,7 @@ class Webhooks:
         for one in happenings:
             wishes = await self._wishes(one.account_id)
             posts += [
-                self._records.post(one.event_id, wish.webhook_id, now)
+                self._records.post(one.event_id, wish.webhook_id, self._marks.account(one.account_id), now)
                 for wish in wishes
                 if _wants(wish, one.kind.value)
             ]

@@ -18,15 +18,20 @@ _JITTER = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Times in seconds; `max_age` and `notice_after` count from when the mail was to be sent.
+    """Times in seconds; `life`, until a mail is given up, and `notice_after` count from when it was to be sent.
 
     `pauses` (at least one) stand between attempts; the last of them is used again and again.
     """
 
-    max_age: int
+    life: Callable[[], int]
     notice_after: int
     uniform: Callable[[float, float], float] = random.uniform
     pauses: Sequence[int] = PAUSES
+
+    @property
+    def max_age(self) -> int:
+        """After how many seconds a mail is given up, by the policy in force."""
+        return self.life()
 
     def next_attempt(self, attempts: int, now: int, until: int) -> int:
         """Return when to try again after `attempts` (from 1) attempts, in Unix seconds; not after `until`.

@@ -58,7 +58,7 @@ class Asking:
             refused = True
         if refused:
             raise InvalidError("forward_address")
-        await parts.counts.add("asks", account_id, PER_ACCOUNT)
+        await parts.counts.add("asks", account_id, PER_ACCOUNT, account_id=account_id)
         await parts.counts.add("asked", address.lower(), PER_ADDRESS)
         mail_id = new_id()
         question = Question(account_address, address, f"{parts.public_url.rstrip('/')}/f/{token}")

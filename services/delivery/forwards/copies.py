@@ -121,7 +121,7 @@ class Copies:
         if not order.recipients:
             return True
         try:
-            await self._parts.counts.add("mails", mail.account_id, self._rules.per_day)
+            await self._parts.counts.add("mails", mail.account_id, self._rules.per_day, account_id=mail.account_id)
         except ExhaustedError:
             await self._tell(mail.account_id)
             return False

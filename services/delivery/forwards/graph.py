@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 from services.delivery.domain.dsn import site_of
 from services.delivery.domain.ports import Notices
 from services.delivery.forwards.asking import Asking, AskParts
@@ -19,13 +16,11 @@ COLLECTIONS = (COUNTS,)
 # The MX puts its fields in front of what may be as large as a mail can be.
 _FIELDS_BYTES = 64 * 1024
 
-Sweep = Callable[[], Coroutine[Any, Any, int]]
 
-
-def make_forwards(base: Base, queue: QueueGraph, notices: Notices) -> tuple[ForwardParts, Sweep]:
-    """Compose it on a store that was opened with COLLECTIONS, among others; return it and what forgets old counts."""
+def make_forwards(base: Base, queue: QueueGraph, notices: Notices) -> ForwardParts:
+    """Compose it on a store that was opened with COLLECTIONS, among others."""
     settings, clock, hashes = base.settings, base.clock, base.secrets.hashes
-    counts = DailyCounts(base.store, hashes, clock)
+    counts = DailyCounts(base.store, hashes, clock, base.terms)
     own_hosts = frozenset((settings.bounce_domain.lower(), settings.hostname.lower()))
     submission, site = queue.submission, site_of(settings.hostname)
     copies = CopyParts(queue.entrance, submission.trails, submission.cancelling, hashes, counts, notices, clock)
@@ -39,4 +34,4 @@ def make_forwards(base: Base, queue: QueueGraph, notices: Notices) -> tuple[Forw
     asking = AskParts(queue.entrance, counts, site, settings.public_url, own_hosts, clock)
     paths = ForwardPaths(hashes, settings.bounce_domain)
     returning = ReturnParts(paths, submission.trails, queue.entrance, hashes, settings.hostname, clock)
-    return ForwardParts(Copies(copies, rules), Asking(asking), Returning(returning)), counts.sweep
+    return ForwardParts(Copies(copies, rules), Asking(asking), Returning(returning))

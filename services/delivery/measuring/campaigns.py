@@ -3,6 +3,9 @@
 A campaign that counts has a number, drawn at random, by which statistics know it; off is what it is without a document.
 Who opted out is a keyed hash of an address and a day: the list can tell whether an address is on it and nothing else,
 and it holds for every sender of this installation.
+
+What a campaign counts holds the mark of its account, by which an erasure finds it; a document from before there were
+any gets it when it is looked at the next time.
 """
 
 from __future__ import annotations
@@ -14,17 +17,21 @@ from dataclasses import dataclass
 
 from libs.docstore.fields import number
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Replace, Store
+from libs.policy import Terms
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InvalidError
-from services.delivery.customers.fields import insert_new
+from services.delivery.customers.fields import insert_new, patch_quietly
 from services.delivery.customers.marks import Marks, canonical_address
 from services.delivery.domain.limits import DAY
 
-MEASURED = Collection("measured_campaign", (Index("expires", ("expires",)),))
-UNCOUNTED = Collection("uncounted", ())
+MEASURED = Collection(
+    "measured_campaign",
+    (Index("expires", ("expires",)), Index("account", ("account", "expires"))),
+    fields=("account", "opens", "clicks", "number", "expires"),
+)
+UNCOUNTED = Collection("uncounted", fields=("day",))
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
-_KEPT = 400 * DAY
 _KNOWN_SECONDS = 2.0
 _MAX_KNOWN = 10_000
 _ATTEMPTS = 10
@@ -50,9 +57,10 @@ _OFF = Measuring()
 class MeasuredCampaigns:
     """The settings of all campaigns, and the list of those who are not counted."""
 
-    def __init__(self, store: Store, marks: Marks, clock: Clock) -> None:
-        """Keep them in `store`, opened with MEASURED and UNCOUNTED."""
+    def __init__(self, store: Store, marks: Marks, clock: Clock, terms: Terms) -> None:
+        """Keep them in `store`, opened with MEASURED and UNCOUNTED, for as long as `terms` say."""
         self._store = store
+        self._terms = terms
         self._marks = marks
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, Measuring]] = OrderedDict()
@@ -65,7 +73,10 @@ class MeasuredCampaigns:
         known = self._known.get(key)
         if known is not None and known[0] > now:
             return known[1]
-        measuring = _of(await self._store.get(MEASURED, key))
+        document = await self._store.get(MEASURED, key)
+        if document is not None and document.body.get("account") is None:
+            await patch_quietly(self._store, MEASURED, key, {"account": self._marks.account(account_id)})
+        measuring = _of(document)
         self._known[key] = now + _KNOWN_SECONDS, measuring
         self._known.move_to_end(key)
         if len(self._known) > _MAX_KNOWN:
@@ -84,8 +95,13 @@ class MeasuredCampaigns:
             document = await self._store.get(MEASURED, key)
             drawn = _of(document).number or secrets.randbits(62) + 1
             measuring = Measuring(opens, clicks, drawn)
-            expires = unix_seconds(self._clock) + _KEPT
-            body: Body = {"opens": int(opens), "clicks": int(clicks), "number": drawn, "expires": expires}
+            body: Body = {
+                "account": self._marks.account(account_id),
+                "opens": int(opens),
+                "clicks": int(clicks),
+                "number": drawn,
+                "expires": unix_seconds(self._clock) + self._terms.rule("campaign_seconds"),
+            }
             try:
                 if document is None:
                     await self._store.write(Insert(MEASURED, key, body))
@@ -111,10 +127,6 @@ class MeasuredCampaigns:
         """Put an address on the list of those that nobody counts. Raises: InvalidError("address_invalid")."""
         key = self._marks.uncounted(canonical_address(address))
         await insert_new(self._store, [Insert(UNCOUNTED, key, {"day": unix_seconds(self._clock) // DAY})])
-
-    async def sweep(self) -> int:
-        """Forget at most 1,000 settings of campaigns of long ago; return how many."""
-        return await self._store.delete_range(MEASURED, "expires", (), unix_seconds(self._clock), 1000)
 
 
 def _of(document: Document | None) -> Measuring:

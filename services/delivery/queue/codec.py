@@ -16,6 +16,7 @@ from libs.envelope import KeyedHash, open_sealed, place_of, seal
 from libs.mail.verdict import Verdict
 from libs.runtime.errors import InternalError, InvalidError
 from libs.runtime.secret import Secret
+from services.delivery.customers.marks import Marks
 from services.delivery.domain.addresses import domain_key
 from services.delivery.domain.model import Forwarded, Order, Profile, QueuedMail, Recipient, State, Way
 from services.delivery.domain.ports import Happening, Kind, Trace
@@ -38,6 +39,7 @@ class Hashes:
     def __init__(self, hashes: KeyedHash) -> None:
         """Take the keyed hash of the service."""
         self._hashes = hashes
+        self._marks = Marks(hashes)
 
     def account(self, account_id: str) -> bytes:
         """Return what stands for an account."""
@@ -52,8 +54,9 @@ class Hashes:
         return self._hashes.digest("delivery/destination", domain.encode())
 
     def idempotency(self, account_id: str, key: str) -> str:
-        """Return the name of a document for a customer's key."""
-        return self._hashes.digest("delivery/idempotency", f"{account_id}/{key}".encode()).hex()
+        """Return the mark of the account and the name of a document for its key, with a slash between them."""
+        name = self._hashes.digest("delivery/idempotency", f"{account_id}/{key}".encode())
+        return f"{self._marks.account(account_id)}/{name.hex()}"
 
     def same(self, content: bytes) -> bytes:
         """Return what tells two submissions apart."""

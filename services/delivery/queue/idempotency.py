@@ -2,34 +2,40 @@
 
 The document is written before the mail, under a name made of account and key, so of two that come at once one is first.
 It holds the id that the mail will have: whoever comes back after a crash in between submits the mail under that id.
+The account stands in it as its mark, so that it is found when the account is erased.
 """
 
 from __future__ import annotations
 
 from libs.docstore.store import Document, Insert, Replace, Store, Value
+from libs.policy import Terms
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError
 from services.delivery.queue.collections import IDEMPOTENCY
 
-_LIFETIME = 86400
 _TRIES = 5
 
 
 class IdempotencyKeys:
     """Implements domain.submission.Keys."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        """Keep in `store`."""
+    def __init__(self, store: Store, clock: Clock, terms: Terms) -> None:
+        """Keep in `store`, for as long as `terms` say."""
         self._store = store
         self._clock = clock
+        self._terms = terms
 
     async def claim(self, name: str, digest: bytes, mail_id: str) -> str:
         """Return the id of the mail that was submitted first under `name` with the same `digest`: perhaps this one.
 
+        `name` is that of codec.Hashes.idempotency.
+
         Raises: ConflictError("idempotency_mismatch") where it was another mail, UnavailableError.
         """
         now = unix_seconds(self._clock)
-        body: dict[str, Value] = {"mail": mail_id, "digest": digest, "expires": now + _LIFETIME}
+        account, _, name = name.rpartition("/")
+        expires = now + self._terms.rule("idempotency_seconds")
+        body: dict[str, Value] = {"account": account, "mail": mail_id, "digest": digest, "expires": expires}
         for _ in range(_TRIES):
             found = await self._store.get(IDEMPOTENCY, name)
             try:
@@ -46,10 +52,6 @@ class IdempotencyKeys:
                 continue
             return mail_id
         raise ConflictError("version")
-
-    async def sweep(self) -> int:
-        """Forget at most 1,000 keys whose day is over; return how many."""
-        return await self._store.delete_range(IDEMPOTENCY, "expires", (), unix_seconds(self._clock), 1000)
 
 
 def _same(found: Document, digest: bytes) -> str:

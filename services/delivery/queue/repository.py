@@ -75,10 +75,6 @@ class QueueRepository:
         """Finish what is under way."""
         await self._settling.close()
 
-    async def sweep(self) -> int:
-        """Forget at most 1,000 trails whose time is over; return how many."""
-        return await self._store.delete_range(MAILS, "expires", (), unix_seconds(self._clock), 1000)
-
     async def insert(
         self, entry: Entry, pieces: Sequence[bytes], due: int, until: int, event: Event | None = None
     ) -> None:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from libs.docstore.fields import number
 from libs.docstore.store import Delete, Document, Insert, Patch, Query, Store, Value
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import NotFoundError, SealpostError
@@ -24,6 +25,7 @@ _LEFT_OVER_SECONDS = 120
 _GATHER_SECONDS = 0.5
 _KEYS = 1000
 _NEXT_CHECK = 86400
+_NOTES = 20
 
 _log = get_logger("shredder")
 
@@ -84,13 +86,29 @@ class Shredder:
     async def sweep(self) -> int:
         """Destroy what has been left over; return how many notes were done with. Raises: SealpostError."""
         now = unix_seconds(self._clock)
-        found = await self._store.find(Query(SHREDS, "due", (), upper=now, limit=20))
+        found = await self._store.find(Query(SHREDS, "due", (), upper=now, limit=_NOTES))
         for shred in found:
             used = _used(shred)
             mails = await self._store.get_many(MAILS, [one.mail_id for one in used])
             await self._destroy([one for one in used if not _is_queued(mails.get(one.mail_id), one.key_id)])
         await self._forget([shred.key for shred in found])
         return len(found)
+
+    async def destroy_settled(self) -> None:
+        """Destroy the keys of all mails that are settled, whoever has settled them. Raises: SealpostError.
+
+        The notes stay: in what stands in one of them a mail may be about to be settled.
+        """
+        after: tuple[int, str] | None = None
+        while True:
+            found = await self._store.find(Query(SHREDS, "due", (), after=after, limit=_NOTES))
+            for shred in found:
+                used = _used(shred)
+                mails = await self._store.get_many(MAILS, [one.mail_id for one in used])
+                await self._destroy([one for one in used if not _is_queued(mails.get(one.mail_id), one.key_id)])
+            if len(found) < _NOTES:
+                return
+            after = (number(found[-1].body, "due"), found[-1].key)
 
     async def sweep_pieces(self) -> int:
         """Delete pieces whose mail was never written or is settled; return how many were looked at."""
@@ -111,8 +129,8 @@ class Shredder:
         return len(found)
 
     async def _destroy(self, used: Sequence[UsedKey]) -> None:
-        if used:
-            await self._keys.destroy([one.key_id for one in used])
+        for start in range(0, len(used), _KEYS):
+            await self._keys.destroy([one.key_id for one in used[start : start + _KEYS]])
         pieces = [f"{one.key_id}/{number}" for one in used for number in range(one.pieces)]
         for start in range(0, len(pieces), _KEYS):
             await self._delete([Delete(CONTENTS, key) for key in pieces[start : start + _KEYS]])

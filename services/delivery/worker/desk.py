@@ -110,6 +110,12 @@ class Desk:
             self._mixed.append(held)
         self.pump()
 
+    def lose(self, account_id: str) -> None:
+        """Have the mails of an account be nobody's: what is under way begins nothing more, what waits goes nowhere."""
+        for held in self._held.values():
+            if held.entry.mail.order.account_id == account_id:
+                held.entry.lost = True
+
     def entries(self) -> list[Entry]:
         """Return all mails in memory."""
         return [held.entry for held in self._held.values()]

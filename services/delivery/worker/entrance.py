@@ -12,12 +12,14 @@ from collections.abc import Callable
 
 from libs.docstore.store import Event
 from libs.runtime.clock import Clock, unix_seconds
+from libs.runtime.errors import NotFoundError
 from libs.runtime.ids import new_id
 from services.delivery.domain.model import Order, QueuedMail, Recipient
 from services.delivery.domain.prepare import Prepared
 from services.delivery.domain.queue import Facts
 from services.delivery.domain.schedule import Schedule
 from services.delivery.domain.submission import Submitted
+from services.delivery.erased import ErasedAccounts
 from services.delivery.queue.codec import seal_content
 from services.delivery.queue.entry import Entry
 from services.delivery.queue.keys import KeyRing
@@ -44,9 +46,13 @@ class Entrance:
         self._told = float("-inf")
         # Tells whoever publishes events that there is one; None where nobody does.
         self.announce: Callable[[], None] | None = None
+        # Who takes nothing any more; None where nobody is erased.
+        self.erased: ErasedAccounts | None = None
 
     async def put(self, order: Order, prepared: Prepared) -> None:
-        """See domain.submission.Queue."""
+        """See domain.submission.Queue. Raises also: NotFoundError("account_not_found") where the account is erased."""
+        if self.erased is not None and await self.erased.is_gone(order.account_id):
+            raise NotFoundError("account_not_found")
         entry, pieces = await self._sealed(order, prepared)
         now = unix_seconds(self._clock)
         until = max(now, order.send_at) + self._schedule.max_age

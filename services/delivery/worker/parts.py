@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from libs.policy import Terms
 from libs.runtime.clock import Clock
 from libs.telemetry.facts import NoFacts, Recorder
 from services.delivery.domain.ports import Campaigns, Happenings, Suppressions, Teller
@@ -26,7 +27,7 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that attempts work with. `lease` and `trail`: seconds."""
+    """Everything that attempts work with. `lease`: seconds."""
 
     queue: QueueRepository
     lanes: Lanes
@@ -39,7 +40,12 @@ class Parts:
     judge: Judge
     clock: Clock
     lease: float
-    trail: int
+    terms: Terms
     # None: everything is told before a mail is settled.
     teller: Teller | None = None
     facts: Recorder = field(default_factory=NoFacts)
+
+    @property
+    def trail(self) -> int:
+        """For how many seconds the outcome of a mail is remembered."""
+        return self.terms.rule("outgoing_trail_seconds")

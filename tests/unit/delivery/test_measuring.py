@@ -20,6 +20,7 @@ from services.delivery.measuring.links import Link, MeasuringLinks
 from services.delivery.measuring.measure import Measure
 from services.delivery.settings import Settings
 from tests.support.clock import ManualClock
+from tests.unit.delivery.keeping import TERMS, swept
 from tests.unit.delivery.test_measuring_pages import PAGE, URL, html_of, part
 from tests.unit.delivery.world import ACCOUNT, SENDER, World, a_store, order
 
@@ -32,11 +33,11 @@ class Desk:
     def __init__(self, store: SqliteStore, clock: ManualClock, *, salt: bool = True) -> None:
         world = World()
         secrets = open_secrets(Settings(kek=Secret(world.kek), lookup_key=Secret(world.lookup)))
-        self.clock, self.facts = clock, Facts(clock)
+        self.store, self.clock, self.facts = store, clock, Facts(clock)
         if salt:
             self.facts.set_salt(Salt(int(clock.now().timestamp()) // 86400, 1, Secret(bytes(32))))
         self.links = MeasuringLinks(secrets.vault, URL + "/", clock)
-        self.campaigns = MeasuredCampaigns(store, Marks(secrets.hashes), clock)
+        self.campaigns = MeasuredCampaigns(store, Marks(secrets.hashes), clock, TERMS)
         self.measure = Measure(self.campaigns, self.links, self.facts)
 
     async def sent(self, content: bytes, *recipients: str, index: int = 0, **changes: object) -> bytes | None:
@@ -164,7 +165,7 @@ async def test_campaigns(desk: Desk) -> None:
         await desk.campaigns.put(ACCOUNT, "A b", opens=True, clicks=True)
     assert not await desk.campaigns.counts("nonsense")
     desk.clock.advance(days=401)
-    assert await desk.campaigns.sweep() == 2
+    assert await swept(desk.store, desk.clock, MEASURED) == 2
 
 
 async def test_on_the_way_out(tmp_path: Path) -> None:

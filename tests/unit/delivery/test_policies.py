@@ -22,6 +22,7 @@ from services.delivery.policies import POLICIES, KeptPolicies
 from services.delivery.transport.sts import Policy
 from tests.support.clock import START, ManualClock
 from tests.unit.delivery.customers.support import BrokenStore
+from tests.unit.delivery.keeping import swept
 from tests.unit.delivery.transport.test_sts import Published, publishing
 
 NOW = int(START.timestamp())
@@ -89,12 +90,12 @@ async def test_expired_policies_count_for_nothing_and_are_swept(tmp_path: Path) 
         policies = kept(store, clock)
         await policies.save(DOMAIN, POLICY)
         await policies.save("long.test", Policy("testing", ("a.test",), "one", NOW, NOW + 90 * DAY))
-        assert await policies.sweep() == 0
+        assert await swept(store, clock, POLICIES, unit=DAY) == 0
         clock.advance(days=7)
         assert await policies.load(DOMAIN) is None
         clock.advance(days=1)
-        assert await policies.sweep() == 1
-        assert await policies.sweep() == 0
+        assert await swept(store, clock, POLICIES, unit=DAY) == 1
+        assert await swept(store, clock, POLICIES, unit=DAY) == 0
         assert await policies.load("long.test") is not None
 
 
@@ -182,7 +183,7 @@ async def test_faults_of_the_store_are_told_and_pass(tmp_path: Path) -> None:
         store = BrokenStore(inner)
         policies = kept(store)
         store.broken = True
-        for call in (policies.load(DOMAIN), policies.save(DOMAIN, POLICY), policies.sweep()):
+        for call in (policies.load(DOMAIN), policies.save(DOMAIN, POLICY)):
             with pytest.raises(UnavailableError):
                 await call
         store.broken = False

@@ -16,6 +16,7 @@ from services.delivery.domain.model import Profile, State
 from services.delivery.domain.submission import Submitted
 from services.delivery.queue.codec import seal_content
 from services.delivery.queue.collections import CONTENTS, IDEMPOTENCY, MAILS, SHREDS
+from tests.unit.delivery.keeping import swept
 from tests.unit.delivery.world import ACCOUNT, CONTENT, DELIVERED, LATER, REFUSED, SENDER, Node, World, a_store, order
 
 OTHER = "b" * 32
@@ -175,7 +176,7 @@ async def test_a_key_of_the_customer_makes_two_submissions_one(world: World, nod
     (later,) = await submissions.submit([other])
     assert later == Submitted(other.submission_id, f"<{other.submission_id}@sealpost.test>")
     world.clock.advance(days=2)
-    assert await node.graph.idempotency.sweep() == 1
+    assert await swept(node.store, world.clock, IDEMPOTENCY) == 1
     assert await node.store.find(Query(IDEMPOTENCY, "expires", (), limit=10)) == []
 
 
@@ -291,7 +292,7 @@ async def test_trails_are_told_of_for_a_month(world: World, node: Node) -> None:
     assert not await trails.bounced(new_id(), 0, "5.2.1")
     assert await node.states(mail) == ["delivered", "bounced"]
     world.clock.advance(days=30, seconds=1)
-    assert await node.graph.repository.sweep() == 1
+    assert await swept(node.store, world.clock, MAILS) == 1
     assert list(await trails.find(mail)) == []
     with pytest.raises(NotFoundError):
         await node.states(mail)

@@ -21,6 +21,7 @@ from services.delivery.domain.model import Profile
 from services.delivery.domain.ports import Happening, Kind
 from tests.support.clock import ManualClock
 from tests.unit.delivery.customers.support import MARKS, VAULT, happening, opened
+from tests.unit.delivery.keeping import TERMS, swept
 
 COLLECTIONS = (EVENTS, SUPPRESSIONS, STANDING, STOPPED)
 
@@ -35,13 +36,14 @@ class NoPosts:
 
 class Desk:
     def __init__(self, store: Store) -> None:
+        self.store = store
         self.clock = ManualClock()
         self.account = new_id()
-        self.events = Events(store, MARKS, VAULT, self.clock)
+        self.events = Events(store, MARKS, VAULT, self.clock, TERMS)
         self.suppressions = Suppressions(store, MARKS, self.clock)
         self.standings = Standings(store, MARKS, VAULT, self.clock)
         self.happenings = AllHappenings(store, self.events, self.suppressions, self.standings, NoPosts())
-        self.campaigns = StoppedCampaigns(store, MARKS, self.clock)
+        self.campaigns = StoppedCampaigns(store, MARKS, self.clock, TERMS)
 
     async def note(self, kind: Kind, recipient: str = "ben@there.test", **more: object) -> Happening:
         """Note one that happens now."""
@@ -105,12 +107,12 @@ async def test_events_are_gone_after_thirty_days(tmp_path: Path) -> None:
         await desk.note(Kind.DELIVERED)
         desk.clock.advance(days=29)
         assert len((await desk.events.page(desk.account, 0, ""))[0]) == 1
-        assert await desk.events.sweep() == 0
+        assert await swept(desk.store, desk.clock, EVENTS) == 0
         desk.clock.advance(days=1)
         # Not told any longer, even before they are swept.
         assert (await desk.events.page(desk.account, 0, ""))[0] == []
         assert await desk.events.since(desk.account, 0, 10) == []
-        assert await desk.events.sweep() == 1
+        assert await swept(desk.store, desk.clock, EVENTS) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ async def test_a_stopped_campaign_stays_stopped(tmp_path: Path) -> None:
             with pytest.raises(InvalidError, match="campaign_invalid"):
                 await here.campaigns.stop(account, name, queue)
         here.clock.advance(days=401)
-        assert await here.campaigns.sweep() == 1
+        assert await swept(here.store, here.clock, STOPPED) == 1
         for desk in (here, elsewhere):
             await desk.standings.close()
 

@@ -13,7 +13,7 @@ import pytest
 from libs.docstore.store import Store
 from libs.runtime.errors import DeniedError, ExhaustedError, InvalidError, UnavailableError
 from libs.runtime.ids import new_id
-from services.delivery.customers.limits import SENT, SendingLimits
+from services.delivery.customers.limits import SENT, Counts, SendingLimits
 from services.delivery.customers.ports import AccountFacts
 from services.delivery.customers.reservations import RESERVED, Reservations
 from services.delivery.customers.standing import STANDING, Standings
@@ -21,6 +21,7 @@ from services.delivery.domain.limits import Allowance, LimitRules, Tally, add_to
 from services.delivery.domain.model import Profile
 from tests.support.clock import ManualClock
 from tests.unit.delivery.customers.support import MARKS, OLD, TODAY, VAULT, BrokenStore, FakeAccounts, opened
+from tests.unit.delivery.keeping import TERMS, swept
 
 RULES = LimitRules(member=Allowance(100, 500, 60), relay=Allowance(1000, 50_000, 3000))
 
@@ -29,10 +30,11 @@ class Desk:
     """One process's limits."""
 
     def __init__(self, store: Store, rules: LimitRules = RULES) -> None:
+        self.store = store
         self.clock = ManualClock()
         self.accounts = FakeAccounts()
         self.standings = Standings(store, MARKS, VAULT, self.clock)
-        self.limits = SendingLimits(store, MARKS, self.standings, self.accounts, rules, self.clock)
+        self.limits = SendingLimits(Counts(store, TERMS), MARKS, self.standings, self.accounts, rules, self.clock)
 
     async def close(self) -> None:
         await self.limits.close()
@@ -51,7 +53,7 @@ async def test_what_has_a_name_counts_once_within_an_hour(tmp_path: Path) -> Non
     async with opened(tmp_path, SENT, STANDING, RESERVED) as store:
         desk, account = Desk(store), new_id()
         # A second process on the same store.
-        both = [Reservations(store, MARKS, desk.limits, desk.clock) for _ in range(2)]
+        both = [Reservations(Counts(store, TERMS), MARKS, desk.limits, desk.clock) for _ in range(2)]
 
         async def count(name: str, recipients: int = 1, process: int = 0, whose: str = account) -> None:
             await both[process].reserve(whose, Profile.SEALED, recipients, name)
@@ -71,7 +73,7 @@ async def test_what_has_a_name_counts_once_within_an_hour(tmp_path: Path) -> Non
         with pytest.raises(InvalidError, match="reservation_id"):
             await count("x" * 201)
         desk.clock.advance(3601)
-        assert await both[0].sweep() == 4
+        assert await swept(store, desk.clock, RESERVED) == 4
         await count("box/mail")
         assert await sent() == 7
         await desk.close()
@@ -80,7 +82,7 @@ async def test_what_has_a_name_counts_once_within_an_hour(tmp_path: Path) -> Non
 async def test_what_was_refused_is_not_taken_for_counted(tmp_path: Path) -> None:
     async with opened(tmp_path, SENT, STANDING, RESERVED) as store:
         desk, account = Desk(store), new_id()
-        named = Reservations(store, MARKS, desk.limits, desk.clock)
+        named = Reservations(Counts(store, TERMS), MARKS, desk.limits, desk.clock)
         await desk.limits.reserve(account, Profile.SEALED, 60)
         for _ in range(2):
             with pytest.raises(ExhaustedError, match="recipients_per_minute"):
@@ -88,7 +90,7 @@ async def test_what_was_refused_is_not_taken_for_counted(tmp_path: Path) -> None
         broken = BrokenStore(store)
         broken.broken = True
         with pytest.raises(UnavailableError):
-            await Reservations(cast(Store, broken), MARKS, desk.limits, desk.clock).reserve(
+            await Reservations(Counts(cast(Store, broken), TERMS), MARKS, desk.limits, desk.clock).reserve(
                 account, Profile.SEALED, 1, "box/mail"
             )
         desk.clock.advance(61)
@@ -278,9 +280,9 @@ async def test_counts_are_written_without_being_asked_and_kept_until_they_are(tm
 async def test_counts_of_past_days_are_forgotten(tmp_path: Path) -> None:
     async with desk_on(tmp_path) as desk:
         await desk.limits.reserve(new_id(), Profile.SEALED, 1)
-        assert await desk.limits.sweep() == 0
+        assert await swept(desk.store, desk.clock, SENT) == 0
         desk.clock.advance(days=3)
-        assert await desk.limits.sweep() == 1
+        assert await swept(desk.store, desk.clock, SENT) == 1
 
 
 async def test_documents_name_no_account(tmp_path: Path) -> None:

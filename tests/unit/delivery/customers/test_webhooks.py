@@ -35,6 +35,7 @@ from tests.support.clock import ManualClock
 from tests.support.dns import serve_dns
 from tests.support.https import Answer, HttpsServer, reply, serve_https
 from tests.unit.delivery.customers.support import MARKS, VAULT, happening, opened
+from tests.unit.delivery.keeping import TERMS
 
 HOST = "hooks.example"
 COLLECTIONS = (EVENTS, SUPPRESSIONS, STANDING, WEBHOOKS, POSTS)
@@ -46,8 +47,8 @@ class Desk:
     def __init__(self, store: SqliteStore, http: GuardedHttp, ports: tuple[int, ...], clock: Clock) -> None:
         self.clock = clock
         self.account = new_id()
-        self.records = WebhookRecords(store, VAULT)
-        self.events = Events(store, MARKS, VAULT, clock)
+        self.records = WebhookRecords(store, VAULT, TERMS)
+        self.events = Events(store, MARKS, VAULT, clock, TERMS)
         self.dispatcher = Dispatcher(self.records, self.events, Poster(http, ports, clock), clock, poll=0.02)
         self.webhooks = Webhooks(self.records, MARKS, self.events, self.dispatcher, clock)
         self.standings = Standings(store, MARKS, VAULT, clock)

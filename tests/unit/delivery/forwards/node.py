@@ -80,5 +80,5 @@ async def forwarding(directory: Path, world: World, **settings: Any) -> AsyncIte
         base = Base(given, store, world.clock, open_secrets(given))
         local = make_local(base, outside)
         graph = make_queue(base, outside, customers, local)
-        parts, _ = make_forwards(base, graph, local)
+        parts = make_forwards(base, graph, local)
         yield ForwardNode(Node(world, store, graph), parts, keys, world)
