@@ -27,7 +27,7 @@ from services.accounts.domain.model import (
 )
 from services.accounts.domain.registration import NewRecovery, SignUp
 
-_PROFILES = {
+PROFILES = {
     Profile.GUEST: common_pb2.PROFILE_GUEST,
     Profile.SEALED: common_pb2.PROFILE_SEALED,
     Profile.PUBLIC: common_pb2.PROFILE_PUBLIC,
@@ -114,7 +114,7 @@ def route_message(route: Route, forward_to: Sequence[str] = ()) -> pb.Route:
     """Encode a route, with the addresses that get copies if the caller may know them."""
     return pb.Route(
         status=_STATUSES[route.status],
-        profile=_PROFILES[route.profile] if route.profile else common_pb2.PROFILE_UNSPECIFIED,
+        profile=PROFILES[route.profile] if route.profile else common_pb2.PROFILE_UNSPECIFIED,
         mailbox_id=route.mailbox_id,
         account_id=route.account_id,
         domain=route.domain,
@@ -129,7 +129,7 @@ def route_message(route: Route, forward_to: Sequence[str] = ()) -> pb.Route:
 
 def domain_message(domain: ServedDomain) -> pb.Domain:
     """Encode a domain."""
-    return pb.Domain(name=domain.name, profile=_PROFILES[domain.profile], open_for_sign_up=domain.open_for_sign_up)
+    return pb.Domain(name=domain.name, profile=PROFILES[domain.profile], open_for_sign_up=domain.open_for_sign_up)
 
 
 def kdf_message(parameters: Kdf) -> pb.Kdf:
@@ -147,7 +147,7 @@ def account_message(account: Account, identity: Identity, limits: Limits) -> pb.
     return pb.Account(
         account_id=account.account_id,
         mailbox_id=account.mailbox_id,
-        profile=_PROFILES[account.profile],
+        profile=PROFILES[account.profile],
         address=identity.address,
         fingerprint=identity.fingerprint,
         wrapped_private_key=account.wrapped_private_key,
@@ -171,7 +171,7 @@ def principal_message(principal: Principal) -> pb.Principal:
     return pb.Principal(
         account_id=principal.account_id,
         mailbox_id=principal.mailbox_id,
-        profile=_PROFILES[principal.profile],
+        profile=PROFILES[principal.profile],
         roles=[role.value for role in principal.roles],
         scopes=principal.scopes,
         proof_id=principal.proof_id,

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from libs.docstore.store import Store
 from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.policy import load_policy
+from libs.policy.terms import Terms
 from libs.runtime.clock import Clock
 from libs.runtime.limits import KeyedLimiter
 from libs.runtime.secret import Secret
@@ -20,13 +22,14 @@ from services.accounts.domain.keys import Keys
 from services.accounts.domain.model import Limits
 from services.accounts.domain.ports import AccountsPort
 from services.accounts.domain.programs import Programs
-from services.accounts.domain.registration import Registration
+from services.accounts.domain.registration import Registration, SignUpLimits
 from services.accounts.domain.sessions import SessionRules
 from services.accounts.domain.signed_in import SignedIn
 from services.accounts.domain.staff import Staff, StaffRules
 from services.accounts.domain.vault import Vault
 from services.accounts.domain.verifiers import Verifiers
-from services.accounts.repository import keep_in
+from services.accounts.repository import keep_in, keep_rights_in
+from services.accounts.rights_graph import Numbers, RightsGraph, make_rights
 from services.accounts.settings import Settings
 
 
@@ -45,16 +48,20 @@ class Graph:
     forwards: Forwards
     vault: Vault
     accounts: AccountsPort
+    rights: RightsGraph
 
 
-def make_graph(settings: Settings, store: Store, clock: Clock) -> Graph:
-    """Compose the service on a store that was opened with repository.COLLECTIONS.
+def make_graph(settings: Settings, store: Store, clock: Clock, terms: Terms | None = None) -> Graph:
+    """Compose the service on a store that was opened with repository.COLLECTIONS; without `terms`: the policy's own.
 
     Raises: SettingsError if a key file does not hold a key.
     """
     keys = _keys(settings)
     kept = keep_in(store)
     domains = settings.domains()
+    policy = load_policy(settings.policy_overrides)
+    numbers = Numbers(policy, terms or Terms(policy))
+    rights = make_rights(numbers, keys, (kept, keep_rights_in(store)), domains, clock)
     rules = AttemptRules(settings.attempts_per_account, settings.attempts_per_proof, _seconds(settings.attempts_window))
     # One counter for each kind of proof: guesses over SMTP do not lock the browser out.
     proofs = ProofAttempts(password=Attempts(rules, clock), recovery=Attempts(rules, clock))
@@ -64,7 +71,7 @@ def make_graph(settings: Settings, store: Store, clock: Clock) -> Graph:
         domains=domains,
         member_limits=routes.member,
         directory=Directory(domains, keys.hashes, routes, kept.claims, kept.grants),
-        registration=Registration(domains, keys, kept, proofs.password, taken),
+        registration=Registration(domains, keys, kept, SignUpLimits(proofs.password, taken), rights.notices),
         access=Access(keys, kept, proofs),
         signed_in=SignedIn(
             SessionRules(_seconds(settings.session_idle), _seconds(settings.session_absolute)), kept, clock
@@ -74,6 +81,7 @@ def make_graph(settings: Settings, store: Store, clock: Clock) -> Graph:
         forwards=Forwards(keys, kept, domains, clock),
         vault=keys.vault,
         accounts=kept.accounts,
+        rights=rights,
     )
 
 

@@ -1,9 +1,11 @@
 """The gRPC edge: decode, call the domain, encode.
 
-Who may call what: gateway everything (addresses that mail is forwarded to are told to ingest with the route, and to
-nobody else); ingest only Resolve, and Authenticate with an app password, since a mail server
+Who may call what: gateway what people and programs ask for (addresses that mail is forwarded to are told to ingest with
+the route, and to nobody else); ingest only Resolve, and Authenticate with an app password, since a mail server
 never holds anybody's session or API key; delivery looks up recipients, domains and accounts, of these without the
-wrapped private key and what unwraps it, which are the owner's browser's alone.
+wrapped private key and what unwraps it, which are the owner's browser's alone. Where an account may be reached is told
+to delivery alone, the choke point of platform mail; notices, erasures that are due and whose an address is for a
+disclosure case are retention's.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ from libs.runtime.errors import DeniedError, InvalidError, NotFoundError
 from protos.accounts.v1 import accounts_pb2 as pb
 from protos.accounts.v1.accounts_pb2_grpc import AccountsServicer, add_AccountsServicer_to_server
 from services.accounts import codec
+from services.accounts.concerns_rpc import ConcernsRpc
 from services.accounts.domain.directory import Route, Status
 from services.accounts.domain.model import Account
 from services.accounts.forwards_rpc import ForwardsRpc
 from services.accounts.graph import Graph
+from services.accounts.rights_rpc import RightsRpc
 
 SERVICE = "sealpost.accounts.v1.Accounts"
 _GATEWAY = "gateway"
@@ -37,6 +41,17 @@ ALSO = {
     "GetAccount": ("delivery",),
 }
 
+# Who may call instead of the gateway.
+INSTEAD = {
+    "Reach": "delivery",
+    "ListUnnoticed": "retention",
+    "MarkNoticed": "retention",
+    "GetNoticeState": "retention",
+    "FindAccount": "retention",
+    "ListDueErasures": "retention",
+    "BeginErasure": "retention",
+}
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -44,11 +59,11 @@ def serve_accounts(server: RpcServer, graph: Graph, clock: Clock, callers: Colle
     """Add the servicer to `server`, whose list of callers is `callers`, and restrict its methods."""
     server.add(add_AccountsServicer_to_server, AccountsRpc(graph, clock), SERVICE)
     for method in pb.DESCRIPTOR.services_by_name["Accounts"].methods:
-        allowed = {_GATEWAY, *ALSO.get(method.name, ())}
+        allowed = {INSTEAD.get(method.name, _GATEWAY), *ALSO.get(method.name, ())}
         server.restrict(f"/{SERVICE}/{method.name}", allowed & set(callers))
 
 
-class AccountsRpc(ForwardsRpc, AccountsServicer):
+class AccountsRpc(ForwardsRpc, RightsRpc, ConcernsRpc, AccountsServicer):
     """Implements sealpost.accounts.v1.Accounts."""
 
     def __init__(self, graph: Graph, clock: Clock) -> None:

@@ -76,6 +76,44 @@ class Recovery:
     wrapped_private_key: bytes
 
 
+class Answer(StrEnum):
+    """What the owner of an account said to a version of the policy that he was told of."""
+
+    NONE = ""
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an account stands to the versions of the policy, see domain.notices. Times are Unix seconds, 0 = none.
+
+    `noticed` is the latest version that the owner was told of, since `noticed_at`; `told_at` is the same time if he was
+    told of it as a change, 0 if he signed up with it. `answer`, `effective`, `old_until` and `kept` (the version that
+    a refusal keeps until `old_until`) are about that version; `held` and `held_until` are what a refusal of an earlier
+    one keeps.
+    """
+
+    noticed: int = 0
+    noticed_at: int = 0
+    told_at: int = 0
+    effective: int = 0
+    old_until: int = 0
+    answer: Answer = Answer.NONE
+    kept: int = 0
+    held: int = 0
+    held_until: int = 0
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """An erasure that was asked for: Unix seconds, and the SHA-256 of the token that finds its receipt."""
+
+    asked_at: int
+    due: int
+    receipt: bytes
+
+
 @dataclass(frozen=True)
 class Account:
     """An account as kept. `version` is that of its document; `epoch` grows whenever all its sessions end.
@@ -98,6 +136,25 @@ class Account:
     roles: tuple[Role, ...] = ()
     epoch: int = 0
     version: int = 1
+    standing: Standing = Standing()
+    # Asked for, and not begun: domain.ports.AccountsPort knows no account whose erasure has begun.
+    erasure: Erasure | None = None
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """An account as its erasure sees it, whatever is left of it. `begun`: no undo; `keyless`: nothing can be read."""
+
+    account_id: str
+    mailbox_id: str
+    profile: Profile
+    address_key: str
+    roles: tuple[Role, ...]
+    standing: Standing
+    erasure: Erasure | None
+    begun: bool
+    keyless: bool
+    version: int
 
 
 @dataclass(frozen=True)
@@ -110,7 +167,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Claim:
-    """Who has an address. The address itself is not in it: the key is its keyed hash."""
+    """Who has an address. The address itself is not in it: the key is its keyed hash.
+
+    A closed claim names its former owner until all of him is erased; then `account_id` and `mailbox_id` are empty.
+    """
 
     address_key: str
     account_id: str
@@ -119,6 +179,8 @@ class Claim:
     state: State = State.ACTIVE
     # Whether some confirmed address gets copies of its mail (domain.forwards).
     forwards: bool = False
+    # Whether another version of the policy than the one in force may hold for the account (domain.notices).
+    keeps_terms: bool = False
     version: int = 1
 
 
@@ -201,3 +263,5 @@ class Principal:
     roles: tuple[Role, ...]
     scopes: tuple[str, ...]
     proof_id: str
+    # The version of the policy whose terms hold for the account.
+    terms: int = 0

@@ -14,10 +14,12 @@ from services.accounts.domain.model import (
     Account,
     Claim,
     Credential,
+    Erasure,
     Forward,
     ForwardState,
     Grant,
     Kdf,
+    Leaving,
     Recovery,
     Role,
     Session,
@@ -35,14 +37,20 @@ class PasswordChange:
 
 
 class AccountsPort(Protocol):
-    """Accounts by id. Changes raise NotFoundError("account_not_found"), or ConflictError("account_changed") where the
-    account is not at its `version` any more."""
+    """Accounts by id. One whose erasure has begun is none any more; only ErasuresPort knows it.
+
+    Changes raise NotFoundError("account_not_found"), or ConflictError("account_changed") where the account is not at
+    its `version` any more.
+    """
 
     async def insert(self, account: Account, claim_due: int) -> None:
         """Keep a new account whose address is to be claimed by `claim_due`; ConflictError("account_exists")."""
 
     async def get(self, account_id: str) -> Account | None:
         """Return the account, None if there is none."""
+
+    async def exists(self, account_id: str) -> bool:
+        """Tell whether there is an account of this id, also one that is being erased."""
 
     async def settle(self, account_id: str) -> None:
         """Note that the address is claimed. Idempotent; NotFoundError if the account has been swept."""
@@ -57,13 +65,38 @@ class AccountsPort(Protocol):
         """Replace or remove the second way to the private key."""
 
     async def set_roles(self, account: Account, roles: tuple[Role, ...]) -> None:
-        """Replace the roles."""
+        """Replace the roles; each that is given or taken is announced with the same write."""
 
     async def new_epoch(self, account: Account) -> None:
         """End all sessions."""
 
     async def delete(self, account_id: str, version: int | None = None) -> bool:
         """Delete the account; tell whether it was there, at that version if one is given."""
+
+
+class ErasuresPort(Protocol):
+    """Accounts on their way out. Changes raise as those of AccountsPort."""
+
+    async def get(self, account_id: str) -> Leaving | None:
+        """Return the account, None if nothing of it is left."""
+
+    async def ask(self, leaving: Leaving, erasure: Erasure | None) -> None:
+        """Note that an erasure is asked for, with None that it is not."""
+
+    async def due(self, until: int, limit: int) -> list[Leaving]:
+        """Return at most `limit` accounts whose erasure was due at `until`, the most overdue first."""
+
+    async def begin(self, leaving: Leaving) -> None:
+        """End the time for undo: for AccountsPort there is no such account from now on."""
+
+    async def destroy(self, leaving: Leaving) -> int:
+        """Leave nothing of the account but that it is being erased; return how many keys went with it."""
+
+    async def keyless(self) -> int:
+        """Return how many accounts are left of which nothing can be read, at most 1,000."""
+
+    async def delete(self, account_id: str) -> bool:
+        """Delete what is left; tell whether anything was."""
 
 
 class ClaimsPort(Protocol):
@@ -78,14 +111,20 @@ class ClaimsPort(Protocol):
     async def put_forwards(self, claim: Claim) -> None:
         """Write the flag `forwards` of a claim at its version; ConflictError("account_changed")."""
 
-    async def close(self, claim: Claim, release_due: int) -> None:
-        """Keep the address from everybody until `release_due`; ConflictError("account_changed")."""
+    async def keep_terms(self, claim: Claim) -> None:
+        """Set the flag `keeps_terms` of a claim at its version; ConflictError("account_changed")."""
+
+    async def close(self, claim: Claim, release_due: int, lost: tuple[Role, ...] = ()) -> None:
+        """Keep the address from everybody until `release_due`; ConflictError("account_changed").
+
+        That the owner loses the roles `lost` is announced with the same write: it is the one that stays.
+        """
+
+    async def forget_owner(self, claim: Claim) -> bool:
+        """Leave nothing in a closed claim but that the address is taken; tell whether there was anything to forget."""
 
     async def release(self, claim: Claim) -> None:
         """Give the address back, unless somebody changed the claim meanwhile."""
-
-    async def release_closed(self, due: int, limit: int) -> int:
-        """Give back at most `limit` addresses that were closed until `due` or earlier; return how many."""
 
 
 class SessionsPort(Protocol):
@@ -108,9 +147,6 @@ class SessionsPort(Protocol):
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """Delete sessions; those that are gone do not matter."""
-
-    async def sweep(self, now: int, limit: int) -> int:
-        """Delete at most `limit` sessions that ended by `now`; return how many."""
 
 
 class CredentialsPort(Protocol):
@@ -169,6 +205,7 @@ class Kept:
     """Everything this service keeps."""
 
     accounts: AccountsPort
+    erasures: ErasuresPort
     claims: ClaimsPort
     sessions: SessionsPort
     credentials: CredentialsPort

@@ -24,7 +24,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import (
@@ -44,6 +44,7 @@ from services.accounts.domain.attempts import Attempts
 from services.accounts.domain.domains import Domains, is_reserved
 from services.accounts.domain.keys import Keys
 from services.accounts.domain.model import Account, Claim, Identity, Kdf, Profile, Recovery, State
+from services.accounts.domain.notices import Notices
 from services.accounts.domain.ports import Kept
 from services.accounts.domain.vault import address_key
 from services.accounts.domain.verifiers import Purpose
@@ -86,16 +87,25 @@ class SignUp:
     recovery: NewRecovery | None
 
 
+@dataclass(frozen=True)
+class SignUpLimits:
+    """`attempts` are those of signing in, `taken` has one key and counts answers."""
+
+    attempts: Attempts
+    taken: KeyedLimiter
+
+
 class Registration:
     """Makes accounts."""
 
-    def __init__(self, domains: Domains, keys: Keys, kept: Kept, attempts: Attempts, taken: KeyedLimiter) -> None:
-        """Make accounts at `domains`; `attempts` are those of signing in, `taken` has one key and counts answers."""
+    def __init__(self, domains: Domains, keys: Keys, kept: Kept, limits: SignUpLimits, notices: Notices) -> None:
+        """Make accounts at `domains`."""
         self._domains = domains
         self._keys = keys
         self._kept = kept
-        self._attempts = attempts
-        self._taken = taken
+        self._attempts = limits.attempts
+        self._taken = limits.taken
+        self._notices = notices
 
     async def sign_up(self, wish: SignUp, clock: Clock) -> Account:
         """Return the new account, or the one that the same sign-up made before.
@@ -183,6 +193,7 @@ class Registration:
 
     async def _place(self, wish: SignUp, address: Address, profile: Profile, clock: Clock) -> Account:
         account = self._new_account(wish, address, profile, unix_seconds(clock))
+        account = replace(account, standing=await self._notices.at_sign_up(profile))
         try:
             await self._kept.accounts.insert(account, unix_seconds(clock) + CLAIM_SECONDS)
         except ConflictError:

@@ -7,12 +7,22 @@ document. Deleting the document makes everything sealed under that key unreadabl
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from libs.envelope import KeyedHash, KeyEncryptionKeys, new_data_key, open_sealed, place_of, seal
 from libs.runtime.errors import InternalError, InvalidError
 from libs.runtime.secret import Secret
 from services.accounts.domain.addresses import Address
 from services.accounts.domain.model import Account, Credential, Forward, Identity
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something sealed is kept."""
+
+    collection: str
+    key: str
+    field: str
 
 
 class Vault:
@@ -54,6 +64,14 @@ class Vault:
     def forward(self, account: Account, forward: Forward) -> str:
         """Open an address that copies go to. Raises: as `identity`."""
         return self._open(account, place_of("forwards", forward.forward_id, "address"), forward.address).decode()
+
+    def seal_text(self, account: Account, place: Place, text: str) -> bytes:
+        """Seal a text at the place where it is kept. Raises: as `identity`."""
+        return seal(self._data_key(account), place_of(place.collection, place.key, place.field), text.encode())
+
+    def open_text(self, account: Account, place: Place, sealed: bytes) -> str:
+        """Open the text that was sealed at this place. Raises: as `identity`."""
+        return self._open(account, place_of(place.collection, place.key, place.field), sealed).decode()
 
     def _open(self, account: Account, place: str, sealed: bytes) -> bytes:
         try:

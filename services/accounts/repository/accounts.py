@@ -1,15 +1,52 @@
-"""Accounts, by id. Kept in plain: derivation parameters, verifiers, keys wrapped by their owner, roles, numbers."""
+"""Accounts, by id. Kept in plain: derivation parameters, verifiers, keys wrapped by their owner, roles, numbers.
+
+One document goes through three states: an account; an account whose erasure has begun (`erasing` is 1), which is none
+any more for whoever asks here; and what is left when its keys are destroyed (`erasing` is 2), see erasures.
+"""
 
 from __future__ import annotations
 
 from libs.docstore.fields import blob, choice, nested, number, text, texts
 from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Patch, Query, Store, Value
 from libs.runtime.errors import ConflictError, NotFoundError
-from services.accounts.domain.model import Account, Kdf, Profile, Recovery, Role, Verifier
+from services.accounts.domain.model import Account, Erasure, Kdf, Profile, Recovery, Role, Verifier
 from services.accounts.domain.ports import PasswordChange
+from services.accounts.repository.role_events import role_events
+from services.accounts.repository.standings import (
+    STANDING_FIELDS,
+    STANDING_INDEXES,
+    decode_standing,
+    encode_standing,
+)
 
-# `claim_due` is there only until the address is claimed.
-ACCOUNTS = Collection("accounts", (Index("claim_due", ("claim_due",)),))
+ERASURE_FIELDS = ("erase_asked", "erase_due", "erase_receipt", "erasing")
+# `claim_due` is there only until the address is claimed, what concerns an erasure only once one is asked for.
+ACCOUNTS = Collection(
+    "accounts",
+    (
+        Index("claim_due", ("claim_due",)),
+        Index("erase_due", ("erase_due",)),
+        Index("erasing", ("erasing",)),
+        *STANDING_INDEXES,
+    ),
+    fields=(
+        "mailbox_id",
+        "profile",
+        "address_key",
+        "data_key",
+        "identity",
+        "kdf",
+        "verifier",
+        "wrapped_private_key",
+        "recovery",
+        "created_day",
+        "roles",
+        "epoch",
+        "claim_due",
+        *ERASURE_FIELDS,
+        *STANDING_FIELDS,
+    ),
+)
 
 
 class AccountRepository:
@@ -29,7 +66,11 @@ class AccountRepository:
     async def get(self, account_id: str) -> Account | None:
         """See AccountsPort."""
         document = await self._store.get(ACCOUNTS, account_id)
-        return _decode(document) if document else None
+        return _decode(document) if document and not document.body.get("erasing") else None
+
+    async def exists(self, account_id: str) -> bool:
+        """See AccountsPort."""
+        return await self._store.get(ACCOUNTS, account_id) is not None
 
     async def settle(self, account_id: str) -> None:
         """See AccountsPort."""
@@ -64,7 +105,8 @@ class AccountRepository:
     async def set_roles(self, account: Account, roles: tuple[Role, ...]) -> None:
         """See AccountsPort."""
         fields: dict[str, Value] = {"roles": [role.value for role in roles]}
-        await self._patch(Patch(ACCOUNTS, account.account_id, fields, account.version))
+        events = role_events(account.roles, roles)
+        await self._patch(Patch(ACCOUNTS, account.account_id, fields, account.version, events))
 
     async def new_epoch(self, account: Account) -> None:
         """See AccountsPort."""
@@ -102,6 +144,7 @@ def _encode(account: Account, claim_due: int) -> Body:
         "roles": [role.value for role in account.roles],
         "epoch": account.epoch,
         "claim_due": claim_due,
+        **encode_standing(account.standing),
     }
 
 
@@ -129,7 +172,16 @@ def _decode(document: Document) -> Account:
         roles=tuple(choice(Role, role) for role in texts(body, "roles")),
         epoch=number(body, "epoch"),
         version=document.version,
+        standing=decode_standing(body),
+        erasure=decode_erasure(body),
     )
+
+
+def decode_erasure(body: Body) -> Erasure | None:
+    """Return the erasure that was asked for."""
+    if body.get("erase_due") is None:
+        return None
+    return Erasure(number(body, "erase_asked"), number(body, "erase_due"), blob(body, "erase_receipt"))
 
 
 def _encode_kdf(kdf: Kdf) -> dict[str, Value]:

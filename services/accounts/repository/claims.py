@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from libs.docstore.fields import choice, text
-from libs.docstore.store import Collection, Delete, Document, Index, Insert, Patch, Store, Value
+from libs.docstore.fields import choice, number, text
+from libs.docstore.store import Collection, Delete, Document, Index, Insert, Patch, Replace, Store, Value
 from libs.runtime.errors import ConflictError, NotFoundError
-from services.accounts.domain.model import Claim, Profile, State
+from services.accounts.domain.model import Claim, Profile, Role, State
+from services.accounts.repository.role_events import role_events
 
-# `release_due` is there only once the claim is closed.
-ADDRESSES = Collection("addresses", (Index("release_due", ("release_due",)),))
+# `release_due` is there only once the claim is closed, and with `state` all there is once its owner is erased.
+ADDRESSES = Collection(
+    "addresses",
+    (Index("release_due", ("release_due",)),),
+    fields=("account_id", "mailbox_id", "profile", "state", "forwards", "keeps_terms", "release_due"),
+)
 
 
 class ClaimRepository:
@@ -40,19 +45,30 @@ class ClaimRepository:
 
     async def put_forwards(self, claim: Claim) -> None:
         """See ClaimsPort."""
-        fields: dict[str, Value] = {"forwards": claim.forwards}
-        try:
-            await self._store.write(Patch(ADDRESSES, claim.address_key, fields, claim.version))
-        except (ConflictError, NotFoundError) as error:
-            raise ConflictError("account_changed") from error
+        await self._change(Patch(ADDRESSES, claim.address_key, {"forwards": claim.forwards}, claim.version))
 
-    async def close(self, claim: Claim, release_due: int) -> None:
+    async def keep_terms(self, claim: Claim) -> None:
         """See ClaimsPort."""
-        fields: dict[str, Value] = {"state": State.CLOSED.value, "release_due": release_due}
-        try:
-            await self._store.write(Patch(ADDRESSES, claim.address_key, fields, claim.version))
-        except (ConflictError, NotFoundError) as error:
-            raise ConflictError("account_changed") from error
+        await self._change(Patch(ADDRESSES, claim.address_key, {"keeps_terms": True}, claim.version))
+
+    async def close(self, claim: Claim, release_due: int, lost: tuple[Role, ...] = ()) -> None:
+        """See ClaimsPort."""
+        fields: dict[str, Value] = {
+            "state": State.CLOSED.value,
+            "release_due": release_due,
+            "forwards": None,
+            "keeps_terms": None,
+        }
+        await self._change(Patch(ADDRESSES, claim.address_key, fields, claim.version, role_events(lost, ())))
+
+    async def forget_owner(self, claim: Claim) -> bool:
+        """See ClaimsPort."""
+        document = await self._store.get(ADDRESSES, claim.address_key)
+        if document is None or document.body.get("account_id") != claim.account_id:
+            return False
+        body = {"state": State.CLOSED.value, "release_due": number(document.body, "release_due")}
+        await self._change(Replace(ADDRESSES, claim.address_key, body, document.version))
+        return True
 
     async def release(self, claim: Claim) -> None:
         """See ClaimsPort."""
@@ -65,19 +81,25 @@ class ClaimRepository:
             # Somebody was faster; what is there now is not this claim.
             return
 
-    async def release_closed(self, due: int, limit: int) -> int:
-        """See ClaimsPort."""
-        return await self._store.delete_range(ADDRESSES, "release_due", (), due, limit)
+    async def _change(self, write: Patch | Replace) -> None:
+        try:
+            await self._store.write(write)
+        except (ConflictError, NotFoundError) as error:
+            raise ConflictError("account_changed") from error
 
 
 def _decode(document: Document) -> Claim:
     body = document.body
+    state = choice(State, text(body, "state"))
+    if body.get("account_id") is None:
+        return Claim(document.key, "", "", Profile.SEALED, state, version=document.version)
     return Claim(
         address_key=document.key,
         account_id=text(body, "account_id"),
         mailbox_id=text(body, "mailbox_id"),
         profile=choice(Profile, text(body, "profile")),
-        state=choice(State, text(body, "state")),
+        state=state,
         forwards=body.get("forwards") is True,
+        keeps_terms=body.get("keeps_terms") is True,
         version=document.version,
     )

@@ -10,7 +10,11 @@ from libs.runtime.errors import ConflictError
 from services.accounts.domain.credentials import MAX_CREDENTIALS
 from services.accounts.domain.model import Credential, CredentialKind
 
-CREDENTIALS = Collection("credentials", (Index("account", ("account_id", "slot"), unique=True),))
+CREDENTIALS = Collection(
+    "credentials",
+    (Index("account", ("account_id", "slot"), unique=True),),
+    fields=("credential_id", "account_id", "kind", "scopes", "prefix", "label", "created_day", "slot"),
+)
 
 
 class CredentialRepository:

@@ -13,6 +13,7 @@ from services.accounts.domain.model import Forward, ForwardState
 FORWARDS = Collection(
     "forwards",
     (Index("account", ("account_id", "slot"), unique=True), Index("confirm_until", ("confirm_until",))),
+    fields=("forward_id", "account_id", "slot", "state", "address", "created_day", "confirm_until"),
 )
 _ALL = 10
 

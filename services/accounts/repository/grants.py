@@ -7,7 +7,11 @@ from libs.docstore.store import Collection, Document, Index, Insert, Query, Stor
 from libs.runtime.errors import ConflictError
 from services.accounts.domain.model import Grant, Role
 
-GRANTS = Collection("grants", (Index("role", ("role", "slot")),))
+GRANTS = Collection(
+    "grants",
+    (Index("role", ("role", "slot")),),
+    fields=("role", "slot", "account_id", "address_key", "granted_day"),
+)
 
 
 class GrantRepository:

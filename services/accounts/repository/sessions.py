@@ -9,7 +9,11 @@ from libs.docstore.store import Collection, Document, Index, Insert, Patch, Quer
 from libs.runtime.errors import NotFoundError
 from services.accounts.domain.model import Session
 
-SESSIONS = Collection("sessions", (Index("account", ("account_id", "idle_end")), Index("idle_end", ("idle_end",))))
+SESSIONS = Collection(
+    "sessions",
+    (Index("account", ("account_id", "idle_end")), Index("idle_end", ("idle_end",))),
+    fields=("session_id", "account_id", "epoch", "created_hour", "last_used_hour", "idle_end", "expires_at"),
+)
 
 _ALL = 1000
 
@@ -55,10 +59,6 @@ class SessionRepository:
     async def delete_many(self, keys: Sequence[str]) -> None:
         """See SessionsPort."""
         await delete_quietly(self._store, SESSIONS, keys)
-
-    async def sweep(self, now: int, limit: int) -> int:
-        """See SessionsPort."""
-        return await self._store.delete_range(SESSIONS, "idle_end", (), now, limit)
 
     async def _patch(self, patch: Patch) -> bool:
         try:
