@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from libs.docstore.store import Store
 from libs.envelope import KeyEncryptionKeys
+from libs.owner.terms import TERMS
 from libs.policy import Policy
 from libs.runtime.clock import Clock
 from libs.runtime.secret import Secret
@@ -23,7 +24,7 @@ from services.analytics.release.graph import COLLECTIONS as RELEASE_COLLECTIONS
 from services.analytics.release.graph import Releases, make_releases
 from services.analytics.settings import Settings
 
-COLLECTIONS = (*INTAKE_COLLECTIONS, REPLICAS, *RELEASE_COLLECTIONS)
+COLLECTIONS = (*INTAKE_COLLECTIONS, REPLICAS, *RELEASE_COLLECTIONS, TERMS)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,10 @@ from libs.runtime.errors import ConflictError, InternalError
 from libs.telemetry import facts
 from services.analytics.domain.ports import DAY_SECONDS, Window
 
-PARTITIONS = Collection("partition")
+PARTITIONS = Collection(
+    "partition",
+    fields=("owner", "run", "until", "commit", "log", "closed_until", "emitters", "days", "totals", "counts"),
+)
 PARTITION_COUNT = facts.PARTITIONS
 
 _EMITTER = struct.Struct("<QQQ")

@@ -20,7 +20,7 @@ from libs.runtime.secret import Secret
 from services.analytics.domain.ports import Window
 from services.analytics.partitions import PARTITIONS, end_of, window_of
 
-KEYS = Collection("window_key", (Index("ends", ("ends",)),))
+KEYS = Collection("window_key", (Index("ends", ("ends",)),), fields=("key", "ends"))
 _PAGE = 1000
 
 

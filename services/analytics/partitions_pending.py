@@ -21,7 +21,7 @@ from services.analytics.partitions import PARTITION_COUNT, PARTITIONS, Partition
 from services.analytics.partitions_counts import decode_counts, sum_counts
 from services.analytics.partitions_keys import KEYS, WindowKeys, counts_place
 
-CLOSING = Collection("closing")
+CLOSING = Collection("closing", fields=("until",))
 _KEY = "closing"
 _ATTEMPTS = 20
 

@@ -20,8 +20,6 @@ class Settings(CommonSettings):
     grace: timedelta = setting(timedelta(minutes=3), help="how long after its end a window waits for late facts")
     lease: timedelta = setting(timedelta(seconds=15), help="how long a replica owns partitions without renewing")
     tick: timedelta = setting(timedelta(seconds=1), help="how often counts are committed")
-    releases_kept: timedelta = setting(timedelta(days=1825), help="how long releases are kept")
-    audit_kept: timedelta = setting(timedelta(days=400), help="how long the audit of readers is kept")
     targets: tuple[str, ...] = setting(
         (), help="metrics addresses of all services, as name=host:port; names may repeat"
     )

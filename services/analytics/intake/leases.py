@@ -20,7 +20,7 @@ from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, NotFoundError
 from services.analytics.partitions import PARTITION_COUNT, Lease, Partitions, Record
 
-REPLICAS = Collection("replica", (Index("until", ("until",)),))
+REPLICAS = Collection("replica", (Index("until", ("until",)),), fields=("until",))
 _MANY = 1000
 
 

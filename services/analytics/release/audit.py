@@ -1,4 +1,7 @@
-"""Who read what, and when: one document for each read, written before the reader gets anything."""
+"""Who read what, and when: one document for each read, written before the reader gets anything.
+
+An account's own entries are found by the reader: to show them to him, and to take his name out when he is erased.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ from libs.docstore.store import Body, Collection, Document, Index, Insert, Query
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.ids import new_id
 
-AUDIT = Collection("audit", (Index("at", ("at",)),))
+AUDIT = Collection(
+    "audit",
+    (Index("at", ("at",)), Index("reader", ("reader", "at"))),
+    fields=("at", "reader", "what", "metric", "cut", "from", "until"),
+)
 
 WORDS = frozenset(("releases", "audit", "budget", "health", "holders", "export", "holder_granted", "holder_revoked"))
 MOST = 500
@@ -68,10 +75,6 @@ class Audit:
             alike = Query(AUDIT, "at", (), at, at, (at, last.key), descending=True, limit=_MOST_ALIKE)
             found += await self._store.find(alike)
         return [_entry(document) for document in found]
-
-    async def sweep(self, before: int) -> int:
-        """Forget at most 1,000 entries of `before` or earlier; return how many."""
-        return await self._store.delete_range(AUDIT, "at", (), before, 1000)
 
 
 def _entry(document: Document) -> Entry:

@@ -22,7 +22,7 @@ from libs.policy.model import Budget as Limits
 from libs.runtime.errors import ConflictError, InternalError, UnavailableError
 from services.analytics.release.mechanism import exactly
 
-BUDGETS = Collection("budget", (Index("day", ("day",)),))
+BUDGETS = Collection("budget", (Index("day", ("day",)),), fields=("day", "debits"))
 
 EPSILON_UNITS = 10**9
 DELTA_UNITS = 10**15
@@ -109,10 +109,6 @@ class Budget:
         """Return the debits of days (at most 1,000), by their beginning. Raises: as `debit`."""
         found = await self._store.get_many(BUDGETS, [_key(day) for day in days])
         return {day: _debits(found[_key(day)].body) if _key(day) in found else [] for day in days}
-
-    async def sweep(self, before: int) -> int:
-        """Forget at most 1,000 days that began at or before `before`; return how many."""
-        return await self._store.delete_range(BUDGETS, "day", (), before, 1000)
 
     def _within(self, debits: Iterable[Debit]) -> bool:
         epsilon, delta = totals(debits)

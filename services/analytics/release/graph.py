@@ -15,7 +15,6 @@ from services.analytics.release.drawing import check_noise
 from services.analytics.release.leading import COORDINATORS, Leading
 from services.analytics.release.reading import Reading
 from services.analytics.release.repository import OUTCOMES, PARTS, OutcomeRepository
-from services.analytics.release.upkeep import Upkeep
 from services.analytics.settings import Settings
 
 COLLECTIONS = (OUTCOMES, PARTS, BUDGETS, AUDIT, COORDINATORS)
@@ -23,10 +22,9 @@ COLLECTIONS = (OUTCOMES, PARTS, BUDGETS, AUDIT, COORDINATORS)
 
 @dataclass(frozen=True)
 class Releases:
-    """`coordinator.run()` and `upkeep.run()` go on for the life of the process; the rest is for the RPCs."""
+    """`coordinator.run()` goes on for the life of the process; the rest is for the RPCs."""
 
     coordinator: Coordinator
-    upkeep: Upkeep
     reading: Reading
     budget: Budget
     audit: Audit
@@ -45,14 +43,8 @@ def make_releases(store: Store, clock: Clock, settings: Settings, policy: Policy
     audit = Audit(store, clock)
     tools = Tools(windows, outcomes, budget, leading, clock)
     poll = min(2.0, settings.hour_seconds / 4)
-    sweeps = {
-        "releases": (outcomes.sweep, settings.releases_kept),
-        "budgets": (budget.sweep, settings.releases_kept),
-        "audit": (audit.sweep, settings.audit_kept),
-    }
     return Releases(
         coordinator=Coordinator(tools, Rules(policy, settings.hour_seconds, settings.grace), poll),
-        upkeep=Upkeep(sweeps, clock),
         reading=Reading(outcomes, leading, policy, clock, settings.hour_seconds),
         budget=budget,
         audit=audit,

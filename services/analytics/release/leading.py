@@ -16,8 +16,8 @@ from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError
 from libs.runtime.ids import new_id
 
-COORDINATORS = Collection("coordinator")
 KINDS = ("hour", "day")
+COORDINATORS = Collection("coordinator", fields=("owner", "until", *KINDS))
 _KEY = "releases"
 
 

@@ -1,4 +1,4 @@
-"""Keeps outcomes: created once, never replaced, found by cut and start, forgotten in bounded numbers.
+"""Keeps outcomes: created once, never replaced, found by cut and start.
 
 A release whose cells do not fit one document has them in parts, written before it under the id of their draw. The
 document that names the draw is what makes it readable, and it can be created only once: of two draws one is kept. Parts
@@ -27,12 +27,24 @@ from services.analytics.release.outcomes import (
     split,
 )
 
-OUTCOMES = Collection("release", (Index("series", ("series", "start")), Index("start", ("start",))))
-PARTS = Collection("release_part", (Index("of", ("of", "number")), Index("start", ("start",))))
+_CELLS = ("values", "codes", "keys")
+OUTCOMES = Collection(
+    "release",
+    (Index("series", ("series", "start")), Index("start", ("start",))),
+    fields=(
+        *("series", "metric", "cut", "window", "start", "end", "reason", "released_at", "dimensions", "draw", "parts"),
+        *("epsilon", "delta", "threshold", "scale", "half_width"),
+        *_CELLS,
+    ),
+)
+PARTS = Collection(
+    "release_part",
+    (Index("of", ("of", "number")), Index("start", ("start",))),
+    fields=("of", "number", "start", "draw", *_CELLS),
+)
 
 # 20 bytes a cell: 6 MB a document.
 CELLS_IN_PART = 300_000
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -123,11 +135,6 @@ class OutcomeRepository:
             if len(found) < 16:
                 return False
             after = (number(found[-1].body, "start"), found[-1].key)
-
-    async def sweep(self, before: int) -> int:
-        """Forget at most 1,000 outcomes, and parts, of windows that began at or before `before`; return how many."""
-        parts = await self._store.delete_range(PARTS, "start", (), before, _PAGE)
-        return parts + await self._store.delete_range(OUTCOMES, "start", (), before, _PAGE)
 
     async def _with_parts(self, released: Released, draw: str, parts: int) -> Released:
         keys = [f"{released.place.key}/{draw}/{place}" for place in range(parts)]

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from libs.docstore.store import Query
+from libs.owner.owner import Owner
+from libs.policy import Terms, load_policy
 from libs.runtime.errors import UnavailableError
 from services.analytics.domain.ports import DAY_SECONDS
+from services.analytics.held import make_held
 from services.analytics.release.budget import BUDGETS
 from services.analytics.release.outcomes import Place, Unreleased, rows_of
 from services.analytics.release.reading import Report
@@ -95,11 +98,16 @@ async def test_a_release_keeps_the_words_of_its_time(world: World) -> None:
 
 async def test_releases_are_swept(world: World) -> None:
     await _release(world)
-    await world.releases.upkeep.sweep()
+    owner = Owner(make_held(world.plain, Terms(load_policy())), world.plain, world.clock)
+
+    async def sweep() -> int:
+        return sum([(await owner.sweep(name, world.now, 1000)).deleted for name in ("release", "privacy_budget")])
+
+    assert await sweep() == 0
     assert (await world.read(PAGES)).releases
     old = world.now - DAY_SECONDS
     world.clock.advance(days=1830)
-    await world.releases.upkeep.sweep()
+    assert await sweep() > 1
     assert (await world.read(PAGES, old, old + 2 * DAY_SECONDS)).releases == []
     assert await world.plain.find(Query(BUDGETS, "day")) == []
 
