@@ -1,0 +1,224 @@
+"""Probes that use the accounts of the probes: rights, consents, keys, statistics' holders."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import zipfile
+from urllib.parse import quote
+
+from libs.runtime.errors import DeniedError, NotFoundError
+from protos.accounts.v1 import accounts_pb2 as pb
+from services.retention.probes.world import Broken, Person, UnknowableError, World, mark
+
+_MEMBER_MOST = 1000
+_ZBASE32 = "ybndrfg8ejkmcpqxot1uwisza345h769"
+
+
+async def statistics_few(world: World) -> None:
+    """E3: no more see statistics than the policy says, and nobody without the role."""
+    holders = await world.accounts.ListHolders(pb.ListHoldersRequest(role="statistics"), timeout=world.timeout)
+    if len(holders.holders) > world.numbers.rule("statistics_holders"):
+        raise Broken("too_many_holders")
+    if holders.most > world.numbers.rule("statistics_holders"):
+        raise Broken("limit_above_policy")
+    person = await world.people.of("sealed")
+    if (await world.web.ask("GET", "/v1/operator/statistics", token=person.token)).status != 404:
+        raise Broken("statistics_open")
+
+
+async def rights_answered(world: World) -> None:
+    """E6: what is held can be seen and taken along, and a concern is heard."""
+    person = await world.people.of("sealed")
+    if (await world.web.ask("GET", "/v1/rights", token=person.token)).status != 200:
+        raise Broken("rights_unanswered")
+    archive = await world.web.ask("GET", "/v1/account/export", token=person.token)
+    if archive.status != 200:
+        raise Broken("export_refused")
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive.body)) as read:
+            names = read.namelist()
+            manifest = read.read("manifest.json")
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise Broken("export_damaged") from error
+    if not any(name.startswith("data/accounts/account/") for name in names) or b'"missing": []' not in manifest:
+        raise Broken("export_incomplete")
+    await _concern(world, person)
+
+
+async def _concern(world: World, person: Person) -> None:
+    """See that a concern is kept and shown; one is enough for all times, so an earlier one counts."""
+    listed = await world.web.ask("GET", "/v1/concerns", token=person.token)
+    if listed.status != 200:
+        raise Broken("concerns_unanswered")
+    if not listed.json()["concerns"]:
+        form = {"about": "other", "text": "A probe of this installation looks whether concerns are heard."}
+        opened = await world.web.ask("POST", "/v1/concerns", form=form, token=person.token)
+        if opened.status != 201:
+            raise Broken("concern_refused")
+        await world.web.ask("POST", f"/v1/concerns/{opened.json()['id']}/close", token=person.token)
+
+
+async def preferences_forgotten(world: World) -> None:
+    """E7: preferences go when they are asked to, and none is held beyond its time."""
+    person = await world.people.of("sealed")
+    before = (await world.web.ask("GET", "/v1/objects/settings", token=person.token)).json()
+    form = {"sealed": base64.b64encode(b"\xc1" + mark().encode()).decode(), "version": before["version"]}
+    if (await world.web.ask("PUT", "/v1/objects/settings", form=form, token=person.token)).status != 200:
+        raise UnknowableError("preferences")
+    if (await world.web.ask("DELETE", "/v1/rights/preferences", token=person.token)).status != 204:
+        raise Broken("cannot_be_forgotten")
+    after = (await world.web.ask("GET", "/v1/objects/settings", token=person.token)).json()
+    if after["sealed"]:
+        raise Broken("not_forgotten")
+    await _in_time(world, "storage", "preferences")
+
+
+async def _in_time(world: World, service: str, data_class: str) -> None:
+    slack = 2 * world.numbers.rule("sweep_seconds") + 120
+    for held in await world.owners[service].inventory():
+        if held.data_class == data_class and held.first_due and held.first_due + slack < world.now:
+            raise Broken("overdue")
+
+
+async def mail_needs_consent(world: World) -> None:
+    """E8: who has not asked for it cannot be written to for it."""
+    person = await world.people.of("sealed")
+    await _consent(world, person, newsletter=False)
+    if await _reached(world, person, "newsletter") is not None:
+        raise Broken("reached_without_consent")
+    await _consent(world, person, newsletter=True)
+    try:
+        if await _reached(world, person, "newsletter") is None:
+            raise Broken("consent_ignored")
+    finally:
+        await _consent(world, person, newsletter=False)
+    if await _reached(world, person, "newsletter") is not None:
+        raise Broken("withdrawal_ignored")
+
+
+async def purposes_hold(world: World) -> None:
+    """E10: nobody is reached for what the policy does not name, and every class has a purpose that it names."""
+    person = await world.people.of("sealed")
+    if await _reached(world, person, "marketing") is not None:
+        raise Broken("unknown_purpose")
+    answer = await world.web.ask("GET", "/.well-known/sealpost-policy.json")
+    if answer.status != 200:
+        raise UnknowableError("policy_not_served")
+    document = answer.json()["document"]
+    for name, one in document["classes"].items():
+        if one["purpose"] not in document["purposes"]:
+            raise Broken("class_without_purpose")
+        if name in world.policy.classes and world.policy.classes[name].purpose != one["purpose"]:
+            raise Broken("purpose_changed")
+
+
+async def contact_for_purpose(world: World) -> None:
+    """S5: a contact address stands in no file and serves nothing without consent."""
+    person = await world.people.of("sealed")
+    word = mark()
+    contact = f"{word}@elsewhere.example"
+    await _consent(world, person, contact=False)
+    put = await world.web.ask("PUT", "/v1/rights/contact", form={"contact": contact}, token=person.token)
+    if put.status != 200:
+        raise UnknowableError("contact")
+    try:
+        if await world.traces(word):
+            raise Broken("contact_in_clear")
+        for purpose in world.policy.mail:
+            if contact in (await _reached(world, person, purpose) or ()):
+                raise Broken("contact_without_consent")
+    finally:
+        await world.web.ask("PUT", "/v1/rights/contact", form={"contact": ""}, token=person.token)
+
+
+async def keys_are_found(world: World) -> None:
+    """S2: anybody's program finds a member's key, and so does a member who writes to him."""
+    person = await world.people.of("sealed")
+    local, _, domain = person.address.rpartition("@")
+    name = _zbase32(hashlib.sha1(local.lower().encode(), usedforsecurity=False).digest())
+    for path in (f"/.well-known/openpgpkey/hu/{name}", f"/.well-known/openpgpkey/{domain}/hu/{name}"):
+        host = {"Host": domain} if "/hu/" in path and domain not in path else {}
+        found = await world.web.ask("GET", f"{path}?l={quote(local)}", headers=host)
+        if found.status == 200 and found.body == person.certificate:
+            break
+    else:
+        raise Broken("key_not_found")
+    if (await _recipients(world, person, person.address)).get("certificate") is None:
+        raise Broken("member_not_found")
+
+
+async def open_is_told(world: World) -> None:
+    """S4: before a mail is sent it is said for each recipient whether it goes sealed or open."""
+    person = await world.people.of("sealed")
+    if (await _recipients(world, person, person.address)).get("certificate") is None:
+        raise Broken("sealed_not_told")
+    elsewhere = await _recipients(world, person, f"{mark()}@{mark()}.invalid")
+    if elsewhere.get("certificate") is not None:
+        raise Broken("open_not_told")
+
+
+async def password_unknown(world: World) -> None:
+    """S3: neither the password nor what is made of it is in any file."""
+    person = await world.people.of("sealed")
+    if await world.traces(person.password, person.authentication_key, person.wrapping_key, person.private_key[-48:]):
+        raise Broken("password_kept")
+
+
+async def mass_mail_refused(world: World) -> None:
+    """S6: a member cannot send to masses."""
+    person = await world.people.of("sealed")
+    to = [f"{mark()}@elsewhere.example" for _ in range(_MEMBER_MOST)]
+    form = {"from": person.address, "to": to, "subject": "Probe", "text": "Probe"}
+    answer = await world.web.ask("POST", "/v1/send", form=form, token=person.token)
+    if answer.status < 400:
+        raise Broken("mass_mail_taken")
+    if answer.status >= 500:
+        raise UnknowableError("send")
+
+
+async def lists_stay_theirs(world: World) -> None:
+    """R3: whom a customer writes to is nobody that the platform could write to."""
+    person = await world.people.of("sealed")
+    stranger = f"{mark()}@elsewhere.example"
+    try:
+        await world.accounts.FindAccount(pb.FindAccountRequest(address=stranger), timeout=world.timeout)
+        raise Broken("stranger_known")
+    except NotFoundError:
+        pass
+    for purpose in world.policy.mail:
+        reached = await _reached(world, person, purpose)
+        if reached is not None and any(one != person.address for one in reached):
+            raise Broken("reaches_others")
+
+
+async def _reached(world: World, person: Person, purpose: str) -> list[str] | None:
+    """Return where `person` may be reached for a purpose, None where he may not."""
+    wanted = pb.ReachRequest(account_id=person.account_id, purpose=purpose)
+    try:
+        return list((await world.accounts.Reach(wanted, timeout=world.timeout)).addresses)
+    except DeniedError as error:
+        if error.reason in ("no_consent", "purpose"):
+            return None
+        raise
+
+
+async def _consent(world: World, person: Person, **given: bool) -> None:
+    answer = await world.web.ask("PUT", "/v1/rights/consents", form=dict(given), token=person.token)
+    if answer.status != 200:
+        raise UnknowableError("consents")
+
+
+async def _recipients(world: World, person: Person, address: str) -> dict[str, object]:
+    answer = await world.web.ask("POST", "/v1/recipients", form={"addresses": [address]}, token=person.token)
+    if answer.status != 200:
+        raise UnknowableError("recipients")
+    found: dict[str, object] = answer.json()["recipients"][0]
+    return found
+
+
+def _zbase32(data: bytes) -> str:
+    bits = int.from_bytes(data, "big")
+    length = len(data) * 8 // 5
+    return "".join(_ZBASE32[bits >> 5 * place & 31] for place in reversed(range(length)))
