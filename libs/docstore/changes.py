@@ -89,7 +89,8 @@ def _check_fields(operation: Operation) -> None:
         given = {**operation.defaults, **operation.deltas}
     else:
         given = dict(operation.fields if isinstance(operation, Patch) else operation.body)
-    if unknown := given.keys() - set(declared):
+    prefixes = tuple(name for name in declared if name.endswith("_"))
+    if unknown := {name for name in given.keys() - set(declared) if not name.startswith(prefixes)}:
         raise ValueError(f"collection {operation.collection.name!r} declares no field {sorted(unknown)}")
 
 

@@ -26,12 +26,12 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from libs.docstore.changes import prepare
-from libs.docstore.mongo_codec import event_name, filters_of, sort_of, to_document, to_pending
+from libs.docstore.mongo_codec import event_name, filters_of, index_keys, sort_of, to_document, to_pending
 from libs.docstore.mongo_schema import migrate
 from libs.docstore.mongo_writes import Writes
 from libs.docstore.opening import Opening
 from libs.docstore.store import Collection, Document, IndexValue, Operation, PendingEvent, Query, Written
-from libs.docstore.values import MAX_RESULTS, check_collections
+from libs.docstore.values import MAX_RESULTS, check_collections, index_named
 from libs.runtime.clock import Clock, SystemClock
 from libs.runtime.errors import SealpostError, UnavailableError
 
@@ -149,10 +149,15 @@ class MongoStore:
                     found += await cursor.to_list(left)
         return [to_document(raw) for raw in found]
 
-    async def count(self, collection: Collection, at_most: int = 1_000_000) -> int:
-        """See Store. From the collection's own number, which costs nothing and is exact but for a crash."""
+    async def count(self, collection: Collection, at_most: int = 1_000_000, index: str = "") -> int:
+        """See Store. All are the collection's own number, which costs nothing and is exact but for a crash."""
         async with self._guarded():
-            number: int = await self._handle(collection).estimated_document_count()
+            if index:
+                keys = index_keys(index_named(collection, index))
+                present = {name: {"$exists": True} for name, _ in keys}
+                number: int = await self._handle(collection).count_documents(present, hint=keys, limit=at_most)
+            else:
+                number = await self._handle(collection).estimated_document_count()
         return min(number, at_most)
 
     def files(self) -> tuple[Path, ...]:

@@ -20,7 +20,7 @@ from typing import cast
 from libs.docstore.changes import prepare
 from libs.docstore.group_commit import Bounds, Engine, GroupCommitter
 from libs.docstore.opening import Opening
-from libs.docstore.sqlite_query import delete_statements, find_statement
+from libs.docstore.sqlite_query import among_index, delete_statements, find_statement
 from libs.docstore.sqlite_reads import Readers
 from libs.docstore.sqlite_schema import create_file, migrate, table_name
 from libs.docstore.sqlite_writer import (
@@ -170,9 +170,10 @@ class SqliteStore:
 
         return await self._readers.run(read)
 
-    async def count(self, collection: Collection, at_most: int = 1_000_000) -> int:
+    async def count(self, collection: Collection, at_most: int = 1_000_000, index: str = "") -> int:
         """See Store."""
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM {table_name(collection)} LIMIT ?)"  # noqa: S608
+        among = among_index(collection, index) if index else ""
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM {table_name(collection)}{among} LIMIT ?)"  # noqa: S608
 
         def read(connection: sqlite3.Connection) -> int:
             (number,) = connection.execute(sql, (at_most,)).fetchone()

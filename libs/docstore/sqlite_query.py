@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from libs.docstore.sqlite_schema import column_name, index_name, table_name
 from libs.docstore.store import Collection, Index, IndexValue, Query
-from libs.docstore.values import check_query, column, index_value
+from libs.docstore.values import check_query, column, index_named, index_value
 
 _LOWEST: dict[type, str] = {str: "''", bytes: "x''"}
 _ABOVE: dict[type, str] = {int: "''", str: "x''"}
@@ -57,6 +57,13 @@ def delete_statements(collection: Collection, query: Query) -> tuple[Statement, 
     events = f"DELETE FROM pending WHERE collection = ? AND key IN (SELECT key {chosen})"  # noqa: S608
     documents = f"DELETE FROM {table_name(collection)} WHERE rowid IN (SELECT rowid {chosen})"  # noqa: S608
     return Statement(events, (collection.name, *limited)), Statement(documents, limited)
+
+
+def among_index(collection: Collection, name: str) -> str:
+    """Return what follows the table's name to look only at documents in the index `name`, without reading them."""
+    index = index_named(collection, name)
+    present = " AND ".join(f"{column_name(field)} IS NOT NULL" for field in index.fields)
+    return f' INDEXED BY "{index_name(collection, index)}" WHERE {present}'
 
 
 def _order(index: Index, query: Query) -> str:

@@ -45,7 +45,8 @@ class Collection:
     indexes: tuple[Index, ...] = ()
     small: bool = False
     # The top-level fields of its documents, all of them, with those of the indexes: what the policy's data classes are
-    # compared with. Where tests run, a write of any other field fails.
+    # compared with. Where tests run, a write of any other field fails. A name that ends with an underscore stands for
+    # all fields that begin with it.
     fields: tuple[str, ...] = ()
     # The fields of all indexes, each once, in order of declaration.
     index_fields: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -205,8 +206,11 @@ class Store(Protocol):
     async def find(self, query: Query) -> list[Document]:
         """Return at most `query.limit` (1 to 1,000) documents in index order."""
 
-    async def count(self, collection: Collection, at_most: int = 1_000_000) -> int:
-        """Return how many documents there are; counting stops at `at_most`, for it takes time as they are many."""
+    async def count(self, collection: Collection, at_most: int = 1_000_000, index: str = "") -> int:
+        """Return how many documents there are, or how many of them are in `index`; counting stops at `at_most`.
+
+        It takes time as they are many.
+        """
 
     async def delete_range(
         self, collection: Collection, index: str, equal: tuple[IndexValue, ...], upper: IndexValue, limit: int

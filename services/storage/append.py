@@ -29,13 +29,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from libs.docstore.store import Body, Store, Written
-from libs.runtime.clock import Clock, unix_seconds
-from libs.runtime.errors import ConflictError, ExhaustedError, SealpostError, UnavailableError
+from libs.runtime.clock import unix_seconds
+from libs.runtime.errors import ConflictError, ExhaustedError, NotFoundError, SealpostError, UnavailableError
 from libs.runtime.ids import new_message_id
 from libs.telemetry.logs import get_logger
 from services.storage import deliveries
 from services.storage.bodies import INLINE_BYTES, Bodies, NewBody
 from services.storage.domain import INBOX, SYSTEM_FOLDERS, Delivery, NewMessage
+from services.storage.erased import ErasedMailboxes
 from services.storage.folders import Folders
 from services.storage.limits import limited
 from services.storage.repository import (
@@ -56,22 +57,27 @@ _log = get_logger("append")
 class Appender:
     """Stores deliveries."""
 
-    def __init__(self, store: Store, usage: Usage, bodies: Bodies, folders: Folders, clock: Clock) -> None:
+    def __init__(self, store: Store, usage: Usage, bodies: Bodies, folders: Folders, erased: ErasedMailboxes) -> None:
         """Store into `store`; whoever wants to hear of what is stored sets `stored`."""
         self._store = store
         self._usage = usage
         self._bodies = bodies
         self._folders = folders
-        self._clock = clock
+        self._erased = erased
+        self._clock = usage.clock
         self.stored: Callable[[Sequence[NewMessage]], None] | None = None
 
     async def append(self, batch: Sequence[Delivery]) -> list[SealpostError | None]:
         """Store each delivery of `batch` durably or not at all; return None or its error in its place.
 
-        InvalidError and ExhaustedError("quota_bytes" | "quota_messages") will be the same next time; ConflictError
-        means ids that belong to something else; after UnavailableError the same delivery may be sent again.
+        InvalidError, NotFoundError("mailbox") where one is erased, and ExhaustedError("quota_bytes" | "quota_messages")
+        will be the same next time; ConflictError means ids that belong to something else; after UnavailableError the
+        same delivery may be sent again.
         """
-        works = [admit(delivery) for delivery in batch]
+        with self._usage.gate.inside():
+            return await self._append([admit(delivery) for delivery in batch])
+
+    async def _append(self, works: list[Work]) -> list[SealpostError | None]:
         try:
             await self._run(works)
             await self._settle(works)
@@ -95,12 +101,15 @@ class Appender:
                 work.error = error
 
     async def _place(self, works: list[Work]) -> None:
-        """Fill in the documents; mail for a folder that is gone goes to the inbox."""
+        """Fill in the documents; mail for a folder that is gone goes to the inbox, for an erased mailbox nowhere."""
+        erased = await self._erased.among({copy.message.mailbox_id for copy in copies_of(works)})
         own = {c.message.mailbox_id for c in copies_of(works) if c.message.folder not in SYSTEM_FOLDERS}
         known = await self._folders.existing(own)
         for work in works:
             try:
                 for copy in work.copies:
+                    if copy.message.mailbox_id in erased:
+                        raise NotFoundError("mailbox")
                     copy.fields = await self._document(copy, known.get(copy.message.mailbox_id, ()))
             except SealpostError as error:
                 work.error = error

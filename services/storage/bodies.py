@@ -12,6 +12,9 @@ mix their chunks. Order is everything:
 the expiry, or nothing), else it deletes chunks and record. That one rule covers streams that broke off, deliveries
 that failed, deletions that were cut off in the middle, and expiry. Deleting a message moves `due` near before the
 message goes and to now afterwards, so that a crash in between is swept all the same.
+
+The record of a body that may still be coming cannot be deleted, or its chunks would be orphans. An erasure takes the
+message out of it: then no message names the body, whatever comes, and the sweep deletes it when the stream has ended.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ from libs.docstore.store import Body, Delete, Document, Insert, Operation, Patch
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, InvalidError, NotFoundError, SealpostError
 from libs.runtime.ids import new_message_id
-from services.storage.domain import OPERATION_SECONDS
-from services.storage.repository import BODIES, CHUNKS, MESSAGES, number, text
+from services.storage.domain import OPERATION_SECONDS, STAGE_SECONDS
+from services.storage.repository import BODIES, CHUNKS, MESSAGES, mailbox_range, number, text
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 32 * 1024
@@ -36,6 +39,7 @@ _MARGIN_SECONDS = 300
 _SWEEP_BODIES = 64
 _DELETE_CHUNKS = 16
 _LAST_CHUNK = 2**31
+_ERASE_BODIES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +217,28 @@ class Bodies:
         except (ConflictError, NotFoundError):
             return  # somebody moved it meanwhile, and its new time holds
 
-    async def _delete(self, body_id: str) -> None:
+    async def erase(self, mailbox_id: str, limit: int) -> int:
+        """Delete at most `limit` bodies of a mailbox, whose messages are gone; return how many, 0 when none is left."""
+        lower, upper = mailbox_range(mailbox_id)
+        found = await self._store.find(
+            Query(BODIES, "message", lower=lower, upper=upper, limit=min(limit, _ERASE_BODIES))
+        )
+        now = unix_seconds(self._clock)
+        for record in found:
+            if record.body.get("ready") or number(record.body, "due") <= now:
+                await self._delete(record.key)
+            else:
+                await self._delete_chunks(record.key)
+                fields: Body = {"message": None, "due": now + STAGE_SECONDS + 2 * OPERATION_SECONDS}
+                await self._store.write_many([Patch(BODIES, record.key, fields)])
+        return len(found)
+
+    async def _delete_chunks(self, body_id: str) -> None:
         while await self._store.delete_range(CHUNKS, "body", (body_id,), _LAST_CHUNK, _DELETE_CHUNKS) == _DELETE_CHUNKS:
             pass
+
+    async def _delete(self, body_id: str) -> None:
+        await self._delete_chunks(body_id)
         try:
             await self._store.write(Delete(BODIES, body_id))
         except NotFoundError:

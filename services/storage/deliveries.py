@@ -1,15 +1,17 @@
 """The marker of a delivery to several recipients: one document whose insertion decides whether all copies are seen.
 
 Its key is the delivery id, so there can be only one: `committed` (copies are being shown), then `finished`; or else
-`aborted`. `due` is when recovery looks at it: soon while committed, after a day to forget it otherwise.
+`aborted`. `due` is when recovery looks at it: soon while committed, after a day to forget it otherwise. Which copies
+there were is needed while they are being shown; afterwards a digest of their keys tells whether a retry is the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import cast
 
-from libs.docstore.store import Document, Insert, Patch, Written
+from libs.docstore.store import Body, Document, Insert, Patch, Written
 from libs.runtime.errors import ConflictError, InternalError, NotFoundError, SealpostError, UnavailableError
 from services.storage.repository import DELIVERIES, text
 
@@ -22,7 +24,9 @@ COMMITTED, FINISHED, ABORTED = "committed", "finished", "aborted"
 
 def commit(delivery_id: str, keys: Sequence[str], now: int) -> Insert:
     """Return the operation that decides for the delivery."""
-    return Insert(DELIVERIES, delivery_id, {"state": COMMITTED, "copies": list(keys), "due": now + REVEAL_SECONDS})
+    due = now + REVEAL_SECONDS
+    body: Body = {"state": COMMITTED, "copies": list(keys), "same": _digest(keys), "due": due}
+    return Insert(DELIVERIES, delivery_id, body)
 
 
 def abort(delivery_id: str, now: int) -> Insert:
@@ -32,7 +36,8 @@ def abort(delivery_id: str, now: int) -> Insert:
 
 def finish(delivery_id: str, now: int) -> Patch:
     """Return the operation that notes that all copies are shown."""
-    return Patch(DELIVERIES, delivery_id, {"state": FINISHED, "due": now + FINISHED_SECONDS})
+    fields: Body = {"state": FINISHED, "due": now + FINISHED_SECONDS, "copies": None}
+    return Patch(DELIVERIES, delivery_id, fields)
 
 
 def postpone(delivery_id: str, now: int) -> Patch:
@@ -41,8 +46,12 @@ def postpone(delivery_id: str, now: int) -> Patch:
 
 
 def copies(marker: Document) -> list[str]:
-    """Return the keys of the messages of a delivery, none for an aborted one."""
+    """Return the keys of the messages of a delivery that is committed and not finished."""
     return cast("list[str]", marker.body.get("copies") or [])
+
+
+def _digest(keys: Sequence[str]) -> bytes:
+    return hashlib.sha256("\n".join(sorted(set(keys))).encode()).digest()
 
 
 def state(marker: Document) -> str:
@@ -52,7 +61,11 @@ def state(marker: Document) -> str:
 
 def is_same(marker: Document | None, keys: Sequence[str]) -> bool:
     """Tell whether `marker` has decided for a delivery of exactly these copies."""
-    return marker is not None and set(copies(marker)) == set(keys)
+    if marker is None:
+        return False
+    # Markers of before there were digests have the keys for a day.
+    digest = marker.body.get("same") or _digest(copies(marker))
+    return digest == _digest(keys)
 
 
 def is_finished(marker: Document | None, keys: Sequence[str]) -> bool:

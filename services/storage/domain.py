@@ -34,6 +34,9 @@ MAX_OBJECT_BYTES = 256 * 1024
 OPERATION_SECONDS = 30
 """No change takes longer than this from its first write to its last: what is older was cut off (see recount.py)."""
 
+STAGE_SECONDS = 900
+"""How long a body may take to come."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z", re.ASCII)
 _SCHEME = re.compile(r"[a-z0-9-]{1,32}\Z", re.ASCII)
 _KEY_ID = re.compile(r"[A-Za-z0-9_.:-]{0,128}\Z", re.ASCII)

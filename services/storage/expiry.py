@@ -3,7 +3,8 @@
 Two expiry indexes, because there are two costs. What is not counted (disposable inboxes, most of what expires) goes by
 `delete_range`: the engine walks its index and deletes, and no document is read. What is counted is read, deleted at its
 version, and taken off the counters. Both go in small batches, so that mail that arrives meanwhile waits for one of
-them at most. Bodies outside the message document follow by their own due time (bodies.py).
+them at most. Bodies outside the message document follow by their own due time (bodies.py). When to sweep, retention
+says (held/); what has expired is not shown any more from that second on, swept or not (mailboxes.py).
 
 Trimming is noted at append and done shortly after, once for however many mails an inbox got meanwhile: one walk along
 the index, newest first, past those to keep. A crash forgets the notes: the next mail to the inbox, or expiry, makes up.
@@ -15,11 +16,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from libs.docstore.store import Document, Query, Store
-from libs.runtime.clock import Clock, unix_seconds
+from libs.owner.model import Swept
 from libs.telemetry import metrics
 from services.storage.domain import NewMessage
 from services.storage.removal import Remover
 from services.storage.repository import MESSAGES, text
+from services.storage.spells import in_pieces
 
 FREE_BATCH = 500
 COUNTED_BATCH = 200
@@ -37,20 +39,30 @@ _DELETED = metrics.counter(
 class Expiry:
     """Deletes what has expired."""
 
-    def __init__(self, store: Store, remover: Remover, clock: Clock) -> None:
+    def __init__(self, store: Store, remover: Remover) -> None:
         """Delete from `store`."""
         self._store = store
         self._remover = remover
-        self._clock = clock
 
-    async def step(self) -> int:
-        """Delete a bounded number of messages; return how many, 0 when there are no more."""
-        now = unix_seconds(self._clock)
-        deleted = await self._store.delete_range(MESSAGES, "free_expiry", (), now, FREE_BATCH)
-        counted = await self._store.find(Query(MESSAGES, "counted_expiry", upper=now, limit=COUNTED_BATCH))
-        deleted += len(await self._remover.remove(counted))
-        _DELETED.inc(deleted, rule="expired")
-        return deleted
+    async def sweep(self, until: int, limit: int) -> Swept:
+        """Delete at most `limit` messages that had expired at `until`, Unix seconds, for the length of a spell."""
+
+        async def delete_free(asked: int) -> int:
+            return await self._store.delete_range(MESSAGES, "free_expiry", (), until, asked)
+
+        async def delete_counted(asked: int) -> int:
+            found = await self._store.find(Query(MESSAGES, "counted_expiry", upper=until, limit=asked))
+            # One that has changed since it was read is found again.
+            await self._remover.remove(found)
+            return len(found)
+
+        free = await in_pieces(delete_free, limit, FREE_BATCH)
+        _DELETED.inc(free.deleted, rule="expired")
+        if free.more:
+            return free
+        counted = await in_pieces(delete_counted, limit - free.deleted, COUNTED_BATCH)
+        _DELETED.inc(counted.deleted, rule="expired")
+        return Swept(free.deleted + counted.deleted, counted.more)
 
 
 class Trimmer:

@@ -32,6 +32,7 @@ from services.storage.domain import (
     check_mailbox,
     is_folder_id,
 )
+from services.storage.erased import ErasedMailboxes
 from services.storage.limits import limited
 from services.storage.repository import FOLDERS, MESSAGES, mapping, placed, read_all
 from services.storage.usage import Tally, Usage, folder_weight
@@ -46,9 +47,10 @@ _SWEEP = 20
 class Folders:
     """The folders that owners made."""
 
-    def __init__(self, store: Store, usage: Usage, clock: Clock) -> None:
+    def __init__(self, store: Store, usage: Usage, erased: ErasedMailboxes, clock: Clock) -> None:
         """Keep them in `store`."""
         self._store = store
+        self._erased = erased
         self._usage = usage
         self._clock = clock
 
@@ -72,23 +74,29 @@ class Folders:
     async def put(self, mailbox_id: str, folder_id: str, sealed_name: bytes) -> str:
         """Make a folder ("": a new one) or rename it; return its id.
 
-        Raises: InvalidError("sealed_name" | "folder_reserved"), NotFoundError("folder"), ExhaustedError("folders").
+        Raises: InvalidError("sealed_name" | "folder_reserved"), NotFoundError("folder"), ExhaustedError("folders"),
+        NotFoundError("mailbox") if it is erased.
         """
         check_mailbox(mailbox_id)
         check_folder_name(sealed_name)
         if folder_id in SYSTEM_FOLDERS:
             raise InvalidError("folder_reserved")
+        with self._usage.gate.inside():
+            async with limited():
+                await self._erased.check(mailbox_id)
+                return await self._put(mailbox_id, folder_id, sealed_name)
+
+    async def _put(self, mailbox_id: str, folder_id: str, sealed_name: bytes) -> str:
         chosen = folder_id or new_id()
-        async with limited():
-            for _ in range(_ATTEMPTS):
-                document = await self._store.get(FOLDERS, mailbox_id)
-                names = _names(document)
-                if folder_id and folder_id not in names:
-                    raise NotFoundError("folder")
-                if not folder_id and len(names) >= MAX_FOLDERS:
-                    raise ExhaustedError("folders")
-                if await self._save(mailbox_id, document, {"names": {**names, chosen: sealed_name}}):
-                    return chosen
+        for _ in range(_ATTEMPTS):
+            document = await self._store.get(FOLDERS, mailbox_id)
+            names = _names(document)
+            if folder_id and folder_id not in names:
+                raise NotFoundError("folder")
+            if not folder_id and len(names) >= MAX_FOLDERS:
+                raise ExhaustedError("folders")
+            if await self._save(mailbox_id, document, {"names": {**names, chosen: sealed_name}}):
+                return chosen
         raise UnavailableError("contention")
 
     async def delete(self, mailbox_id: str, folder_id: str) -> int:
@@ -99,9 +107,11 @@ class Folders:
         check_mailbox(mailbox_id)
         if folder_id in SYSTEM_FOLDERS:
             raise InvalidError("folder_reserved")
-        async with limited():
-            await self._close(mailbox_id, folder_id)
-            return await self._empty(mailbox_id, folder_id)
+        with self._usage.gate.inside():
+            async with limited():
+                await self._erased.check(mailbox_id)
+                await self._close(mailbox_id, folder_id)
+                return await self._empty(mailbox_id, folder_id)
 
     async def _close(self, mailbox_id: str, folder_id: str) -> None:
         for _ in range(_ATTEMPTS):
@@ -150,7 +160,8 @@ class Folders:
         """Go on with a bounded number of deleted folders; return how many mailboxes had some."""
         due = await self._store.find(Query(FOLDERS, "work_at", upper=unix_seconds(self._clock), limit=_SWEEP))
         for document in due:
-            await self._go_on(document)
+            with self._usage.gate.inside():
+                await self._go_on(document)
         return len(due)
 
     async def _go_on(self, document: Document) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from libs.docstore.store import Body, Document, Patch, Query, Store, Value, Written
+from libs.docstore.store import Body, Document, Patch, Query, Value, Written
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from libs.runtime.ids import is_id
@@ -30,6 +30,7 @@ from services.storage.domain import (
     encode_cursor,
     is_folder_id,
 )
+from services.storage.erased import ErasedMailboxes
 from services.storage.folders import Folders
 from services.storage.limits import limited
 from services.storage.removal import Remover
@@ -44,25 +45,27 @@ _DERIVED = 1000
 class Mailboxes:
     """Reads and changes stored messages, each time of one mailbox."""
 
-    def __init__(self, store: Store, remover: Remover, folders: Folders, clock: Clock) -> None:
-        """Work on `store`, with the counters and bodies of `remover`."""
-        self._store = store
+    def __init__(self, remover: Remover, folders: Folders, erased: ErasedMailboxes, clock: Clock) -> None:
+        """Work on the store of `remover`, with its counters and bodies."""
+        self._store = remover.store
         self._remover = remover
         self._usage = remover.usage
         self._bodies = remover.bodies
         self._folders = folders
+        self._erased = erased
         self._clock = clock
 
     async def list_messages(self, mailbox_id: str, folder: str, limit: int, cursor: str) -> Page:
         """Return a page of `folder` ("": all), newest first; 1 to 200 messages, 0 asks for 50.
 
-        Raises: InvalidError("mailbox_id" | "folder" | "limit" | "cursor").
+        Raises: InvalidError("mailbox_id" | "folder" | "limit" | "cursor"), NotFoundError("mailbox") if it is erased.
         """
         check_mailbox(mailbox_id)
         if folder and not is_folder_id(folder):
             raise InvalidError("folder")
         size = check_page_size(limit)
         last = decode_cursor(cursor) if cursor else ""
+        await self._erased.check(mailbox_id)
         after = (last, message_key(mailbox_id, last)) if last else None
         index, equal = ("in_folder", (mailbox_id, folder)) if folder else ("listed", (mailbox_id,))
         documents = await self._store.find(Query(MESSAGES, index, equal, after=after, descending=True, limit=size + 1))
@@ -85,6 +88,7 @@ class Mailboxes:
 
     async def _document(self, mailbox_id: str, message_id: str) -> Document:
         check_mailbox(mailbox_id)
+        await self._erased.check(mailbox_id)
         key = message_key(mailbox_id, message_id)
         document = await self._store.get(MESSAGES, key) if is_id(message_id) else None
         if document is None or not is_shown(document, unix_seconds(self._clock)):
@@ -139,7 +143,8 @@ class Mailboxes:
         wanted = {message_key(mailbox_id, one): one for one in message_ids if is_id(one)}
         missing = [one for one in dict.fromkeys(message_ids) if not is_id(one)]
         async with limited():
-            with self._usage.suspecting([mailbox_id]):
+            with self._usage.gate.inside(), self._usage.suspecting([mailbox_id]):
+                await self._erased.check(mailbox_id)
                 for _ in range(_ATTEMPTS):
                     found = await self._store.get_many(MESSAGES, list(wanted))
                     now = unix_seconds(self._clock)
@@ -151,11 +156,11 @@ class Mailboxes:
         raise UnavailableError("contention")
 
     async def describe(self, mailbox_id: str) -> Mailbox:
-        """Return what the mailbox holds and its folders; an unknown mailbox is an empty one."""
+        """Return what the mailbox holds and its folders; an unknown mailbox is empty, an erased one NotFoundError."""
         check_mailbox(mailbox_id)
+        await self._erased.check(mailbox_id)
         counters = await self._usage.get(mailbox_id)
-        if counters is None:
-            counters = await self._derive(mailbox_id)
+        counters = await (self._derive(mailbox_id) if counters is None else self._less_expired(mailbox_id, counters))
         names = await self._folders.names(mailbox_id)
         folders = [(folder, b"") for folder in SYSTEM_FOLDERS] + list(names.items())
         return Mailbox(
@@ -166,10 +171,20 @@ class Mailboxes:
 
     async def _derive(self, mailbox_id: str) -> Body:
         """Count what is not counted: inboxes that keep a few messages only (NewMessage.counted)."""
-        tally = Tally()
+        tally, now = Tally(), unix_seconds(self._clock)
         for document in await self._store.find(Query(MESSAGES, "listed", (mailbox_id,), limit=_DERIVED)):
-            tally.add(mailbox_id, weight(document.body))
+            if is_shown(document, now):
+                tally.add(mailbox_id, weight(document.body))
         return tally.changes.get(mailbox_id, {})
+
+    async def _less_expired(self, mailbox_id: str, counters: Body) -> Body:
+        """Take off what has expired and waits for the sweep; of more than a sweep takes at once, the first of it."""
+        query = Query(MESSAGES, "expiring", (mailbox_id,), upper=unix_seconds(self._clock), limit=_DERIVED)
+        left = dict(counters)
+        for document in await self._store.find(query):
+            for name, value in weight(document.body).items():
+                left[name] = max(0, number(left, name) - value)
+        return left
 
 
 def _changed(document: Document, change: Change) -> dict[str, Value]:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from libs.docstore.store import Store
 from libs.events.relay import Relay
+from libs.owner.owner import Owner
+from libs.owner.rpc import serve_owner
+from libs.owner.terms import StoredTerms
+from libs.policy import Terms, load_policy
 from libs.runtime.clock import Clock
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
@@ -15,8 +19,12 @@ from services.storage import repository, rpc
 from services.storage.append import Appender
 from services.storage.bodies import Bodies
 from services.storage.domain import NewMessage
+from services.storage.erased import ErasedMailboxes
 from services.storage.expiry import Expiry, Trimmer
 from services.storage.folders import Folders
+from services.storage.held.beside import Buried
+from services.storage.held.graph import owner_of
+from services.storage.limits import Gate
 from services.storage.mailboxes import Mailboxes
 from services.storage.objects import Objects
 from services.storage.recount import Recount
@@ -38,29 +46,37 @@ class Graph:
     usage: Usage
     recovery: Recovery
     recount: Recount
-    expiry: Expiry
     trimmer: Trimmer
+    owner: Owner
+    buried: Buried
 
 
-def compose(store: Store, clock: Clock, max_body_bytes: int) -> Graph:
+def compose(store: Store, clock: Clock, max_body_bytes: int, terms: Terms | None = None) -> Graph:
     """Build the objects that work on `store`."""
-    usage = Usage(store, clock)
+    terms = terms or Terms(load_policy())
+    gate = Gate()
+    erased = ErasedMailboxes(store, gate, clock)
+    usage = Usage(store, gate, clock)
     bodies = Bodies(store, clock, max_body_bytes)
-    folders = Folders(store, usage, clock)
+    folders = Folders(store, usage, erased, clock)
     remover = Remover(store, usage, bodies, clock)
+    parts = rpc.Parts(
+        appender=Appender(store, usage, bodies, folders, erased),
+        bodies=bodies,
+        mailboxes=Mailboxes(remover, folders, erased, clock),
+        folders=folders,
+        objects=Objects(store, gate, erased, terms, clock),
+        erased=erased,
+    )
+    owner = owner_of(store, parts, Expiry(store, remover), terms, clock)
     return Graph(
-        parts=rpc.Parts(
-            appender=Appender(store, usage, bodies, folders, clock),
-            bodies=bodies,
-            mailboxes=Mailboxes(store, remover, folders, clock),
-            folders=folders,
-            objects=Objects(store),
-        ),
+        parts=parts,
         usage=usage,
         recovery=Recovery(store, remover, clock),
         recount=Recount(store, usage, clock),
-        expiry=Expiry(store, remover, clock),
         trimmer=Trimmer(store, remover),
+        owner=owner,
+        buried=Buried(erased, owner),
     )
 
 
@@ -68,7 +84,9 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     """Build one storage process."""
     settings = ctx.settings
     store = await ctx.open_store(repository.COLLECTIONS)
-    graph = compose(store, ctx.clock, settings.max_body_bytes)
+    terms = StoredTerms(store, Terms(ctx.policy))
+    await terms.load()
+    graph = compose(store, ctx.clock, settings.max_body_bytes, terms.terms)
     await graph.recovery.start()
 
     trim = Task("trim", graph.trimmer.step, every=_PERIOD_SECONDS, gather=settings.trim_seconds)
@@ -88,7 +106,7 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     for task in (
         trim,
         Task("recovery", graph.recovery.step, every=_PERIOD_SECONDS),
-        Task("expiry", graph.expiry.step, every=settings.expiry_seconds),
+        Task("erased", graph.buried.step, every=_PERIOD_SECONDS),
         Task("bodies", graph.parts.bodies.sweep, every=_PERIOD_SECONDS),
         Task("folders", graph.parts.folders.sweep, every=_PERIOD_SECONDS),
         Task("recount", graph.recount.step, every=_RECOUNT_SECONDS),
@@ -99,6 +117,7 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     ctx.server.add(add_StorageServicer_to_server, rpc.StorageRpc(graph.parts, settings.staging_streams), rpc.SERVICE)
     for method, callers in rpc.CALLERS.items():
         ctx.server.restrict(f"/{rpc.SERVICE}/{method}", set(callers) & set(settings.callers))
+    serve_owner(ctx.server, graph.owner, terms, settings.callers)
 
 
 async def _start_relay(ctx: ServiceContext[Settings], store: Store) -> Callable[[], None]:

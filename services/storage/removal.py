@@ -2,7 +2,7 @@
 
 A message is deleted at the version that was read, so of two who delete it one wins, and only he gives back what it
 weighed, with the flags and the folder that it had then. What a user deletes soon after receipt leaves a tombstone (its
-id and nothing else) for 15 minutes: the sender's side may still repeat the append, and what was deleted must not come
+ids and nothing else) for 15 minutes: the sender's side may still repeat the append, and what was deleted must not come
 back.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from libs.docstore.store import Delete, Document, Operation, Replace, Store, Written
+from libs.docstore.store import Body, Delete, Document, Operation, Replace, Store, Written
 from libs.runtime.clock import Clock, unix_seconds
 from services.storage.bodies import Bodies
 from services.storage.deliveries import STAGED_SECONDS
@@ -23,7 +23,8 @@ class Remover:
 
     def __init__(self, store: Store, usage: Usage, bodies: Bodies, clock: Clock) -> None:
         """Delete from `store`."""
-        self._store = store
+        self.store = store
+        self._gate = usage.gate
         self.usage = usage
         self.bodies = bodies
         self._clock = clock
@@ -36,9 +37,9 @@ class Remover:
         if not documents:
             return []
         mailboxes = {text(document.body, "mailbox") for document in documents if document.body.get("counted")}
-        with self.usage.suspecting(mailboxes):
+        with self._gate.inside(), self.usage.suspecting(mailboxes):
             await self.bodies.expect_release(_body_ids(documents))
-            results = await self._store.write_many([self._operation(document, tombstones) for document in documents])
+            results = await self.store.write_many([self._operation(document, tombstones) for document in documents])
             removed = [doc for doc, result in zip(documents, results, strict=True) if isinstance(result, Written)]
             tally = Tally()
             for document in removed:
@@ -51,7 +52,8 @@ class Remover:
     def _operation(self, document: Document, tombstones: bool) -> Operation:
         now = unix_seconds(self._clock)
         if tombstones and number(document.body, "minute") * 60 + STAGED_SECONDS > now:
-            body = {"gone": True, "settle_at": now + STAGED_SECONDS}
+            waiting = text(document.body, "mailbox")
+            body: Body = {"gone": True, "settle_at": now + STAGED_SECONDS, "waiting": waiting}
             return Replace(MESSAGES, document.key, body, document.version)
         return Delete(MESSAGES, document.key, document.version)
 

@@ -5,7 +5,9 @@ A message is one document, small body included, and takes part in exactly the in
     listed       mailbox, listed           all of a mailbox in order of receipt (ids sort by time)
     in_folder    mailbox, shelf, listed    the same for one folder; not for disposable inboxes
     free_expiry, counted_expiry            only what expires; see expiry.py for why there are two
+    expiring     mailbox, counted_expiry   the same of one mailbox: what has expired is not counted as held
     settling     settle_at                 only what is not an ordinary message: staged copies and tombstones
+    waiting      waiting, settle_at        the same of one mailbox, for its erasure
 
 The field `listed` is the message id while the message is to be seen and absent while it is not. An index does not hold
 documents that lack one of its fields, so a staged copy or a tombstone is in no list, and no reader has to filter.
@@ -21,8 +23,10 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from libs.docstore.store import Body, Collection, Document, Event, Index, Insert, Patch, Store, Value
+from libs.owner.terms import TERMS
 from protos.events.v1.events_pb2 import MailStored, SizeClass
 from services.storage.domain import Message, NewMessage, flag_names
+from services.storage.erased import ERASED
 
 MESSAGES = Collection(
     "message",
@@ -31,17 +35,35 @@ MESSAGES = Collection(
         Index("in_folder", ("mailbox", "shelf", "listed")),
         Index("free_expiry", ("free_expiry",)),
         Index("counted_expiry", ("counted_expiry",)),
+        Index("expiring", ("mailbox", "counted_expiry")),
         Index("settling", ("settle_at",)),
+        Index("waiting", ("waiting", "settle_at")),
+    ),
+    fields=(
+        *("mailbox", "message", "minute", "size", "flags", "counted", "scheme", "key_id", "envelope", "body_size"),
+        *("folder", "shelf", "body_id", "body", "expires_at", "listed", "free_expiry", "counted_expiry"),
+        *("delivery", "settle_at", "waiting", "gone"),
     ),
 )
-DELIVERIES = Collection("delivery", (Index("due", ("due",)),))
-USAGE = Collection("usage", (Index("check_at", ("check_at",)),))
-FOLDERS = Collection("folder", (Index("work_at", ("work_at",)),))
-BODIES = Collection("body", (Index("due", ("due",)), Index("message", ("message",))))
-CHUNKS = Collection("chunk", (Index("body", ("body", "number")),))
-OBJECTS = Collection("object")
+DELIVERIES = Collection("delivery", (Index("due", ("due",)),), fields=("state", "copies", "same", "due"))
+# `m_` and `u_` stand for messages and unseen ones of each folder.
+USAGE = Collection(
+    "usage",
+    (Index("check_at", ("check_at",)),),
+    fields=("bytes", "messages", "m_", "u_", "check_at", "checked", "counted_at"),
+)
+FOLDERS = Collection("folder", (Index("work_at", ("work_at",)),), fields=("names", "closing", "work_at"))
+BODIES = Collection(
+    "body", (Index("due", ("due",)), Index("message", ("message",))), fields=("message", "due", "ready", "size")
+)
+CHUNKS = Collection("chunk", (Index("body", ("body", "number")),), fields=("body", "number", "data"))
+# What owners keep beside mail: contacts for as long as there is a mailbox, settings until they are not used any more.
+CONTACTS = Collection("object", fields=("sealed", "revision"))
+SETTINGS = Collection(
+    "settings", (Index("touched", ("terms", "touched")),), fields=("sealed", "revision", "terms", "touched")
+)
 
-COLLECTIONS = (MESSAGES, DELIVERIES, USAGE, FOLDERS, BODIES, CHUNKS, OBJECTS)
+COLLECTIONS = (MESSAGES, DELIVERIES, USAGE, FOLDERS, BODIES, CHUNKS, CONTACTS, SETTINGS, ERASED, TERMS)
 
 _READ = 1000
 
@@ -57,6 +79,11 @@ _SIZE_CLASSES = (
 def message_key(mailbox_id: str, message_id: str) -> str:
     """Return the key of a message: whoever asks for another mailbox's message asks for a key that does not exist."""
     return f"{mailbox_id}/{message_id}"
+
+
+def mailbox_range(mailbox_id: str) -> tuple[str, str]:
+    """Return the first and the last text that may be the key of a message of this mailbox."""
+    return f"{mailbox_id}/", f"{mailbox_id}/g"
 
 
 def new_fields(message: NewMessage, folder: str, body_id: str, body_size: int) -> dict[str, Value]:
@@ -103,12 +130,14 @@ def insert_shown(key: str, fields: Body) -> Insert:
 
 def insert_staged(key: str, fields: Body, delivery_id: str, settle_at: int) -> Insert:
     """Return the operation that stores a copy nobody sees; from `settle_at` on it is looked after by recovery."""
-    return Insert(MESSAGES, key, {**fields, "delivery": delivery_id, "settle_at": settle_at})
+    staged: Body = {"delivery": delivery_id, "settle_at": settle_at, "waiting": fields["mailbox"]}
+    return Insert(MESSAGES, key, {**fields, **staged})
 
 
 def reveal(key: str, fields: Body) -> Patch:
     """Return the operation that shows a staged copy and announces it; it fails by ConflictError the second time."""
-    return Patch(MESSAGES, key, {**shown(fields), "settle_at": None}, version=1, events=(stored_event(fields),))
+    shows = {**shown(fields), "settle_at": None, "waiting": None}
+    return Patch(MESSAGES, key, shows, version=1, events=(stored_event(fields),))
 
 
 def stored_event(fields: Body) -> Event:

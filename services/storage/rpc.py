@@ -16,7 +16,8 @@ from protos.storage.v1.storage_pb2_grpc import StorageServicer
 from services.storage import domain
 from services.storage.append import Appender
 from services.storage.bodies import Bodies
-from services.storage.domain import INBOX, Change, Delivery, NewMessage
+from services.storage.domain import INBOX, STAGE_SECONDS, Change, Delivery, NewMessage
+from services.storage.erased import ErasedMailboxes
 from services.storage.folders import Folders
 from services.storage.limits import limited
 from services.storage.mailboxes import Mailboxes
@@ -39,9 +40,9 @@ CALLERS = {
     "DeleteFolder": ("gateway",),
     "GetObject": ("gateway",),
     "PutObject": ("gateway",),
+    "DeleteObject": ("gateway",),
 }
 MAX_DELIVERIES = 1000
-STAGE_SECONDS = 900
 
 _APPENDED = metrics.counter(
     "sealpost_storage_deliveries_total",
@@ -62,6 +63,7 @@ class Parts:
     mailboxes: Mailboxes
     folders: Folders
     objects: Objects
+    erased: ErasedMailboxes
 
 
 class StorageRpc(StorageServicer):
@@ -74,6 +76,7 @@ class StorageRpc(StorageServicer):
         self._mailboxes = parts.mailboxes
         self._folders = parts.folders
         self._objects = parts.objects
+        self._erased = parts.erased
         self._staging = asyncio.Semaphore(staging_streams)
 
     async def Append(self, request: pb.AppendRequest, context: _Context) -> pb.AppendResponse:
@@ -92,6 +95,7 @@ class StorageRpc(StorageServicer):
             blocks = aiter(request_iterator)
             first = await anext(blocks, pb.StageBlock())
             domain.check_message_id(first.mailbox_id, first.message_id)
+            await self._erased.check(first.mailbox_id)
             key = message_key(first.mailbox_id, first.message_id)
             return pb.StageResponse(size=await self._bodies.stage(key, _data(first, blocks)))
 
@@ -144,12 +148,18 @@ class StorageRpc(StorageServicer):
 
     async def GetObject(self, request: pb.GetObjectRequest, context: _Context) -> pb.Object:
         """Return an object of a mailbox's owner."""
-        return _object(await self._objects.get(request.mailbox_id, request.name))
+        return _object(await self._objects.get(request.mailbox_id, request.name, request.terms))
 
     async def PutObject(self, request: pb.PutObjectRequest, context: _Context) -> pb.Object:
         """Replace it; the answer has the new version, and not the content once more."""
-        put = await self._objects.put(request.mailbox_id, request.name, request.sealed, request.version)
+        given = domain.Object(request.sealed, request.version)
+        put = await self._objects.put(request.mailbox_id, request.name, given, request.terms)
         return pb.Object(version=put.version)
+
+    async def DeleteObject(self, request: pb.DeleteObjectRequest, context: _Context) -> pb.DeleteObjectResponse:
+        """Delete it."""
+        await self._objects.delete(request.mailbox_id, request.name)
+        return pb.DeleteObjectResponse()
 
 
 async def _data(first: pb.StageBlock, blocks: AsyncIterator[pb.StageBlock]) -> AsyncIterator[bytes]:

@@ -13,7 +13,6 @@ class Settings(CommonSettings):
 
     max_body_bytes: int = setting(72 * 1024 * 1024, low=1024 * 1024, help="largest sealed body, in bytes")
     staging_streams: int = setting(64, low=1, high=1000, help="bodies that are staged at the same time")
-    expiry_seconds: float = setting(10.0, low=0.1, high=3600, help="longest time between expiry and deletion begun")
     trim_seconds: float = setting(
         0.2, low=0.01, high=60, help="from a mail to a public inbox to its trimming, in seconds"
     )

@@ -24,6 +24,7 @@ from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ExhaustedError, InternalError, SealpostError
 from libs.telemetry import metrics
 from services.storage.domain import SEEN
+from services.storage.limits import Gate
 from services.storage.repository import USAGE, number, text
 
 CHECK_SECONDS = 24 * 3600
@@ -76,10 +77,11 @@ def folder_weight(fields: Body) -> Deltas:
 class Usage:
     """The counters of all mailboxes."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        """Count in `store`."""
+    def __init__(self, store: Store, gate: Gate, clock: Clock) -> None:
+        """Count in `store`; whoever has counters changed is inside of `gate`."""
         self._store = store
-        self._clock = clock
+        self.gate = gate
+        self.clock = clock
         # Mailboxes whose counters may be wrong, oldest first. Lost at a stop: the regular recount finds them too.
         self.suspects: dict[str, None] = {}
 
@@ -107,7 +109,7 @@ class Usage:
         return outcomes
 
     async def _increment(self, groups: Iterable[Sequence[Claim]]) -> list[SealpostError | None]:
-        check_at = unix_seconds(self._clock) + CHECK_SECONDS
+        check_at = unix_seconds(self.clock) + CHECK_SECONDS
         operations = []
         for group in groups:
             tally = Tally()
@@ -128,7 +130,7 @@ class Usage:
     async def apply(self, tally: Tally) -> None:
         """Make the changes of `tally`. What fails is noted for a recount: the messages have changed already."""
         operations = [
-            Increment(USAGE, mailbox_id, used, defaults={"check_at": unix_seconds(self._clock) + CHECK_SECONDS})
+            Increment(USAGE, mailbox_id, used, defaults={"check_at": unix_seconds(self.clock) + CHECK_SECONDS})
             for mailbox_id, deltas in tally.changes.items()
             if (used := {name: delta for name, delta in deltas.items() if delta})
         ]

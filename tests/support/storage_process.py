@@ -58,7 +58,6 @@ class StorageProcess:
             "SEALPOST_NATS_USER": "storage",
             "SEALPOST_NATS_PASSWORD_FILE": str(password),
             "SEALPOST_STORE": f"sqlite:{self.directory / 'data'}",
-            "SEALPOST_EXPIRY_SECONDS": "0.2",
         }
         with (self.directory / "storage.log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -88,6 +88,14 @@ class Storage:
             await self.graph.recount.step()
             self.clock.advance(seconds=130)
 
+    async def expire(self) -> int:
+        """Sweep all that has expired; return how many messages went."""
+        deleted, more = 0, True
+        while more:
+            swept = await self.graph.owner.sweep("public_mail", unix_seconds(self.clock), 10_000)
+            deleted, more = deleted + swept.deleted, swept.more
+        return deleted
+
     def message(self, mailbox_id: str = "", **fields: object) -> NewMessage:
         """Return a copy for a mailbox, as of now."""
         made = NewMessage(
@@ -198,6 +206,15 @@ class FaultyStore:
         """Read, while alive."""
         self._check_alive()
         return await self._inner.find(query)
+
+    async def count(self, collection: Collection, at_most: int = 1_000_000, index: str = "") -> int:
+        """Count, while alive."""
+        self._check_alive()
+        return await self._inner.count(collection, at_most, index)
+
+    def files(self) -> tuple[Path, ...]:
+        """Return the inner store's."""
+        return self._inner.files()
 
     async def delete_range(
         self, collection: Collection, index: str, equal: tuple[IndexValue, ...], upper: IndexValue, limit: int

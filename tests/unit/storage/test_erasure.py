@@ -27,7 +27,7 @@ async def test_nothing_of_a_deleted_mail_is_left_in_the_files(tmp_path: Path) ->
         ids = [mails[name].messages[0].message_id for name in ("small", "large", "trimmed")]
         assert await storage.graph.parts.mailboxes.delete(alice, ids) == []
         await storage.recover()
-        assert await storage.graph.expiry.step() == 1
+        assert await storage.expire() == 1
         await storage.recount()
         await storage.store.clear_events(await storage.events())
         await storage.store.compact()

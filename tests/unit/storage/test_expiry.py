@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from libs.docstore.store import Query
+from libs.owner.model import Swept
 from libs.runtime.clock import unix_seconds
 from services.storage.expiry import COUNTED_BATCH, FREE_BATCH, MAX_NOTES
 from services.storage.repository import MESSAGES, USAGE
@@ -16,9 +17,8 @@ from tests.unit.storage.support import Fault, FaultyStore, Storage, make_storage
 ALICE, BOB = "alice", "bob"
 
 
-async def expire(storage: Storage) -> None:
-    while await storage.graph.expiry.step():
-        pass
+async def sweep(storage: Storage, limit: int = 10_000) -> Swept:
+    return await storage.graph.owner.sweep("public_mail", unix_seconds(storage.clock), limit)
 
 
 async def put(storage: Storage, *deliveries: object) -> list[str]:
@@ -36,20 +36,20 @@ async def test_what_has_expired_goes_and_nothing_else(storage: Storage) -> None:
     )
     await storage.append(soon, later, never)
     storage.clock.advance(200)
-    await expire(storage)
+    await storage.expire()
     assert await storage.ids(ALICE) == [never.messages[0].message_id, later.messages[0].message_id]
     storage.clock.advance(days=400)
-    await expire(storage)
+    await storage.expire()
     assert await storage.ids(ALICE) == [never.messages[0].message_id]
 
 
 async def test_expiry_is_exact_to_the_second(storage: Storage) -> None:
     await storage.append(storage.public_mail(ALICE, seconds=100))
     storage.clock.advance(99)
-    await expire(storage)
+    await storage.expire()
     assert len(await storage.ids(ALICE)) == 1
     storage.clock.advance(1)
-    await expire(storage)
+    await storage.expire()
     assert await storage.store.find(Query(MESSAGES, "listed", (ALICE,))) == []
 
 
@@ -58,7 +58,7 @@ async def test_counted_mail_that_expires_gives_its_room_back(storage: Storage) -
     await storage.append(*[storage.mail(ALICE, expires_at=expires_at, quota_messages=9) for _ in range(3)])
     await storage.append(storage.mail(ALICE))
     storage.clock.advance(1000)
-    await expire(storage)
+    await storage.expire()
     mailbox = await storage.mailbox(ALICE)
     assert (mailbox.used_messages, mailbox.used_bytes, mailbox.folders[0].unseen) == (1, 1000, 1)
 
@@ -68,8 +68,8 @@ async def test_one_step_is_bounded(storage: Storage) -> None:
     for mailbox_id in range(0, count, 50):
         await storage.append(*[storage.public_mail(f"m{mailbox_id}", seconds=10) for _ in range(50)])
     storage.clock.advance(days=1)
-    assert await storage.graph.expiry.step() == FREE_BATCH
-    await expire(storage)
+    assert await sweep(storage, FREE_BATCH) == Swept(FREE_BATCH, more=True)
+    await storage.expire()
     assert await storage.store.find(Query(MESSAGES, "free_expiry")) == []
 
 
@@ -77,7 +77,7 @@ async def test_a_disposable_inbox_leaves_nothing_behind(storage: Storage) -> Non
     await put(storage, *[storage.public_mail(ALICE) for _ in range(9)])
     await storage.graph.trimmer.step()
     storage.clock.advance(days=4)
-    await expire(storage)
+    await storage.expire()
     assert await storage.store.get(USAGE, ALICE) is None
     assert await storage.listed(ALICE) == []
 
@@ -87,7 +87,7 @@ async def test_copies_of_several_expire_too(storage: Storage) -> None:
     mail = storage.mail(ALICE, BOB, expires_at=expires_at)
     await storage.append(mail)
     storage.clock.advance(1000)
-    await expire(storage)
+    await storage.expire()
     assert await storage.listed(ALICE) == await storage.listed(BOB) == []
     assert (await storage.mailbox(ALICE)).used_messages == 0
 
