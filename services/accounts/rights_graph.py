@@ -33,6 +33,7 @@ class RightsGraph:
     reach: Reach
     notices: Notices
     concerns: Concerns
+    kept: KeptRights
 
 
 def make_rights(
@@ -46,4 +47,5 @@ def make_rights(
         reach=Reach(numbers.policy.mail, owners, keys.vault),
         notices=Notices(base, rights, numbers.terms, clock),
         concerns=Concerns(keys.vault, owners, rights.concerns, numbers.terms, clock),
+        kept=rights,
     )

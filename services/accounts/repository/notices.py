@@ -40,7 +40,8 @@ class NoticeRepository:
     async def get_many(self, account_ids: Sequence[str]) -> dict[str, Told]:
         """See NoticesPort."""
         found = await self._store.get_many(ACCOUNTS, account_ids)
-        return {key: _told(document) for key, document in found.items()}
+        # An account whose erasure has begun is told nothing any more.
+        return {key: _told(one) for key, one in found.items() if one.body.get("erasing") is None}
 
     async def put_many(self, told: Sequence[Told]) -> list[str]:
         """See NoticesPort."""
