@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from libs.docstore.store import Collection, Store
 from libs.envelope import KeyEncryptionKeys
@@ -18,8 +19,6 @@ from libs.policy.terms import Terms
 from libs.runtime.clock import Clock
 from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
-from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
-from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
 from services.retention.domain.ports import DataOwner
 from services.retention.erasing.register import REGISTER
 from services.retention.leading.guard import CLOCKS, Guard
@@ -29,6 +28,10 @@ from services.retention.ledger.roots import ROOTS
 from services.retention.repository.books import BOOKS
 from services.retention.repository.erasures import ERASURES, RECEIPTS
 from services.retention.settings import Settings
+
+if TYPE_CHECKING:
+    from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
+    from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
 
 CORE_COLLECTIONS: tuple[Collection, ...] = (
     LEASES,

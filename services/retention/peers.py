@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from libs.owner.model import Subject
 from protos.accounts.v1 import accounts_pb2 as pb
-from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
 from services.retention.erasing.erasing import Due
+
+if TYPE_CHECKING:
+    from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
 
 _SECONDS = 10.0
 

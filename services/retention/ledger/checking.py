@@ -19,10 +19,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.retention.ledger.entries import GENESIS, Entry, decode
+from services.retention.ledger.entries import FORMAT, GENESIS, Entry, decode
 from services.retention.ledger.signing import Root, key_id
 
-FORMAT = "sealpost evidence ledger 1"
 _MOST_FAULTS = 20
 
 
@@ -60,7 +59,7 @@ class Checker:
         self._known = {root.entry: root for root in known}
         self._last: Entry | None = None
         self._expected = GENESIS
-        self._root_entry = 0
+        self._begins = 1
         self.verdict = Verdict(own_keys=not keys)
 
     def check(self, lines: Iterable[bytes]) -> Verdict:
@@ -89,6 +88,9 @@ class Checker:
     def _header(self, line: Any) -> None:
         if not isinstance(line, dict) or line.get("format") != FORMAT or not isinstance(line.get("keys"), dict):
             raise ValueError(f"this is no file of format {FORMAT!r}")
+        if type(line.get("begins")) is not int or line["begins"] < 1:
+            raise ValueError("does not say with which entry it begins")
+        self._begins = line["begins"]
         if self.verdict.own_keys:
             keys = [bytes.fromhex(key) for key in line["keys"].values() if isinstance(key, str)]
             self._trusted = {key_id(key): key for key in keys}
@@ -99,6 +101,10 @@ class Checker:
             verdict.fault(f"entry {entry.number}: was changed, it does not have the hash that it states")
         if last is None:
             verdict.begins = entry.number
+            if entry.number != self._begins:
+                verdict.fault(
+                    f"entry {entry.number}: the file says that it begins with {self._begins}; entries are missing"
+                )
             if entry.number == 1 and entry.prev != GENESIS:
                 verdict.fault("entry 1: says that one came before it")
         elif entry.number != last.number + 1:

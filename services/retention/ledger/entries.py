@@ -43,6 +43,7 @@ KINDS = frozenset(
 )
 # What the first entry says of the one before it.
 GENESIS = "0" * 64
+FORMAT = "sealpost evidence ledger 1"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 # Words, ids, dates, hashes: nothing that could hold an address or a sentence.
 _VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+-]{0,99}\Z|\Z")

@@ -1,7 +1,8 @@
 """The ledger as a file of JSON lines, which services.retention.verify reads without anything else.
 
-First a line that says what it is and names the public keys, then entries in order, and after the entry that a day ends
-with a line with the day's root. A file that begins in the middle holds, in its first entry, the hash of the one before.
+First a line that says what it is and with which entry it begins, and names the public keys; then entries in order, and
+after the entry that a day ends with a line with the day's root. A file that begins in the middle holds, in its first
+entry, the hash of the one before.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 from libs.runtime.errors import InvalidError
-from services.retention.ledger.entries import canonical
+from services.retention.ledger.entries import FORMAT, canonical
 from services.retention.ledger.ledger import Ledger, line_of
 from services.retention.ledger.roots import Roots
 from services.retention.ledger.signing import Root, key_id
 
-FORMAT = "sealpost evidence ledger 1"
 _PAGE = 500
 _BLOCK = 256 * 1024
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
@@ -40,7 +40,9 @@ class LedgerFile:
         number = before.entry + 1 if before else 1
         until = await self._last(_day(last)) if last else None
         roots = await self._roots.newest(400)
-        block = bytearray(header(self._roots.keys(roots)))
+        oldest = await self._ledger.first()
+        number = max(number, oldest.number if oldest else 1)
+        block = bytearray(header(self._roots.keys(roots), number))
         while entries := await self._ledger.read(number, _PAGE):
             ends = {root.entry: root for root in await self._roots.between(entries[0].number, entries[-1].number)}
             for entry in entries:
@@ -68,9 +70,10 @@ class LedgerFile:
         return found.entry if found else 0
 
 
-def header(keys: Sequence[bytes]) -> bytes:
-    """Return the first line of a file."""
-    return canonical({"format": FORMAT, "keys": {key_id(key).hex(): key.hex() for key in keys}}) + b"\n"
+def header(keys: Sequence[bytes], begins: int) -> bytes:
+    """Return the first line of a file whose first entry is number `begins`."""
+    named = {key_id(key).hex(): key.hex() for key in keys}
+    return canonical({"format": FORMAT, "begins": begins, "keys": named}) + b"\n"
 
 
 def root_line(root: Root) -> bytes:

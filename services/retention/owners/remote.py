@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 from libs.owner.model import Erased, Subject
 from libs.policy.terms import Version
 from protos.owner.v1 import owner_pb2 as pb
-from protos.owner.v1.owner_pb2_grpc import DataOwnerAsyncStub
 from services.retention.domain.ports import EraseAnswer, ExportWanted, Held, Part, SweepAnswer
+
+if TYPE_CHECKING:
+    from protos.owner.v1.owner_pb2_grpc import DataOwnerAsyncStub
 
 _SECONDS = 15.0
 # One batch: an owner that needs longer is asked for less the next time.
