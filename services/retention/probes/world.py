@@ -12,12 +12,14 @@ import secrets
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from libs.policy.model import Policy
-from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
 from services.retention.domain.ports import DataOwner, Numbers
 from services.retention.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
 
 _LETTERS = string.ascii_lowercase + "234567"
 
