@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from libs.owner.model import Subject
 from libs.runtime.errors import DeniedError, InvalidError, NotFoundError
 from libs.telemetry.logs import get_logger
 from protos.accounts.v1 import accounts_pb2 as pb
-from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
 from protos.common.v1 import common_pb2
 from protos.delivery.v1.delivery_pb2 import SendPlatformMailRequest
-from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
 from services.retention.domain.versions import Letter, Marking, NoticeState
+
+if TYPE_CHECKING:
+    from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
+    from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
 
 _SECONDS = 15.0
 
