@@ -1,4 +1,4 @@
-"""What staff do to accounts, at the command line of a pod or of the machine: roles, and closing an account.
+"""What staff do to accounts, at the command line of a pod or of the machine: roles, and erasing an account.
 
     python -m services.accounts.cli grant-role ROLE | revoke-role ROLE | close-account | roles
 
@@ -6,6 +6,9 @@ The address is asked for, or read from standard input, and never stands among th
 processes, in the history of the shell and in audit logs. The command works with the settings of the service itself, on
 the same store, and takes effect with the next request; it needs no running service and no role, so it makes the first
 operator. Whoever can run it holds the keys of the service anyway.
+
+Closing an account begins its erasure, without grace: nobody signs in and no mail comes in any more. The service
+retention has everything erased, here and everywhere else, within minutes; the token that is printed finds the receipt.
 
 On Kubernetes, in a pod of the service, where the settings are:
     kubectl exec -it deploy/accounts -- python -m services.accounts.cli grant-role operator
@@ -28,6 +31,8 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from libs.docstore import open_store
+from libs.owner.terms import StoredTerms
+from libs.policy import PolicyError, Terms, load_policy
 from libs.runtime.clock import SystemClock
 from libs.runtime.errors import SealpostError, UnavailableError
 from libs.runtime.settings import SettingsError, load
@@ -44,7 +49,7 @@ _DEADLINE = 60.0
 _SAID = {
     "account_not_found": "There is no account with this address.",
     "address_invalid": "This is not an address.",
-    "too_many_holders": "This role has as many holders as the settings allow. Revoke it from somebody first.",
+    "too_many_holders": "This role has as many holders as the policy allows. Revoke it from somebody first.",
     "account_changed": "The account was changed at the same moment. Try again.",
 }
 
@@ -70,13 +75,18 @@ async def _run(options: argparse.Namespace, settings: Settings, stdin: TextIO) -
     url = settings.store.reveal()
     if not url:
         raise SettingsError(["SEALPOST_STORE: is required"])
+    try:
+        policy = load_policy(settings.policy_overrides)
+    except PolicyError as error:
+        raise SettingsError([f"SEALPOST_POLICY_OVERRIDES: {error}"]) from error
     address = "" if options.command == "roles" else _read_address(stdin)
     async with asyncio.timeout(_DEADLINE):
         store = await open_store(url, "accounts", COLLECTIONS)
         try:
-            await _command(options, address, make_graph(settings, store, SystemClock()).staff)
-            if options.command == "close-account":
-                await store.compact()
+            terms = Terms(policy)
+            await StoredTerms(store, terms).load()
+            graph = make_graph(settings, store, SystemClock(), terms)
+            await _command(options, address, graph.staff)
         finally:
             await store.close()
     return _DONE
@@ -90,8 +100,10 @@ async def _command(options: argparse.Namespace, address: str, staff: Staff) -> N
         await staff.revoke(address, Role(options.role))
         print(f"The account does not have the role {options.role}.")
     elif options.command == "close-account":
-        await staff.close_account(address)
-        print("The account is closed. Its keys are gone, and with them every way to read its sealed mail here.")
+        token = await staff.close_account(address)
+        print("The account is closed, and its erasure has begun.")
+        if token:
+            print(f"Token of the receipt: {token}")
     else:
         for role, grant, holder in await staff.holders():
             print(f"{role.value:<12}{grant.account_id}  {holder or '(closed)'}")
@@ -114,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, about in (("grant-role", "give a role"), ("revoke-role", "take a role away")):
         command = commands.add_parser(name, help=f"{about}; the address of the account on standard input")
         command.add_argument("role", choices=roles)
-    commands.add_parser("close-account", help="close an account for good; its address on standard input")
+    commands.add_parser("close-account", help="erase an account without grace; its address on standard input")
     commands.add_parser("roles", help="list who holds which role")
     return parser
 

@@ -15,10 +15,12 @@ from services.accounts.domain.model import (
     Account,
     Credential,
     CredentialKind,
+    Erasure,
     Forward,
     Grant,
     Identity,
     Kdf,
+    Leaving,
     Limits,
     Principal,
     Profile,
@@ -124,6 +126,7 @@ def route_message(route: Route, forward_to: Sequence[str] = ()) -> pb.Route:
         retention_seconds=route.limits.retention_seconds,
         address=route.address,
         forward_to=forward_to,
+        terms=route.terms,
     )
 
 
@@ -157,6 +160,7 @@ def account_message(account: Account, identity: Identity, limits: Limits) -> pb.
         quota_bytes=limits.quota_bytes,
         quota_messages=limits.quota_messages,
         kdf=kdf_message(account.kdf),
+        erase_due=account.erasure.due if account.erasure else 0,
     )
 
 
@@ -175,6 +179,24 @@ def principal_message(principal: Principal) -> pb.Principal:
         roles=[role.value for role in principal.roles],
         scopes=principal.scopes,
         proof_id=principal.proof_id,
+        terms=principal.terms,
+    )
+
+
+def erasure_message(erasure: Erasure, token: str = "") -> pb.Erasure:
+    """Encode an erasure that is asked for, with the token of its receipt for whoever has just asked."""
+    return pb.Erasure(asked_at=erasure.asked_at, due=erasure.due, receipt_token=token)
+
+
+def due_message(leaving: Leaving) -> pb.DueErasure:
+    """Encode an erasure that is due."""
+    erasure = leaving.erasure or Erasure(0, 0, b"")
+    return pb.DueErasure(
+        account_id=leaving.account_id,
+        mailbox_id=leaving.mailbox_id,
+        receipt=erasure.receipt,
+        asked_at=erasure.asked_at,
+        due=erasure.due,
     )
 
 

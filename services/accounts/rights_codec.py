@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from libs.runtime.errors import InvalidError
 from protos.accounts.v1 import accounts_pb2 as pb
 from protos.common.v1 import common_pb2
-from services.accounts.codec import PROFILES
+from services.accounts.codec import PROFILES, erasure_message
 from services.accounts.domain.concerns import Thread
 from services.accounts.domain.model import Profile, Standing
 from services.accounts.domain.notices import Marking
@@ -68,6 +68,7 @@ def rights_message(own: OwnRights, shown: Standing | None, terms: int) -> pb.Rig
             pb.Consent(purpose=to.value, given=own.consents.to(to).given, at=own.consents.to(to).at) for to in ConsentTo
         ],
         contact=own.contact,
+        erasure=erasure_message(own.account.erasure) if own.account.erasure else None,
         notice=_notice(shown) if shown else None,
         terms=terms,
     )

@@ -13,6 +13,7 @@ import grpc
 from protos.accounts.v1 import accounts_pb2 as pb
 from protos.accounts.v1.accounts_pb2_grpc import AccountsServicer
 from services.accounts import codec, rights_codec
+from services.accounts.domain.model import Profile
 from services.accounts.graph import Graph
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -60,7 +61,7 @@ class RightsRpc(AccountsServicer):
         """Note that accounts were told of a version, or that it will not come."""
         marking = rights_codec.marking(request)
         if request.withdrawn:
-            await self._graph.rights.notices.withdraw(marking.version, marking.profiles)
+            await self._graph.rights.notices.withdraw(marking.version, marking.profiles or tuple(Profile))
         else:
             await self._graph.rights.notices.mark(marking, request.account_ids)
         return pb.MarkNoticedResponse()

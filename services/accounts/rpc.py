@@ -10,7 +10,7 @@ disclosure case are retention's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from services.accounts import codec
 from services.accounts.concerns_rpc import ConcernsRpc
 from services.accounts.domain.directory import Route, Status
 from services.accounts.domain.model import Account
+from services.accounts.erasures_rpc import ErasuresRpc
 from services.accounts.forwards_rpc import ForwardsRpc
 from services.accounts.graph import Graph
 from services.accounts.rights_rpc import RightsRpc
@@ -39,6 +40,8 @@ ALSO = {
     "Authenticate": ("ingest",),
     "ListDomains": ("delivery",),
     "GetAccount": ("delivery",),
+    # A click in a newsletter takes the consent back.
+    "PutConsents": ("delivery",),
 }
 
 # Who may call instead of the gateway.
@@ -55,21 +58,31 @@ INSTEAD = {
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def serve_accounts(server: RpcServer, graph: Graph, clock: Clock, callers: Collection[str]) -> None:
-    """Add the servicer to `server`, whose list of callers is `callers`, and restrict its methods."""
-    server.add(add_AccountsServicer_to_server, AccountsRpc(graph, clock), SERVICE)
+def _nothing() -> None:
+    """Be told of nothing."""
+
+
+def serve_accounts(
+    server: RpcServer, graph: Graph, clock: Clock, callers: Collection[str], announce: Callable[[], None] = _nothing
+) -> None:
+    """Add the servicer to `server`, whose list of callers is `callers`, and restrict its methods.
+
+    `announce` is told that something with events was committed.
+    """
+    server.add(add_AccountsServicer_to_server, AccountsRpc(graph, clock, announce), SERVICE)
     for method in pb.DESCRIPTOR.services_by_name["Accounts"].methods:
         allowed = {INSTEAD.get(method.name, _GATEWAY), *ALSO.get(method.name, ())}
         server.restrict(f"/{SERVICE}/{method.name}", allowed & set(callers))
 
 
-class AccountsRpc(ForwardsRpc, RightsRpc, ConcernsRpc, AccountsServicer):
+class AccountsRpc(ForwardsRpc, ErasuresRpc, RightsRpc, ConcernsRpc, AccountsServicer):
     """Implements sealpost.accounts.v1.Accounts."""
 
-    def __init__(self, graph: Graph, clock: Clock) -> None:
-        """Serve `graph`."""
+    def __init__(self, graph: Graph, clock: Clock, announce: Callable[[], None]) -> None:
+        """Serve `graph`; `announce` as in `serve_accounts`."""
         self._graph = graph
         self._clock = clock
+        self._announce = announce
 
     async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
         """Tell where mail for addresses goes."""
@@ -133,10 +146,10 @@ class AccountsRpc(ForwardsRpc, RightsRpc, ConcernsRpc, AccountsServicer):
 
     async def GetAccount(self, request: pb.GetAccountRequest, context: Context) -> pb.Account:
         """Return an account."""
-        account = await self._graph.accounts.get(codec.account_id(request.account_id))
+        account = await self._graph.kept.accounts.get(codec.account_id(request.account_id))
         if account is None:
             raise NotFoundError("account_not_found")
-        message = self._message(account)
+        message = await self._message(account)
         if caller_of(context) != _GATEWAY:
             codec.take_keys_out(message)
         return message
@@ -203,20 +216,26 @@ class AccountsRpc(ForwardsRpc, RightsRpc, ConcernsRpc, AccountsServicer):
     async def GrantRole(self, request: pb.GrantRoleRequest, context: Context) -> pb.GrantRoleResponse:
         """Give an account the role statistics."""
         await self._graph.staff.grant(request.address, codec.granted_role(request.role))
+        self._announce()
         return pb.GrantRoleResponse()
 
     async def RevokeRole(self, request: pb.RevokeRoleRequest, context: Context) -> pb.RevokeRoleResponse:
         """Take the role statistics from an account."""
         role = codec.granted_role(request.role)
         await self._graph.staff.revoke_from(codec.account_id(request.account_id), role)
+        self._announce()
         return pb.RevokeRoleResponse()
 
     async def _signed_in(self, account: Account) -> pb.SignInResponse:
         token, session = await self._graph.signed_in.start(account)
-        return pb.SignInResponse(session_token=token, expires_at=session.expires_at, account=self._message(account))
+        return pb.SignInResponse(
+            session_token=token, expires_at=session.expires_at, account=await self._message(account)
+        )
 
-    def _message(self, account: Account) -> pb.Account:
-        return codec.account_message(account, self._graph.vault.identity(account), self._graph.member_limits)
+    async def _message(self, account: Account) -> pb.Account:
+        message = codec.account_message(account, self._graph.vault.identity(account), self._graph.member_limits)
+        message.notice = await self._graph.rights.notices.waiting(account)
+        return message
 
 
 def _waiting(route: Route, active: Mapping[str, Sequence[str]]) -> Route:

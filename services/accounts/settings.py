@@ -1,4 +1,4 @@
-"""Every knob of this service."""
+"""Every knob of this service but the numbers that the policy sets (libs.policy)."""
 
 from __future__ import annotations
 
@@ -38,19 +38,11 @@ class Settings(CommonSettings):
     )
     member_quota_messages: int = setting(100_000, low=0, help="mails in such a mailbox; 0: no limit")
     public_quota_bytes: int = setting(
-        0, low=0, help="size of a public inbox in bytes; 0: no limit but public_keep_newest, and no counter to keep"
-    )
-    public_keep_newest: int = setting(6, low=1, high=1000, help="mails kept in a public inbox, the newest ones")
-    public_retention: timedelta = setting(
-        timedelta(days=4), low=60, high=90 * _DAY, help="life of a mail in a public inbox, in seconds"
+        0,
+        low=0,
+        help="size of a public inbox in bytes; 0: no limit but the policy's, and no counter to keep",
     )
 
-    session_idle: timedelta = setting(
-        timedelta(minutes=30), low=1, high=_DAY, help="seconds without use after which a session ends, at the latest"
-    )
-    session_absolute: timedelta = setting(
-        timedelta(hours=24), low=1, high=30 * _DAY, help="seconds after which any session ends, at the latest"
-    )
     attempts_window: timedelta = setting(
         timedelta(minutes=15), low=1, high=_DAY, help="seconds over which wrong proofs are counted"
     )
@@ -58,10 +50,6 @@ class Settings(CommonSettings):
     attempts_per_proof: int = setting(5, low=1, help="repetitions of one and the same wrong proof per window")
     taken_answers: int = setting(
         100, low=1, help="sign-ups per window told that the address is taken, before all sign-ups pause"
-    )
-    statistics_holders: int = setting(5, low=0, high=100, help="most holders of the role statistics")
-    closed_address: timedelta = setting(
-        timedelta(days=180), low=0, help="seconds for which the address of a closed account stays taken"
     )
 
     def __post_init__(self) -> None:
@@ -75,8 +63,6 @@ class Settings(CommonSettings):
         found = domains.find(operator.domain) if operator else None
         if operator and (found is None or found.profile is not Profile.SEALED):
             raise SettingsError(["SEALPOST_OPERATOR_MAILBOX: must be an address at a member domain"])
-        if self.session_idle > self.session_absolute:
-            raise SettingsError(["SEALPOST_SESSION_IDLE: must not exceed SEALPOST_SESSION_ABSOLUTE"])
 
     def domains(self) -> Domains:
         """Return the domains served here. Raises: InvalidError, never once the settings are made."""

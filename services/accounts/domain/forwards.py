@@ -1,9 +1,9 @@
 """Addresses that get copies of an account's incoming mail: asked first, stopped by either side.
 
 What is forwarded leaves sealed storage open, so an address counts only after whoever reads mail there has said yes: a
-token goes there by mail, and comes back within 48 hours. The same token stops it at any time, for as long as the entry
-exists. It is 256 random bits and only its hash is kept, as with sessions; guessing is hopeless, and how often somebody
-is asked is limited where the mail is sent (delivery).
+token goes there by mail, and comes back in time (`forward_confirm_seconds`). The same token stops it at any time, as
+long as the entry exists. It is 256 random bits and only its hash is kept, as with sessions; guessing is hopeless, and
+how often somebody is asked is limited where the mail is sent (delivery).
 
 Ingest learns of confirmed addresses with the route of the mailbox. So that routes of all others cost nothing, the
 claim on an address says whether its account forwards at all. Claim and entries are documents of their own: the entry
@@ -24,6 +24,7 @@ from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError, SealpostError
 from libs.runtime.ids import new_id
 from libs.telemetry.logs import get_logger
+from services.accounts.domain.account_terms import AccountTerms
 from services.accounts.domain.addresses import parse_address
 from services.accounts.domain.domains import Domains, is_role_address
 from services.accounts.domain.keys import Keys
@@ -32,8 +33,6 @@ from services.accounts.domain.ports import Kept
 from services.accounts.domain.vault import address_key
 
 MAX_FORWARDS = 3
-CONFIRM_SECONDS = 48 * 3600
-
 _DAY = 86400
 _TRIES = 5
 _SWEEP = 1000
@@ -50,21 +49,30 @@ class Added:
     token: str
 
 
+@dataclass(frozen=True)
+class ForwardRules:
+    """`domains` are those served here, `terms` those of accounts."""
+
+    domains: Domains
+    terms: AccountTerms
+
+
 class Forwards:
     """Adds, confirms, stops, lists."""
 
-    def __init__(self, keys: Keys, kept: Kept, domains: Domains, clock: Clock) -> None:
-        """`domains` are those served here."""
+    def __init__(self, keys: Keys, kept: Kept, rules: ForwardRules, clock: Clock) -> None:
+        """Work on what is kept."""
         self._keys = keys
         self._kept = kept
-        self._domains = domains
+        self._domains = rules.domains
+        self._terms = rules.terms
         self._clock = clock
 
     async def add(self, account: Account, text: str) -> Added:
         """Note an address that is to be asked.
 
         Raises: InvalidError("forward_address" | "forward_public" | "forward_own"), ConflictError("forward_exists"),
-        ExhaustedError("too_many_forwards") at 3.
+        ExhaustedError("too_many_forwards") at 3, NotFoundError("account_not_found").
         """
         address = self._checked(account, text)
         now = unix_seconds(self._clock)
@@ -85,7 +93,7 @@ class Forwards:
                 state=ForwardState.PENDING,
                 address=self._keys.vault.seal_forward(account, forward_id, address),
                 created_day=now // _DAY,
-                confirm_until=now + CONFIRM_SECONDS,
+                confirm_until=now + self._terms.rule("forward_confirm_seconds", account.standing),
             )
             # One whose time is over and that is not swept yet would still hold its slot.
             await self._kept.forwards.sweep(now, _SWEEP)
@@ -93,6 +101,10 @@ class Forwards:
                 await self._kept.forwards.insert(forward)
             except ConflictError:
                 continue
+            if await self._kept.accounts.get(account.account_id) is None:
+                # An erasure began meanwhile; it has passed by already, or will.
+                await self._kept.forwards.delete_many([forward.key])
+                raise NotFoundError("account_not_found")
             return Added(forward, address, token)
         raise ConflictError("account_changed")
 
@@ -144,10 +156,6 @@ class Forwards:
                 # One account's trouble, and that of nobody asked for beside it.
                 _log.error("forwards_unreadable", error=error)
         return found
-
-    async def sweep(self) -> int:
-        """Forget addresses that were not confirmed in time, at most 1,000; return how many."""
-        return await self._kept.forwards.sweep(unix_seconds(self._clock), _SWEEP)
 
     async def _find(self, token: str) -> Forward:
         found = await self._kept.forwards.get(_digest(token)) if _TOKEN.match(token) else None

@@ -95,6 +95,9 @@ class ErasuresPort(Protocol):
     async def keyless(self) -> int:
         """Return how many accounts are left of which nothing can be read, at most 1,000."""
 
+    async def announcing(self, account_id: str) -> bool:
+        """Tell whether something that the account's document announces waits to be published."""
+
     async def delete(self, account_id: str) -> bool:
         """Delete what is left; tell whether anything was."""
 

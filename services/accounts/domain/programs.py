@@ -12,6 +12,7 @@ from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, ExhaustedError, NotFoundError, UnauthenticatedError
 from libs.runtime.ids import new_id
 from services.accounts.domain import credentials
+from services.accounts.domain.account_terms import AccountTerms
 from services.accounts.domain.addresses import parse_address
 from services.accounts.domain.attempts import Attempts
 from services.accounts.domain.keys import Keys
@@ -22,6 +23,14 @@ from services.accounts.domain.vault import address_key
 _DAY = 86400
 # How many rivals may take the slot that we had in mind before we give up.
 _TRIES = 5
+
+
+@dataclass(frozen=True)
+class ProgramRules:
+    """`attempts` counts wrong app passwords for each address; `terms` are those of accounts."""
+
+    attempts: Attempts
+    terms: AccountTerms
 
 
 @dataclass(frozen=True)
@@ -36,11 +45,12 @@ class Created:
 class Programs:
     """Makes, lists, checks and revokes what programs show."""
 
-    def __init__(self, keys: Keys, kept: Kept, attempts: Attempts, clock: Clock) -> None:
-        """`attempts` counts wrong app passwords for each address."""
+    def __init__(self, keys: Keys, kept: Kept, rules: ProgramRules, clock: Clock) -> None:
+        """Work on what is kept."""
         self._keys = keys
         self._kept = kept
-        self._attempts = attempts
+        self._attempts = rules.attempts
+        self._terms = rules.terms
         self._clock = clock
 
     async def create(self, account_id: str, kind: CredentialKind, label: str, scopes: Sequence[str]) -> Created:
@@ -61,6 +71,7 @@ class Programs:
                 await self._kept.credentials.insert(credential)
             except ConflictError:
                 continue
+            await self._unless_gone(account_id, credential)
             return Created(credential, label, secret)
         raise ConflictError("account_changed")
 
@@ -114,7 +125,14 @@ class Programs:
             roles=(),
             scopes=credential.scopes,
             proof_id=credential.credential_id,
+            terms=self._terms.version(account.standing),
         )
+
+    async def _unless_gone(self, account_id: str, credential: Credential) -> None:
+        """Take back what was made while an erasure began: it has passed by already, or will."""
+        if await self._kept.accounts.get(account_id) is None:
+            await self._kept.credentials.delete_many([credential.key])
+            raise NotFoundError("account_not_found")
 
     async def _account(self, account_id: str) -> Account:
         account = await self._kept.accounts.get(account_id)

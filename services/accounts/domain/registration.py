@@ -39,6 +39,7 @@ from libs.runtime.errors import (
 from libs.runtime.ids import is_id, new_id
 from libs.runtime.limits import KeyedLimiter
 from services.accounts.domain import verifiers
+from services.accounts.domain.account_terms import AccountTerms
 from services.accounts.domain.addresses import Address, may_be_signed_up, parse_address
 from services.accounts.domain.attempts import Attempts
 from services.accounts.domain.domains import Domains, is_reserved
@@ -49,11 +50,7 @@ from services.accounts.domain.ports import Kept
 from services.accounts.domain.vault import address_key
 from services.accounts.domain.verifiers import Purpose
 
-# Longer than any sign-up may take, however slow the store; short enough that nothing lies about.
-CLAIM_SECONDS = 3600
-
 _DAY = 86400
-_SWEEP = 100
 
 
 @dataclass(frozen=True)
@@ -89,10 +86,11 @@ class SignUp:
 
 @dataclass(frozen=True)
 class SignUpLimits:
-    """`attempts` are those of signing in, `taken` has one key and counts answers."""
+    """`attempts` are those of signing in, `taken` has one key and counts answers, `terms` are those of accounts."""
 
     attempts: Attempts
     taken: KeyedLimiter
+    terms: AccountTerms
 
 
 class Registration:
@@ -105,6 +103,7 @@ class Registration:
         self._kept = kept
         self._attempts = limits.attempts
         self._taken = limits.taken
+        self._terms = limits.terms
         self._notices = notices
 
     async def sign_up(self, wish: SignUp, clock: Clock) -> Account:
@@ -126,16 +125,20 @@ class Registration:
                 return await self._lost_race(wish, account)
             return await self._settle(account)
 
-    async def sweep(self, now: int) -> int:
-        """Clear up after sign-ups that never finished; return how many were looked at, at most 100."""
-        waiting = await self._kept.accounts.unsettled(now, _SWEEP)
+    async def sweep(self, until: int, limit: int) -> tuple[int, int]:
+        """Clear up after sign-ups that were to be finished by `until`; return how many were looked at, and deleted.
+
+        At most `limit` are looked at. Nothing is deleted whose address is claimed.
+        """
+        waiting = await self._kept.accounts.unsettled(until, limit)
+        deleted = 0
         for account in waiting:
             claim = (await self._kept.claims.get_many([account.address_key])).get(account.address_key)
             if claim is not None and claim.account_id == account.account_id:
                 await self._kept.accounts.settle(account.account_id)
             else:
-                await self._kept.accounts.delete(account.account_id, account.version)
-        return len(waiting)
+                deleted += await self._kept.accounts.delete(account.account_id, account.version)
+        return len(waiting), deleted
 
     def _checked(self, wish: SignUp) -> tuple[Address, Profile]:
         if not is_id(wish.account_id):
@@ -175,7 +178,7 @@ class Registration:
     async def _living_claim(self, key: str) -> Claim | None:
         """Return the claim on an address, after removing one whose account was swept away under it."""
         claim = (await self._kept.claims.get_many([key])).get(key)
-        if claim is None or claim.state is State.CLOSED or await self._kept.accounts.get(claim.account_id):
+        if claim is None or claim.state is State.CLOSED or await self._kept.accounts.exists(claim.account_id):
             return claim
         await self._kept.claims.release(claim)
         return None
@@ -195,7 +198,9 @@ class Registration:
         account = self._new_account(wish, address, profile, unix_seconds(clock))
         account = replace(account, standing=await self._notices.at_sign_up(profile))
         try:
-            await self._kept.accounts.insert(account, unix_seconds(clock) + CLAIM_SECONDS)
+            await self._kept.accounts.insert(
+                account, unix_seconds(clock) + self._terms.rule("unfinished_account_seconds")
+            )
         except ConflictError:
             earlier = await self._kept.accounts.get(wish.account_id)
             if earlier is None or earlier.address_key != account.address_key or not self._is_same(wish, earlier):

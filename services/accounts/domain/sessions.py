@@ -56,10 +56,6 @@ class SessionRules:
             expires_at=expires_at,
         )
 
-    def is_over(self, session: Session, now: int) -> bool:
-        """Tell whether either limit has passed."""
-        return now >= min(session.idle_end, session.expires_at)
-
     def used(self, session: Session, now: int) -> tuple[int, int] | None:
         """Return the new (idle_end, last_used_hour) of a session that is used now, None if neither changes."""
         fresh = (min(_coarse(now + self.idle, self.idle, _GRAIN), session.expires_at), now - now % HOUR)
@@ -67,6 +63,11 @@ class SessionRules:
         if fresh[0] <= session.idle_end and fresh[1] <= session.last_used_hour:
             return None
         return max(fresh[0], session.idle_end), max(fresh[1], session.last_used_hour)
+
+
+def is_over(session: Session, now: int) -> bool:
+    """Tell whether either limit has passed."""
+    return now >= min(session.idle_end, session.expires_at)
 
 
 def token_key(token: str) -> str:

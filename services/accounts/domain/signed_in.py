@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, NotFoundError, UnauthenticatedError
+from services.accounts.domain.account_terms import AccountTerms
 from services.accounts.domain.model import Account, Principal, Session
 from services.accounts.domain.ports import Kept
-from services.accounts.domain.sessions import MAX_SESSIONS, SessionRules, token_key
+from services.accounts.domain.sessions import MAX_SESSIONS, SessionRules, is_over, token_key
 
 # Somebody else changed the account at the same moment, every time: the caller may come back.
 _TRIES = 3
-_SWEEP = 1000
 
 
 class SignedIn:
     """Starts, finds and ends sessions."""
 
-    def __init__(self, rules: SessionRules, kept: Kept, clock: Clock) -> None:
-        """Keep sessions under `rules`."""
-        self._rules = rules
+    def __init__(self, terms: AccountTerms, kept: Kept, clock: Clock) -> None:
+        """Keep sessions under the `terms` of their accounts."""
+        self._terms = terms
         self._kept = kept
         self._clock = clock
 
     async def start(self, account: Account) -> tuple[str, Session]:
         """Return a new token and its session; the session that would end first makes room where there are 50."""
-        token, session = self._rules.start(account.account_id, account.epoch, self._now())
+        token, session = self._rules(account).start(account.account_id, account.epoch, self._now())
         others = await self._kept.sessions.of_account(account.account_id)
         crowd = len(others) + 1 - MAX_SESSIONS
         if crowd > 0:
@@ -38,7 +38,7 @@ class SignedIn:
         Raises: UnauthenticatedError("session_invalid").
         """
         account, session = await self._living(token_key(token))
-        use = self._rules.used(session, self._now())
+        use = self._rules(account).used(session, self._now())
         if use is not None and not await self._kept.sessions.touch(session.key, *use):
             raise UnauthenticatedError("session_invalid")
         return Principal(
@@ -48,6 +48,7 @@ class SignedIn:
             roles=account.roles,
             scopes=(),
             proof_id=session.session_id,
+            terms=self._terms.version(account.standing),
         )
 
     async def sign_out(self, token: str) -> None:
@@ -92,10 +93,6 @@ class SignedIn:
         living = [session for session in sessions if self._is_living(session, account)]
         return sorted(living, key=lambda session: session.expires_at, reverse=True)
 
-    async def sweep(self) -> int:
-        """Delete sessions that have ended, at most 1,000; return how many."""
-        return await self._kept.sessions.sweep(self._now(), _SWEEP)
-
     async def _new_epoch(self, account_id: str) -> Account:
         """Begin a new epoch; return the account as it was before."""
         for _ in range(_TRIES):
@@ -123,7 +120,13 @@ class SignedIn:
         return account, session
 
     def _is_living(self, session: Session, account: Account) -> bool:
-        return session.epoch == account.epoch and not self._rules.is_over(session, self._now())
+        return session.epoch == account.epoch and not is_over(session, self._now())
+
+    def _rules(self, account: Account) -> SessionRules:
+        standing = account.standing
+        return SessionRules(
+            self._terms.rule("session_idle_seconds", standing), self._terms.rule("session_seconds", standing)
+        )
 
     def _now(self) -> int:
         return unix_seconds(self._clock)

@@ -1,4 +1,4 @@
-"""Who holds a role, who gives it, and how an account is closed.
+"""Who holds a role, who gives it, and how staff have an account erased.
 
 The command line does all of this. Over RPC, operators see who holds a role, and give and take the role `statistics`
 alone: whoever takes the gateway over makes no operator.
@@ -7,11 +7,9 @@ A role is written in two places: a grant, numbered by a slot, and the account, w
 keyed by role and slot, so that two people who give the last slot away at the same moment cannot both succeed: a maximum
 of holders (policy E3: statistics are seen by a very limited number of employees) is exact. Granting writes the grant
 first and revoking removes it last, so a crash in between leaves a slot too many in use, never a holder too many;
-doing it again completes it.
+doing it again completes it. Each change is announced with the write of the account's document (role.changed.v1).
 
-Closing first closes the claim on the address, which stops mail and signing in, then deletes the account: with it goes
-the only copy of the wrapped private key and of the data key. Sessions and credentials work through the account and end
-with it. The closed claim keeps others from the address, and from mail meant for its former owner, for some months.
+Closing an account is an erasure without grace and goes the same road as any other (domain.erasures).
 """
 
 from __future__ import annotations
@@ -20,7 +18,9 @@ from dataclasses import dataclass
 
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, ExhaustedError, NotFoundError
+from services.accounts.domain.account_terms import AccountTerms
 from services.accounts.domain.addresses import parse_address
+from services.accounts.domain.erasures import Erasures
 from services.accounts.domain.keys import Keys
 from services.accounts.domain.model import Account, Claim, Grant, Role, State
 from services.accounts.domain.ports import Kept
@@ -32,11 +32,11 @@ _TRIES = 3
 
 
 @dataclass(frozen=True)
-class StaffRules:
-    """How many may hold the role `statistics`, and for how many seconds the address of a closed account stays taken."""
+class StaffTools:
+    """How many may hold a role, by the policy, and the one road that leads out."""
 
-    statistics_holders: int
-    quarantine: int
+    terms: AccountTerms
+    erasures: Erasures
 
 
 # For the roles without a promised maximum: far above any staff, and a bound all the same.
@@ -46,9 +46,10 @@ _HOLDERS = 100
 class Staff:
     """What an operator does at the command line, to accounts named by their address."""
 
-    def __init__(self, rules: StaffRules, keys: Keys, kept: Kept, clock: Clock) -> None:
-        """Work on what is kept, under `rules`."""
-        self._rules = rules
+    def __init__(self, tools: StaffTools, keys: Keys, kept: Kept, clock: Clock) -> None:
+        """Work on what is kept."""
+        self._terms = tools.terms
+        self._erasures = tools.erasures
         self._keys = keys
         self._kept = kept
         self._clock = clock
@@ -61,7 +62,12 @@ class Staff:
         """
         account = await self._account(text)
         await self._take_slot(account, role)
-        await self._change_roles(account.account_id, add=role)
+        try:
+            await self._change_roles(account.account_id, add=role)
+        except NotFoundError:
+            # Its erasure began meanwhile.
+            await self._free_slots(account.account_id, role)
+            raise
 
     async def revoke_from(self, account_id: str, role: Role) -> None:
         """Take a role from this account, which may be closed. Idempotent; effective with the next request.
@@ -95,29 +101,22 @@ class Staff:
 
     def most(self, role: Role) -> int:
         """Return how many may hold a role."""
-        return self._rules.statistics_holders if role is Role.STATISTICS else _HOLDERS
+        return self._terms.rule("statistics_holders") if role is Role.STATISTICS else _HOLDERS
 
-    async def close_account(self, text: str) -> None:
-        """Close the account of this address for good. Idempotent: called again, it finishes what a crash left.
+    async def close_account(self, text: str) -> str:
+        """Erase the account of this address without grace; return the token that finds the receipt.
 
-        Nobody else is told: crypto keeps the certificate, and its directory goes on listing it.
+        Nobody can sign in any more and no mail comes in when this returns; retention has everything erased within
+        minutes. Idempotent; the token is empty where the erasure was asked for before.
 
         Raises: NotFoundError("account_not_found"), InvalidError("address_invalid"), ConflictError("account_changed").
         """
         claim = await self._claim(text)
-        if claim.state is State.ACTIVE:
-            await self._kept.claims.close(claim, unix_seconds(self._clock) + self._rules.quarantine)
-        account_id = claim.account_id
-        await self._kept.accounts.delete(account_id)
-        await self._kept.sessions.delete_many([s.key for s in await self._kept.sessions.of_account(account_id)])
-        await self._kept.credentials.delete_many([c.key for c in await self._kept.credentials.of_account(account_id)])
-        await self._kept.forwards.delete_many([f.key for f in await self._kept.forwards.of_account(account_id)])
-        for role in Role:
-            await self._free_slots(account_id, role)
+        return await self._erasures.at_once(claim.account_id) if claim.account_id else ""
 
-    async def sweep(self) -> int:
-        """Give closed addresses back whose time has come, at most 1,000; return how many."""
-        return await self._kept.claims.release_closed(unix_seconds(self._clock), _SWEEP)
+    async def release_roles(self, account_id: str) -> int:
+        """Delete the grants of an account that is erased; return how many there were."""
+        return sum([await self._free_slots(account_id, role) for role in Role])
 
     async def _take_slot(self, account: Account, role: Role) -> None:
         maximum, today = self.most(role), unix_seconds(self._clock) // _DAY
@@ -137,10 +136,11 @@ class Staff:
             return
         raise ConflictError("account_changed")
 
-    async def _free_slots(self, account_id: str, role: Role) -> None:
-        for grant in await self._kept.grants.of_role(role, _SWEEP):
-            if grant.account_id == account_id:
-                await self._kept.grants.delete(grant)
+    async def _free_slots(self, account_id: str, role: Role) -> int:
+        found = [one for one in await self._kept.grants.of_role(role, _SWEEP) if one.account_id == account_id]
+        for grant in found:
+            await self._kept.grants.delete(grant)
+        return len(found)
 
     async def _change_roles(self, account_id: str, *, add: Role | None = None, remove: Role | None = None) -> None:
         for _ in range(_TRIES):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from libs.docstore.fields import choice, number, text
-from libs.docstore.store import Collection, Delete, Document, Index, Insert, Patch, Replace, Store, Value
+from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Patch, Replace, Store, Value
 from libs.runtime.errors import ConflictError, NotFoundError
 from services.accounts.domain.model import Claim, Profile, Role, State
 from services.accounts.repository.role_events import role_events
@@ -66,7 +66,7 @@ class ClaimRepository:
         document = await self._store.get(ADDRESSES, claim.address_key)
         if document is None or document.body.get("account_id") != claim.account_id:
             return False
-        body = {"state": State.CLOSED.value, "release_due": number(document.body, "release_due")}
+        body: Body = {"state": State.CLOSED.value, "release_due": number(document.body, "release_due")}
         await self._change(Replace(ADDRESSES, claim.address_key, body, document.version))
         return True
 

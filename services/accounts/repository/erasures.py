@@ -1,7 +1,7 @@
 """Accounts on their way out, on the documents and an index of the accounts.
 
 What is left of an account without keys: its mailbox, the key of its address and its roles, which tell what else is to
-go, and what was asked for. Replacing the document is one write, so there is no state in which half of its keys are gone.
+go, and what was asked for. Replacing the document is one write: there is no state in which half of its keys are gone.
 """
 
 from __future__ import annotations
@@ -63,6 +63,11 @@ class ErasureRepository:
     async def keyless(self) -> int:
         """See ErasuresPort."""
         return len(await self._store.find(Query(ACCOUNTS, "erasing", (_KEYLESS,), limit=_MOST)))
+
+    async def announcing(self, account_id: str) -> bool:
+        """See ErasuresPort."""
+        waiting = await self._store.pending_events(_MOST)
+        return any(one.collection == ACCOUNTS and one.key == account_id for one in waiting)
 
     async def delete(self, account_id: str) -> bool:
         """See ErasuresPort."""

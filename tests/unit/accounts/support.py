@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,18 +23,31 @@ from libs.docstore.store import (
     Store,
     Written,
 )
+from libs.owner.model import Subject
+from libs.owner.owner import Erasing, Owner
+from libs.policy import Terms, Version, load_policy
 from libs.runtime.errors import SealpostError, UnavailableError
 from libs.runtime.ids import new_id
 from libs.runtime.secret import Secret
+from protos.events.v1.events_pb2 import RoleChanged
 from services.accounts.domain.model import Account, Kdf
 from services.accounts.domain.registration import NewRecovery, SignUp
 from services.accounts.graph import Graph, make_graph
+from services.accounts.held.graph import make_owner
 from services.accounts.settings import Settings
 from tests.support.clock import ManualClock
 
 T = TypeVar("T")
 
 KDF = Kdf(salt=b"0123456789abcdef", memory_kib=65536, iterations=3, parallelism=1)
+
+
+def make_terms(rules: Mapping[str, int] | None = None) -> Terms:
+    """Return the numbers of the policy, with other values for `rules`."""
+    terms = Terms(load_policy())
+    if rules:
+        terms.put([Version(1, rules, active=True)])
+    return terms
 
 
 def make_settings(**changes: Any) -> Settings:
@@ -77,15 +90,48 @@ class Platform:
     settings: Settings
     path: Path
 
+    @property
+    def owner(self) -> Owner:
+        """What retention talks to."""
+        return make_owner(self.graph, self.store, self.clock)
+
+    async def erase(self, account: Account) -> dict[str, int]:
+        """Erase an account as retention does; return how many documents of each class went."""
+        subject, done = Subject(account.account_id, account.mailbox_id), dict[str, int]()
+        owner = self.owner
+        await self.published()
+        while True:
+            step: Erasing = await owner.erase(subject, 10)
+            for name, one in step.classes.items():
+                done[name] = done.get(name, 0) + one.deleted
+            if not step.more:
+                return done
+
+    async def published(self) -> list[RoleChanged]:
+        """Return what was announced since the last time, as if the broker had taken it."""
+        pending = await self.store.pending_events(1000)
+        await self.store.clear_events(pending)
+        assert all(one.event.subject == "role.changed.v1" for one in pending)
+        return [RoleChanged.FromString(one.event.payload) for one in pending]
+
+    async def swept(self, name: str) -> int:
+        """Sweep a class until nothing is left to sweep; return how many went."""
+        owner, deleted, more = self.owner, 0, True
+        while more:
+            one = await owner.sweep(name, self.now, 100)
+            deleted, more = deleted + one.deleted, one.more
+        return deleted
+
     async def sign_up(self, wish: SignUp) -> Account:
         """Sign somebody up."""
         return await self.graph.registration.sign_up(wish, self.clock)
 
-    def again(self, **changes: Any) -> Platform:
-        """Return a new process on the same store, with settings changed as told."""
+    def again(self, rules: Mapping[str, int] | None = None, **changes: Any) -> Platform:
+        """Return a new process on the same store, with settings and rules of the policy changed as told."""
         settings = replace(self.settings, **changes)
         store = WatchedStore(self.store.inner)
-        return Platform(make_graph(settings, store, self.clock), store, self.clock, settings, self.path)
+        graph = make_graph(settings, store, self.clock, make_terms(rules))
+        return Platform(graph, store, self.clock, settings, self.path)
 
     def keys(self, collection: str) -> set[str]:
         """Return the keys of all documents of a collection, as they stand in the file."""
@@ -175,8 +221,14 @@ class WatchedStore:
     async def clear_events(self, events: Sequence[PendingEvent]) -> None:
         await self.inner.clear_events(events)
 
+    async def count(self, collection: Collection, at_most: int = 1_000_000, index: str = "") -> int:
+        return await self._around("count", collection, lambda: self.inner.count(collection, at_most, index))
+
     async def compact(self) -> None:
         await self.inner.compact()
+
+    def files(self) -> tuple[Path, ...]:
+        return self.inner.files()
 
     async def close(self) -> None:
         await self.inner.close()

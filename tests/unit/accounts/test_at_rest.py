@@ -85,8 +85,8 @@ async def test_the_files_name_nobody_and_hold_no_proof(platform: Platform) -> No
     assert content.find(wish.wrapped_private_key) < 0
 
     await graph.staff.close_account(ADDRESS)
-    await platform.store.compact()
+    await platform.erase(ada)
     content = files(platform.path.parent)
     assert search(content) == []
-    erased = (new.wrapped_private_key, ada.data_key, ada.identity)
+    erased = (new.wrapped_private_key, ada.data_key, ada.identity, ada.account_id.encode(), ada.mailbox_id.encode())
     assert [number for number, piece in enumerate(erased) if piece in content] == []

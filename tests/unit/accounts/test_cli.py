@@ -26,11 +26,12 @@ WISH = make_wish()
 def environ(tmp_path: Path) -> dict[str, str]:
     for name, digits in (("kek", "11"), ("lookup_key", "22")):
         (tmp_path / name).write_text(digits * 32 + "\n")
+    (tmp_path / "overrides.yaml").write_text("rules: {statistics_holders: 1}\n")
     environ = {
         "SEALPOST_KEK_FILE": str(tmp_path / "kek"),
         "SEALPOST_LOOKUP_KEY_FILE": str(tmp_path / "lookup_key"),
         "SEALPOST_STORE": f"sqlite:{tmp_path / 'data'}",
-        "SEALPOST_STATISTICS_HOLDERS": "1",
+        "SEALPOST_POLICY_OVERRIDES": str(tmp_path / "overrides.yaml"),
     }
     asyncio.run(sign_up(environ))
     return environ
@@ -73,7 +74,10 @@ def test_the_first_operator_is_made_and_unmade(environ: dict[str, str], capsys: 
 def test_an_account_is_closed(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(environ, "grant-role", "support") == 0
     assert run(environ, "close-account") == 0
+    assert "Token of the receipt: " in capsys.readouterr().out
     assert asyncio.run(account(environ)) is None
+    assert run(environ, "close-account") == 0
+    assert "Token" not in capsys.readouterr().out
     assert run(environ, "grant-role", "support") == 1
     said = capsys.readouterr()
     assert "There is no account with this address." in said.err
@@ -95,7 +99,7 @@ def test_refusals_say_why_and_not_whom(
 def test_the_maximum_of_statistics_is_kept(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(environ, "grant-role", "statistics") == 0
     assert run(environ, "grant-role", "statistics", typed="bob@sealpost.test") == 1
-    assert "as many holders as the settings allow" in capsys.readouterr().err
+    assert "as many holders as the policy allows" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,11 @@ def test_wrong_arguments_are_refused(environ: dict[str, str], arguments: list[st
 
 
 def test_wrong_settings_are_told(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(environ | {"SEALPOST_PUBLIC_RETENTOIN": "1"}, "roles") == 2
+    assert run(environ | {"SEALPOST_SIGN_UP_OPNE": "1"}, "roles") == 2
+    weak = Path(environ["SEALPOST_POLICY_OVERRIDES"]).with_name("weak.yaml")
+    weak.write_text("rules: {statistics_holders: 1000}\n")
+    assert run(environ | {"SEALPOST_POLICY_OVERRIDES": str(weak)}, "roles") == 2
+    assert "SEALPOST_POLICY_OVERRIDES" in capsys.readouterr().err
     assert run({name: text for name, text in environ.items() if name != "SEALPOST_STORE"}, "roles") == 2
     assert "SEALPOST_STORE" in capsys.readouterr().err
 

@@ -127,12 +127,15 @@ async def test_a_role_address_is_never_a_public_inbox(platform: Platform) -> Non
 
 
 async def test_an_address_of_a_closed_account_is_suspended_until_it_is_free(platform: Platform) -> None:
-    await platform.sign_up(make_wish())
+    ada = await platform.sign_up(make_wish())
     await platform.graph.staff.close_account("ada@sealpost.test")
     (route,) = await resolve(platform, "ada@sealpost.test")
     assert (route.status, route.account_id, route.mailbox_id) == (Status.SUSPENDED, "", "")
+    await platform.erase(ada)
+    (route,) = await resolve(platform, "ada@sealpost.test")
+    assert (route.status, route.account_id, route.mailbox_id) == (Status.SUSPENDED, "", "")
     platform.clock.advance(days=180)
-    assert await platform.graph.staff.sweep() == 1
+    assert await platform.swept("address_claim") == 1
     assert [route.status for route in await resolve(platform, "ada@sealpost.test")] == [Status.UNKNOWN]
 
 

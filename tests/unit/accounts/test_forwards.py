@@ -6,7 +6,7 @@ import pytest
 
 from libs.docstore.store import Collection
 from libs.runtime.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError, UnauthenticatedError
-from services.accounts.domain.forwards import CONFIRM_SECONDS, Added
+from services.accounts.domain.forwards import Added
 from services.accounts.domain.model import Account, ForwardState
 from tests.unit.accounts.support import Crash, Platform, make_wish, refused
 
@@ -62,7 +62,7 @@ async def test_whoever_reads_there_stops_it_before_and_after(platform: Platform,
 async def test_after_48_hours_it_can_be_stopped_no_more_and_confirmed_no_more(platform: Platform, ada: Account) -> None:
     forwards = platform.graph.forwards
     added = await add(platform, ada)
-    platform.clock.advance(CONFIRM_SECONDS)
+    platform.clock.advance(hours=48)
     with refused(NotFoundError, "forward_unknown"):
         await forwards.confirm(added.token)
     assert await states(platform, ada) == []
@@ -72,7 +72,7 @@ async def test_after_48_hours_it_can_be_stopped_no_more_and_confirmed_no_more(pl
         await forwards.confirm(added.token)
     await forwards.confirm(again.token)
     platform.clock.advance(days=400)
-    assert await forwards.sweep() == 0
+    assert await platform.swept("forward") == 0
     assert await targets(platform, ada) == [TARGET]
 
 
@@ -173,6 +173,7 @@ async def test_a_closed_account_forwards_nothing_and_leaves_nothing(platform: Pl
     await platform.graph.forwards.confirm(added.token)
     await platform.graph.staff.close_account("ada@sealpost.test")
     assert not (await platform.graph.directory.resolve(["ada@sealpost.test"]))[0].forwards
+    await platform.erase(ada)
     assert platform.keys("forwards") == set()
 
 

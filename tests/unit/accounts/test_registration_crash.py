@@ -14,12 +14,12 @@ from libs.runtime.errors import (
 )
 from libs.runtime.ids import new_id
 from services.accounts.domain.directory import Status
-from services.accounts.domain.registration import CLAIM_SECONDS
 from services.accounts.repository.accounts import ACCOUNTS
 from services.accounts.repository.claims import ADDRESSES
 from tests.unit.accounts.support import Crash, Hook, Platform, die_at, make_recovery, make_wish, refused
 
 MEMBER = "ada@sealpost.test"
+CLAIM_SECONDS = 3600
 
 
 async def crashed(platform: Platform, write: int, *, done: bool) -> tuple[Platform, bool]:
@@ -59,7 +59,7 @@ async def test_after_a_crash_the_same_person_succeeds_under_another_id(
     account = await service.sign_up(replace(WISH, account_id=new_id()))
     assert (await service.graph.access.sign_in(MEMBER, WISH.authentication_key)).account_id == account.account_id
     service.clock.advance(CLAIM_SECONDS + 1)
-    await service.graph.registration.sweep(service.now)
+    await service.graph.registration.sweep(service.now, 100)
     assert service.keys("accounts") == {account.account_id}
 
 
@@ -81,8 +81,8 @@ async def test_after_a_crash_the_address_is_either_his_or_free(platform: Platfor
 async def test_the_sweep_leaves_whole_accounts_and_nothing_else(platform: Platform, write: int, done: bool) -> None:
     service, _ = await crashed(platform, write, done=done)
     now = service.now
-    assert await service.graph.registration.sweep(now) == 0
-    await service.graph.registration.sweep(now + CLAIM_SECONDS)
+    assert await service.graph.registration.sweep(now, 100) == (0, 0)
+    await service.graph.registration.sweep(now + CLAIM_SECONDS, 100)
     claimed = (write, done) >= (2, True)
     assert service.keys("accounts") == ({WISH.account_id} if claimed else set())
     assert await waiting_on_disk(service) == set()
@@ -95,7 +95,7 @@ def sweeping(platform: Platform) -> Hook:
 
     async def hook(kind: str, collection: Collection) -> None:
         if (kind, collection) == ("insert", ADDRESSES):
-            await platform.graph.registration.sweep(platform.now + CLAIM_SECONDS)
+            await platform.graph.registration.sweep(platform.now + CLAIM_SECONDS, 100)
 
     return hook
 
@@ -133,7 +133,7 @@ async def test_the_sweep_does_not_touch_a_sign_up_that_is_done(platform: Platfor
             await service.sign_up(WISH)
 
     late.store.before = finish_before_delete
-    await late.graph.registration.sweep(late.now + CLAIM_SECONDS)
+    await late.graph.registration.sweep(late.now + CLAIM_SECONDS, 100)
     assert platform.keys("accounts") == {WISH.account_id}
     await service.graph.access.sign_in(MEMBER, WISH.authentication_key)
 

@@ -181,12 +181,12 @@ async def test_ended_sessions_are_swept_by_the_time_of_their_end(platform: Platf
     await platform.graph.signed_in.start(ada)
     platform.clock.advance(minutes=20)
     token, _ = await platform.graph.signed_in.start(ada)
-    assert await platform.graph.signed_in.sweep() == 0
+    assert await platform.swept("session") == 0
     platform.clock.advance(minutes=10)
-    assert await platform.graph.signed_in.sweep() == 1
+    assert await platform.swept("session") == 1
     assert await is_in(platform, token)
     platform.clock.advance(minutes=30)
-    assert await platform.graph.signed_in.sweep() == 1
+    assert await platform.swept("session") == 1
     assert platform.keys("sessions") == set()
 
 

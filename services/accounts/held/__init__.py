@@ -1,0 +1,1 @@
+"""What this service keeps, class by class (libs.owner): counted, swept, exported, erased."""
