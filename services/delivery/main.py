@@ -41,6 +41,8 @@ from services.delivery.graph import (
 from services.delivery.held.graph import HeldParts, make_held
 from services.delivery.measuring.campaigns import MEASURED, UNCOUNTED
 from services.delivery.peers import AddressBook, DataKeysClient, OwnDomains
+from services.delivery.platform.graph import make_letters
+from services.delivery.platform.sending import PLATFORM, PlatformMail
 from services.delivery.policies import POLICIES, KeptPolicies
 from services.delivery.queue import collections
 from services.delivery.reports import taking
@@ -52,7 +54,7 @@ from services.delivery.settings import Settings
 from services.delivery.signing import DkimSigner
 from services.delivery.transport import make_transport
 from services.delivery.worker.entrance import QUEUED_EVENT
-from services.delivery.worker.local import LocalDelivery, MailboxPeers
+from services.delivery.worker.local import MailboxPeers
 
 COLLECTIONS = (
     *collections.COLLECTIONS,
@@ -60,6 +62,7 @@ COLLECTIONS = (
     *forwards_graph.COLLECTIONS,
     MEASURED,
     UNCOUNTED,
+    PLATFORM,
     POLICIES,
     TERMS,
 )
@@ -79,10 +82,37 @@ async def build(ctx: Context) -> None:
     policies = KeptPolicies(store, base.secrets.hashes, base.secrets.vault, ctx.clock)
     outside = _outside(ctx, policies)
     local = make_local(base, outside)
-    customers = _customers(ctx, base, local)
+    letters = make_letters(base, ctx.policy, AccountsStub(ctx.peer("accounts")), local)
+    customers = _customers(ctx, base, letters)
     links = UnsubscribeLinks(base.secrets.vault, settings.public_url)
     happenings = LiveHappenings(customers.happenings, customers.happenings, make_erased(base))
-    asked = Customers(
+    queue = make_queue(base, outside, _asked(customers, happenings, links), local)
+    letters.queue = queue.entrance
+    ctx.stack.push_async_callback(queue.repository.close)
+    ctx.stack.push_async_callback(queue.keys.close)
+    customers.start(ctx.spawn)
+    forwards = forwards_graph.make_forwards(base, queue, letters)
+    await _start(ctx, base, queue, bus)
+    reports = taking.ReportParts(
+        queue.paths, queue.submission.trails, happenings, local, site_of(settings.hostname), ctx.clock
+    )
+    unsubscribing = Unsubscribing(links, happenings, ctx.clock, letters.consents)
+    servicer = DeliveryRpc(
+        queue.submission,
+        ReportParts(taking.Reports(reports), unsubscribing, forwards.returning),
+        CustomerParts(customers, queue.submission.cancelling),
+        forwards,
+        queue.measure,
+        letters,
+    )
+    serve_delivery(ctx.server, servicer, settings.callers)
+    dkim = customers_peers.DkimClient(CryptoStub(ctx.peer("crypto")))
+    held = make_held(base, HeldParts(queue, customers, outside.keys, dkim))
+    serve_owner(ctx.server, Owner(held, store, ctx.clock), terms, settings.callers)
+
+
+def _asked(customers: customers_graph.Customers, happenings: LiveHappenings, links: UnsubscribeLinks) -> Customers:
+    return Customers(
         limits=customers.limits,
         senders=customers.domains,
         campaigns=customers.campaigns,
@@ -91,31 +121,6 @@ async def build(ctx: Context) -> None:
         unsubscribes=links,
         teller=happenings,
     )
-    queue = make_queue(base, outside, asked, local)
-    ctx.stack.push_async_callback(queue.repository.close)
-    ctx.stack.push_async_callback(queue.keys.close)
-    customers.start(ctx.spawn)
-    forwards = forwards_graph.make_forwards(base, queue, local)
-    await _start(ctx, base, queue, bus)
-    reports = taking.ReportParts(
-        paths=queue.paths,
-        trails=queue.submission.trails,
-        happenings=happenings,
-        notices=local,
-        site=site_of(settings.hostname),
-        clock=ctx.clock,
-    )
-    servicer = DeliveryRpc(
-        queue.submission,
-        ReportParts(taking.Reports(reports), Unsubscribing(links, happenings, ctx.clock), forwards.returning),
-        CustomerParts(customers, queue.submission.cancelling),
-        forwards,
-        queue.measure,
-    )
-    serve_delivery(ctx.server, servicer, settings.callers)
-    crypto = CryptoStub(ctx.peer("crypto"))
-    held = make_held(base, HeldParts(queue, customers, outside.keys, customers_peers.DkimClient(crypto)))
-    serve_owner(ctx.server, Owner(held, store, ctx.clock), terms, settings.callers)
 
 
 def _outside(ctx: Context, policies: KeptPolicies) -> Outside:
@@ -133,7 +138,7 @@ def _outside(ctx: Context, policies: KeptPolicies) -> Outside:
     return Outside(DataKeysClient(crypto), mailboxes, signer, transport, signer)
 
 
-def _customers(ctx: Context, base: Base, local: LocalDelivery) -> customers_graph.Customers:
+def _customers(ctx: Context, base: Base, letters: PlatformMail) -> customers_graph.Customers:
     settings = ctx.settings
     http = GuardedHttp(
         resolvers=settings.resolvers,
@@ -154,9 +159,8 @@ def _customers(ctx: Context, base: Base, local: LocalDelivery) -> customers_grap
         clock=ctx.clock,
         peers=peers,
         http=http,
-        notices=local,
+        letters=letters,
         installation=Installation(settings.hostname, settings.bounce_domain),
-        notices_domain=site_of(settings.hostname).domain,
         rules=settings.limit_rules(),
         terms=base.terms,
         fetch_ports=settings.fetch_ports,

@@ -29,7 +29,7 @@ from services.delivery.customers.upkeep import Upkeep
 from services.delivery.customers.webhook_records import POSTS, WEBHOOKS, WebhookRecords
 from services.delivery.customers.webhooks import Webhooks
 from services.delivery.domain.limits import LimitRules
-from services.delivery.domain.ports import Notices
+from services.delivery.domain.ports import Letters
 from services.delivery.domain.sender_domains import Installation
 from services.delivery.domain.vault import Vault
 
@@ -48,10 +48,8 @@ class Needs:
     clock: Clock
     peers: DomainPeers
     http: Http
-    notices: Notices
+    letters: Letters
     installation: Installation
-    # Whose postmaster signs notices.
-    notices_domain: str
     rules: LimitRules = field(default_factory=LimitRules)
     terms: Terms = field(default_factory=lambda: Terms(load_policy()))
     fetch_ports: Sequence[int] = (443,)
@@ -103,7 +101,7 @@ def make_customers(needs: Needs) -> Customers:
     campaigns = StoppedCampaigns(store, marks, clock, needs.terms)
     records = DomainRecords(store, marks, vault)
     domains = SenderDomains(records, marks, needs.peers, needs.installation, clock)
-    notices = PauseNotices(standings, needs.notices, needs.notices_domain, clock)
+    notices = PauseNotices(standings, needs.letters, clock)
 
     return Customers(
         limits=limits,

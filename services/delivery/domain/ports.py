@@ -7,8 +7,8 @@ whoever keeps something gathers calls into batches; none may take a second for a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -151,8 +151,33 @@ class Stopper(Protocol):
         """Cancel every recipient of the campaign that is not sent yet; return how many recipients."""
 
 
+@dataclass(frozen=True)
+class PlatformLetter:
+    """A letter of the platform to an account; see services.delivery.platform.
+
+    `notice_id`, 32 hexadecimal digits, is the same whenever the same is announced; `purpose` is one of the policy's.
+    """
+
+    notice_id: str
+    account_id: str
+    purpose: str
+    name: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+class Letters(Protocol):
+    """The one way for letters of the platform."""
+
+    async def send(self, letter: PlatformLetter) -> None:
+        """Bring a letter to its account, durably, once for each notice.
+
+        Raises: InvalidError("notice_id" | "letter" | "letter_fields"), DeniedError("purpose" | "no_consent"),
+        NotFoundError("account_not_found"), UnavailableError.
+        """
+
+
 class Notices(Protocol):
-    """Puts mails of the platform itself into the mailboxes of accounts."""
+    """Puts mails into the mailboxes of accounts."""
 
     async def put(self, account_id: str, notice_id: str, content: bytes) -> None:
         """Store `content` (a whole mail, CRLF) in the mailbox of the account, once for each `notice_id`.

@@ -29,12 +29,11 @@ from libs.telemetry.logs import get_logger
 from services.delivery.domain.addresses import check_recipient, domain_key
 from services.delivery.domain.dsn import Site
 from services.delivery.domain.model import Forwarded, Order, Profile, State, Way
-from services.delivery.domain.ports import Notices
+from services.delivery.domain.ports import Letters, PlatformLetter
 from services.delivery.domain.prepare import Prepared
 from services.delivery.domain.queue import message_id_of
 from services.delivery.domain.submission import Queue
 from services.delivery.forwards.counts import DailyCounts
-from services.delivery.forwards.letters import make_limited
 from services.delivery.queue.entry import Entry
 
 MAX_TARGETS = 3
@@ -98,7 +97,7 @@ class CopyParts:
     cancels: Cancels
     hashes: KeyedHash
     counts: DailyCounts
-    notices: Notices
+    letters: Letters
     clock: Clock
 
 
@@ -153,9 +152,10 @@ class Copies:
         if self._told.get(account_id) == day:
             return
         notice_id = message_id_of(account_id, "forwards/limited", day)
-        content = make_limited(self._rules.per_day, self._rules.site, notice_id, self._parts.clock.now())
+        fields = {"most": f"{self._rules.per_day:,}"}
         try:
-            await self._parts.notices.put(account_id, notice_id, content)
+            letter = PlatformLetter(notice_id, account_id, "service", "forwarding_limited", fields)
+            await self._parts.letters.send(letter)
         except SealpostError as error:
             # The next mail tries again.
             _log.warning("notice_failed", error=error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.delivery.domain.dsn import site_of
-from services.delivery.domain.ports import Notices
+from services.delivery.domain.ports import Letters
 from services.delivery.forwards.asking import Asking, AskParts
 from services.delivery.forwards.copies import Copies, CopyParts, CopyRules
 from services.delivery.forwards.counts import COUNTS, DailyCounts
@@ -17,13 +17,13 @@ COLLECTIONS = (COUNTS,)
 _FIELDS_BYTES = 64 * 1024
 
 
-def make_forwards(base: Base, queue: QueueGraph, notices: Notices) -> ForwardParts:
+def make_forwards(base: Base, queue: QueueGraph, letters: Letters) -> ForwardParts:
     """Compose it on a store that was opened with COLLECTIONS, among others."""
     settings, clock, hashes = base.settings, base.clock, base.secrets.hashes
     counts = DailyCounts(base.store, hashes, clock, base.terms)
     own_hosts = frozenset((settings.bounce_domain.lower(), settings.hostname.lower()))
     submission, site = queue.submission, site_of(settings.hostname)
-    copies = CopyParts(queue.entrance, submission.trails, submission.cancelling, hashes, counts, notices, clock)
+    copies = CopyParts(queue.entrance, submission.trails, submission.cancelling, hashes, counts, letters, clock)
     rules = CopyRules(
         hold=settings.forward_hold_seconds,
         per_day=settings.forward_per_day,

@@ -21,6 +21,7 @@ from services.delivery.forwards.counts import COUNTS
 from services.delivery.held.domains import DomainKeys, HeldDomains
 from services.delivery.held.kept import FOR_EVER, Keeping, KeptClass, Row, Rows, Tell
 from services.delivery.measuring.campaigns import MEASURED, UNCOUNTED
+from services.delivery.platform.sending import PLATFORM
 from services.delivery.policies import POLICIES
 from services.delivery.queue.collections import IDEMPOTENCY
 
@@ -41,6 +42,7 @@ def held_customers(keeping: Keeping, customers: Customers, keys: DomainKeys) -> 
         HeldCounts(keeping, customers.limits),
         HeldStanding(keeping, customers.standings),
         KeptClass("forward_count", keeping, [Rows(COUNTS, "expires", tell=_forwards)]),
+        KeptClass("platform_mail", keeping, [Rows(PLATFORM, "expires", tell=_letter, at="at")]),
         KeptClass("counting_refusal", keeping, [Rows(UNCOUNTED, owned="")]),
         KeptClass("mta_sts_policy", keeping, [Rows(POLICIES, "expires", owned="", unit=DAY)]),
     ]
@@ -161,6 +163,10 @@ def _measured(document: Document) -> Row:
 
 def _sent(document: Document) -> Row:
     return {"day": int(document.key.partition("/")[0]), "recipients": number(document.body, "recipients", 0)}
+
+
+def _letter(document: Document) -> Row:
+    return {"at": number(document.body, "at")}
 
 
 def _forwards(document: Document) -> Row:

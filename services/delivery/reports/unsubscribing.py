@@ -1,28 +1,39 @@
-"""Takes recipients off an account's lists when they click in a mail (RFC 8058)."""
+"""Takes recipients off an account's lists, and accounts off ours, when they click in a mail (RFC 8058)."""
 
 from __future__ import annotations
 
 from libs.runtime.clock import Clock, unix_seconds
+from libs.runtime.errors import NotFoundError
 from services.delivery.domain.events import event_id_of
 from services.delivery.domain.ports import Happening, Happenings, Kind
 from services.delivery.domain.unsubscribe import UnsubscribeLinks
+from services.delivery.platform.consent import ConsentLinks
 
 
 class Unsubscribing:
     """Follows links."""
 
-    def __init__(self, links: UnsubscribeLinks, happenings: Happenings, clock: Clock) -> None:
-        """Take what reads links, and who is told."""
+    def __init__(
+        self, links: UnsubscribeLinks, happenings: Happenings, clock: Clock, consents: ConsentLinks | None = None
+    ) -> None:
+        """Take what reads links, and who is told; `consents` follows those of our own letters."""
         self._links = links
         self._happenings = happenings
         self._clock = clock
+        self._consents = consents
 
     async def unsubscribe(self, token: str) -> None:
         """Note that the recipient whom `token` names wants no more mail of this account; idempotent.
 
         Raises: NotFoundError("token_unknown"), UnavailableError.
         """
-        one = self._links.read(token)
+        try:
+            one = self._links.read(token)
+        except NotFoundError:
+            if self._consents is None:
+                raise
+            await self._consents.withdraw(token)
+            return
         await self._happenings.note(
             [
                 Happening(

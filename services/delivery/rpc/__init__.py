@@ -7,21 +7,24 @@ from collections.abc import Collection
 from libs.rpc.server import RpcServer
 from protos.delivery.v1 import delivery_pb2 as pb
 from protos.delivery.v1.delivery_pb2_grpc import add_DeliveryServicer_to_server
+from services.delivery.domain.ports import Letters
 from services.delivery.measuring.measure import Measure
 from services.delivery.rpc.customers import CustomerParts, CustomersRpc
 from services.delivery.rpc.forwards import ForwardParts, ForwardsRpc
 from services.delivery.rpc.measuring import MeasuringRpc
+from services.delivery.rpc.platform import PlatformRpc
 from services.delivery.rpc.reports import ReportParts, ReportsRpc
 from services.delivery.rpc.submission import SubmissionParts, SubmissionRpc
 
 SERVICE = "sealpost.delivery.v1.Delivery"
 
-# ingest takes mail from its senders and reports from the world; all else is the gateway's.
+# ingest takes mail of senders and reports of the world, retention writes to accounts; all else is the gateway's.
 _ONLY_INGEST = frozenset(("ResolveReturnPath", "TakeReport", "Forward", "WithdrawForward"))
 _INGEST = frozenset(("AuthorizeSenders", "Submit")) | _ONLY_INGEST
+_LETTERS = "SendPlatformMail"
 
 
-class DeliveryRpc(SubmissionRpc, ReportsRpc, ForwardsRpc, MeasuringRpc, CustomersRpc):
+class DeliveryRpc(SubmissionRpc, ReportsRpc, ForwardsRpc, MeasuringRpc, CustomersRpc, PlatformRpc):
     """Implements sealpost.delivery.v1.Delivery."""
 
     def __init__(
@@ -31,6 +34,7 @@ class DeliveryRpc(SubmissionRpc, ReportsRpc, ForwardsRpc, MeasuringRpc, Customer
         customers: CustomerParts,
         forwards: ForwardParts,
         measure: Measure,
+        letters: Letters,
     ) -> None:
         """Take what each part works with."""
         self._forwards = forwards
@@ -38,6 +42,7 @@ class DeliveryRpc(SubmissionRpc, ReportsRpc, ForwardsRpc, MeasuringRpc, Customer
         self._reports = reports
         self._customers = customers
         self._measure = measure
+        self._letters = letters
 
 
 def serve_delivery(server: RpcServer, servicer: DeliveryRpc, callers: Collection[str]) -> None:
@@ -54,4 +59,4 @@ def restrict_callers(server: RpcServer, callers: Collection[str]) -> None:
 
 def _callers(method: str) -> set[str]:
     callers = set() if method in _ONLY_INGEST else {"gateway"}
-    return callers | ({"ingest"} if method in _INGEST else set())
+    return callers | ({"ingest"} if method in _INGEST else set()) | ({"retention"} if method == _LETTERS else set())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from libs.runtime.errors import SealpostError
 from services.delivery.domain.model import Profile, State
-from services.delivery.domain.ports import Happening, Trace
+from services.delivery.domain.ports import Happening, PlatformLetter, Trace
 
 
 def traces(
@@ -77,3 +77,16 @@ class FakeNotices:
         self.put_ones[notice_id] = (account_id, content)
         if self.fault is not None:
             raise self.fault
+
+
+class FakeLetters:
+    """A ports.Letters: what was sent, by notice."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, PlatformLetter] = {}
+        self.fault: SealpostError | None = None
+
+    async def send(self, letter: PlatformLetter) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.sent.setdefault(letter.notice_id, letter)

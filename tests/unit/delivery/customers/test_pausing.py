@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -14,21 +12,10 @@ from services.delivery.customers.pausing import PauseNotices
 from services.delivery.customers.standing import STANDING, Standings
 from services.delivery.customers.upkeep import Upkeep
 from services.delivery.domain.limits import Tally
+from services.delivery.platform.letters import Place, write
 from tests.support.clock import ManualClock
 from tests.unit.delivery.customers.support import MARKS, VAULT, opened
-
-
-@dataclass
-class Mailboxes:
-    """Implements domain.ports.Notices."""
-
-    stored: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    error: Exception | None = None
-
-    async def put(self, account_id: str, notice_id: str, content: bytes) -> None:
-        if self.error is not None:
-            raise self.error
-        self.stored[notice_id] = (account_id, content)
+from tests.unit.delivery.fake_ports import FakeLetters
 
 
 @pytest.mark.parametrize(
@@ -38,9 +25,9 @@ class Mailboxes:
 )
 async def test_a_pause_is_told_once(tmp_path: Path, tally: Tally, words: list[str]) -> None:
     async with opened(tmp_path, STANDING) as store:
-        clock, mailboxes, account = ManualClock(), Mailboxes(), new_id()
+        clock, letters, account = ManualClock(), FakeLetters(), new_id()
         standings = Standings(store, MARKS, VAULT, clock)
-        notices = PauseNotices(standings, mailboxes, "sealpost.test", clock)
+        notices = PauseNotices(standings, letters, clock)
         standings.note(account, Tally(99, 0, 0))
         await standings.flush()
         assert await notices.send() == 0
@@ -50,17 +37,11 @@ async def test_a_pause_is_told_once(tmp_path: Path, tally: Tally, words: list[st
         standings.note(account, tally)
         await standings.flush()
         assert await notices.send() == 0
-        ((owner, content),) = mailboxes.stored.values()
-        assert owner == account
-        assert content.count(b"\n") == content.count(b"\r\n")
-        assert max(map(len, content.split(b"\r\n"))) <= 78
-        mail = message_from_bytes(content, policy=policy.default)
-        assert not mail.defects
-        assert mail["Subject"] == "Your sending is paused"
-        assert mail["Auto-Submitted"] == "auto-generated"
-        body = mail.get_body()
-        assert body is not None
-        text = " ".join(body.get_content().split())
+        (letter,) = letters.sent.values()
+        assert (letter.account_id, letter.purpose, letter.name) == (account, "service", "sending_paused")
+        written = write(letter.name, letter.fields, Place("sealpost.test", "http://127.0.0.1:8080"))
+        assert written.subject == "Your sending is paused"
+        text = " ".join(written.paragraphs)
         for word in [*words, "postmaster@sealpost.test"]:
             assert word in text
         assert "{" not in text
@@ -68,21 +49,21 @@ async def test_a_pause_is_told_once(tmp_path: Path, tally: Tally, words: list[st
 
 async def test_a_notice_that_cannot_be_stored_is_tried_again_with_the_same_id(tmp_path: Path) -> None:
     async with opened(tmp_path, STANDING) as store:
-        clock, mailboxes, account = ManualClock(), Mailboxes(), new_id()
+        clock, letters, account = ManualClock(), FakeLetters(), new_id()
         standings = Standings(store, MARKS, VAULT, clock)
-        upkeep = Upkeep({"notices": PauseNotices(standings, mailboxes, "sealpost.test", clock).send})
+        upkeep = Upkeep({"notices": PauseNotices(standings, letters, clock).send})
         standings.note(account, Tally(200, 100, 0))
         await standings.flush()
-        mailboxes.error = UnavailableError("unreachable")
+        letters.fault = UnavailableError("unreachable")
         await upkeep.once()
-        mailboxes.error = None
+        letters.fault = None
         await upkeep.once()
-        assert mailboxes.stored == {}
+        assert letters.sent == {}
         clock.advance(minutes=6)
         await upkeep.once()
-        (notice_id,) = mailboxes.stored
+        (notice_id,) = letters.sent
         assert notice_id == (await standings.get(account)).notice_id
-        mailboxes.error = NotFoundError("account_not_found")
+        letters.fault = NotFoundError("account_not_found")
         other = new_id()
         standings.note(other, Tally(200, 100, 0))
         await standings.flush()
@@ -92,12 +73,12 @@ async def test_a_notice_that_cannot_be_stored_is_tried_again_with_the_same_id(tm
 
 async def test_who_is_resumed_before_he_was_told_is_not_told(tmp_path: Path) -> None:
     async with opened(tmp_path, STANDING) as store:
-        clock, mailboxes, account = ManualClock(), Mailboxes(), new_id()
+        clock, letters, account = ManualClock(), FakeLetters(), new_id()
         standings = Standings(store, MARKS, VAULT, clock)
         standings.note(account, Tally(200, 100, 0))
         await standings.flush()
         await standings.resume(account)
-        assert await PauseNotices(standings, mailboxes, "sealpost.test", clock).send() == 0
+        assert await PauseNotices(standings, letters, clock).send() == 0
         assert await standings.paused(account) == ""
 
 

@@ -34,7 +34,7 @@ from tests.support.clock import ManualClock
 from tests.support.dns import DnsServer, serve_dns, txt
 from tests.support.rpc import serve
 from tests.unit.delivery.customers.support import OLD, VAULT, FakeAccounts, FakeDkim, happening, opened
-from tests.unit.delivery.customers.test_pausing import Mailboxes
+from tests.unit.delivery.fake_ports import FakeLetters
 
 if TYPE_CHECKING:
     from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
@@ -74,9 +74,8 @@ async def desk_on(directory: Path) -> AsyncIterator[Desk]:
             clock=clock,
             peers=DomainPeers(accounts, FakeDkim(), DnsLookups(make_resolver([dns.address]))),
             http=await stack.enter_async_context(GuardedHttp()),
-            notices=Mailboxes(),
+            letters=FakeLetters(),
             installation=Installation("mx.sealpost.test", "bounces.sealpost.test"),
-            notices_domain="sealpost.test",
         )
         customers = make_customers(needs)
         stack.push_async_callback(customers.close)

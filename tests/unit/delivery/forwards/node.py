@@ -21,6 +21,7 @@ from services.delivery.queue.collections import COLLECTIONS
 from services.delivery.rpc.forwards import ForwardParts
 from services.delivery.settings import Settings
 from services.delivery.worker.local import MailboxPeers
+from tests.unit.delivery.fake_ports import FakeLetters
 from tests.unit.delivery.forwards.test_sealing import RESULTS, FakeKeys
 from tests.unit.delivery.world import ACCOUNT, Node, World
 from tests.unit.ingest.senders import MAIL, sign
@@ -39,6 +40,7 @@ class ForwardNode:
     parts: ForwardParts
     keys: FakeKeys
     world: World
+    letters: FakeLetters
 
     async def forward(self, **changes: Any) -> bool:
         """Bring a copy as the MX does."""
@@ -80,5 +82,6 @@ async def forwarding(directory: Path, world: World, **settings: Any) -> AsyncIte
         base = Base(given, store, world.clock, open_secrets(given))
         local = make_local(base, outside)
         graph = make_queue(base, outside, customers, local)
-        parts = make_forwards(base, graph, local)
-        yield ForwardNode(Node(world, store, graph), parts, keys, world)
+        letters = FakeLetters()
+        parts = make_forwards(base, graph, letters)
+        yield ForwardNode(Node(world, store, graph), parts, keys, world, letters)

@@ -149,8 +149,8 @@ async def test_a_days_copies(tmp_path: Path) -> None:
         done = [await node.forward(content=CONTENT + b"%d\r\n" % number) for number in range(4)]
         assert done == [True, True, False, False]
         assert len(await node.later()) == 2
-        (notice,) = node.world.mailboxes.bodies()
-        assert b"Subject: No more copies of your mail today" in notice
+        (letter,) = node.letters.sent.values()
+        assert (letter.name, letter.account_id, letter.fields) == ("forwarding_limited", "a" * 32, {"most": "2"})
         node.world.clock.advance(days=1)
         assert await node.forward(content=CONTENT + b"9\r\n")
 

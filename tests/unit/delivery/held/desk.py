@@ -34,7 +34,7 @@ from services.delivery.settings import Settings
 from services.delivery.worker.local import MailboxPeers
 from tests.support.clock import ManualClock
 from tests.unit.delivery.customers.support import OLD, FakeAccounts, FakeDkim, happening
-from tests.unit.delivery.customers.test_pausing import Mailboxes
+from tests.unit.delivery.fake_ports import FakeLetters
 from tests.unit.delivery.world import ACCOUNT, LATER, Node, World
 
 OTHER = "b" * 32
@@ -183,9 +183,8 @@ async def a_desk(directory: Path, world: World | None = None, terms: Terms | Non
                 clock=world.clock,
                 peers=DomainPeers(PatientAccounts(), dkim, NoDns()),
                 http=await stack.enter_async_context(GuardedHttp()),
-                notices=Mailboxes(),
+                letters=FakeLetters(),
                 installation=Installation("mx.sealpost.test", "bounces.sealpost.test"),
-                notices_domain="sealpost.test",
                 terms=terms,
             )
         )

@@ -48,7 +48,7 @@ async def test_everything_is_counted_and_told_to_its_owner_alone(tmp_path: Path)
         await desk.fill()
         held = await desk.owner.inventory()
         empty = {name for name, one in held.items() if not one.count}
-        assert empty == {"mta_sts_policy", "erased_account", "terms"}
+        assert empty == {"mta_sts_policy", "erased_account", "platform_mail", "terms"}
         assert (held["outgoing_mail"].count, held["outgoing_trail"].count) == (3, 1)
         now = unix_seconds(desk.clock)
         assert now < held["outgoing_trail"].first_due <= now + 30 * 86_400
