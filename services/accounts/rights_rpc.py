@@ -1,6 +1,6 @@
 """The part of the gRPC edge about the rights of account owners.
 
-Owners come through the gateway. Reach is delivery's alone, the choke point of platform mail; notices and the look-up of
+Owners come through the gateway; a click in a newsletter takes a consent back through delivery. Reach is delivery's alone, the choke point of platform mail; notices and the look-up of
 an account for a disclosure case are retention's.
 """
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import grpc
 
+from libs.rpc.interceptors import caller_of
+from libs.runtime.errors import DeniedError
 from protos.accounts.v1 import accounts_pb2 as pb
 from protos.accounts.v1.accounts_pb2_grpc import AccountsServicer
 from services.accounts import codec, rights_codec
@@ -17,6 +19,7 @@ from services.accounts.domain.model import Profile
 from services.accounts.graph import Graph
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_GATEWAY = "gateway"
 
 
 class RightsRpc(AccountsServicer):
@@ -29,10 +32,13 @@ class RightsRpc(AccountsServicer):
         return await self._rights(codec.account_id(request.account_id))
 
     async def PutConsents(self, request: pb.PutConsentsRequest, context: Context) -> pb.Rights:
-        """Note consents."""
-        account_id = codec.account_id(request.account_id)
-        await self._graph.rights.owners.put_consents(account_id, rights_codec.consents(request))
-        return await self._rights(account_id)
+        """Note consents. Delivery, for whoever clicks in a newsletter, only takes them back and is told nothing."""
+        account_id, given = codec.account_id(request.account_id), rights_codec.consents(request)
+        owner = caller_of(context) == _GATEWAY
+        if not owner and any(given.values()):
+            raise DeniedError("consent")
+        await self._graph.rights.owners.put_consents(account_id, given)
+        return await self._rights(account_id) if owner else pb.Rights()
 
     async def PutContact(self, request: pb.PutContactRequest, context: Context) -> pb.Rights:
         """Keep a contact address, or none."""

@@ -16,9 +16,24 @@ from services.accounts.domain.model import Answer, Standing
 from services.accounts.domain.notices import Marking, answered, terms_in_force, told_of
 
 DAY = 86400
-STEPS = st.lists(
-    st.one_of(st.sampled_from(["tell", "again", "activate", "quietly", "accept", "refuse"]), st.integers(1, 250 * DAY)),
-    max_size=40,
+# Round lengths make dates fall together, and lie on both sides of each other.
+WAIT = st.sampled_from([0, 1, DAY, 30 * DAY, 90 * DAY, 210 * DAY - 1, 210 * DAY])
+ANSWERS = st.sampled_from([(), ("refuse",), ("accept",), ("accept", "refuse"), ("refuse", "accept")])
+ROUND = st.tuples(
+    st.sampled_from(["tell", "tell", "again", ""]),
+    ANSWERS,
+    WAIT,
+    st.sampled_from(["activate", "quietly", ""]),
+    ANSWERS,
+    WAIT,
+)
+STEPS = st.lists(ROUND, min_size=1, max_size=6).map(
+    lambda rounds: [
+        step
+        for told, early, wait, taken, late, more in rounds
+        for step in (told, *early, wait, taken, *late, more)
+        if step != ""
+    ]
 )
 
 

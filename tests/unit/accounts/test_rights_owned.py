@@ -94,5 +94,5 @@ def test_the_policy_names_every_field() -> None:
     for data_class in load_policy().classes_of("accounts").values():
         for collection, fields in data_class.where.items():
             named.setdefault(collection, set()).update(fields)
-    for collection in RIGHTS:
-        assert set(collection.fields) == named[collection.name]
+    for kept in RIGHTS:
+        assert set(kept.fields) == named[kept.name]

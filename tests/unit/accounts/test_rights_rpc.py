@@ -158,7 +158,21 @@ async def test_a_concern_from_both_ends(world: RightsPlatform, wires: dict[str, 
         await gateway.GetConcern(pb.GetConcernRequest(account_id=new_id(), concern_id=concern_id), timeout=5)
 
 
-OWNERS = ("GetRights", "PutConsents", "PutContact", "AnswerNotice", "OpenConcern", "ListConcerns", "GetConcern")
+async def test_a_click_in_a_newsletter_takes_back_and_gives_nothing(
+    world: RightsPlatform, wires: dict[str, AccountsAsyncStub]
+) -> None:
+    ada = (await world.sign_up("ada")).account_id
+    given = pb.PutConsentsRequest(account_id=ada, consents=[pb.Consent(purpose="newsletter", given=True)])
+    taken = pb.PutConsentsRequest(account_id=ada, consents=[pb.Consent(purpose="newsletter", given=False)])
+    with refused(DeniedError, "consent"):
+        await wires["delivery"].PutConsents(given, timeout=5)
+    await wires["gateway"].PutConsents(given, timeout=5)
+    assert await wires["delivery"].PutConsents(taken, timeout=5) == pb.Rights()
+    rights = await wires["gateway"].GetRights(pb.GetRightsRequest(account_id=ada), timeout=5)
+    assert not any(one.given for one in rights.consents)
+
+
+OWNERS = ("GetRights", "PutContact", "AnswerNotice", "OpenConcern", "ListConcerns", "GetConcern")
 ALONE = {
     **dict.fromkeys((*OWNERS, "AddToConcern", "CloseConcern"), "gateway"),
     "Reach": "delivery",
