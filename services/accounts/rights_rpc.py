@@ -1,7 +1,7 @@
 """The part of the gRPC edge about the rights of account owners.
 
-Owners come through the gateway; a click in a newsletter takes a consent back through delivery. Reach is delivery's alone, the choke point of platform mail; notices and the look-up of
-an account for a disclosure case are retention's.
+Owners come through the gateway; a click in a newsletter takes a consent back through delivery. Reach is delivery's
+alone, the choke point of platform mail; notices and the look-up of an account for a disclosure case are retention's.
 """
 
 from __future__ import annotations
