@@ -130,9 +130,9 @@ class KeptClass:
                     yield told
 
 
-async def count_of(store: Store, collection: Collection) -> Count:
-    """Return how many documents a collection has."""
-    count = await store.count(collection, _MOST)
+async def count_of(store: Store, collection: Collection, index: str = "") -> Count:
+    """Return how many documents a collection has, or an index of it."""
+    count = await store.count(collection, _MOST, index)
     return Count(count, at_least=count >= _MOST)
 
 

@@ -30,8 +30,6 @@ from services.delivery.queue.shredder import Shredder
 
 _PAGE = 200
 _KEYS = 1000
-# Mails in the queue are large: as many are looked at to count them, and the rest is "at least".
-_COUNTED = 100
 
 _log = get_logger("held")
 
@@ -63,9 +61,11 @@ class OutgoingMails:
 
     async def count(self) -> Count:
         """See HeldClass."""
-        found = await self._store.find(Query(MAILS, "until", (QUEUED,), limit=_COUNTED))
-        due = number(found[0].body, "until") + self._late if found else 0
-        return Count(len(found), at_least=len(found) == _COUNTED, first_due=due)
+        # A mail has the time of its next attempt for as long as it is in the queue.
+        count = await count_of(self._store, MAILS, "due")
+        first = await self._store.find(Query(MAILS, "until", (QUEUED,), limit=1))
+        due = number(first[0].body, "until") + self._late if first else 0
+        return Count(count.count, at_least=count.at_least, first_due=due)
 
     async def sweep(self, until: int, limit: int) -> Swept:
         """See HeldClass."""
@@ -150,12 +150,10 @@ class OutgoingTrails:
 
     async def count(self) -> Count:
         """See HeldClass."""
-        count = await count_of(self._store, MAILS)
-        queued = len(await self._store.find(Query(MAILS, "until", (QUEUED,), limit=_COUNTED)))
+        count = await count_of(self._store, MAILS, "expires")
         first = await self._store.find(Query(MAILS, "expires", limit=1))
         due = number(first[0].body, "expires") if first else 0
-        # Of a queue that is too long to be counted some count as trails.
-        return Count(max(0, count.count - queued), at_least=count.at_least, first_due=due)
+        return Count(count.count, at_least=count.at_least, first_due=due)
 
     async def sweep(self, until: int, limit: int) -> Swept:
         """See HeldClass."""

@@ -17,6 +17,8 @@ from libs.runtime.errors import InvalidError
 MAX_FIELDS = 20
 MAX_CHARACTERS = 2000
 _MAX_SUBJECT = 200
+# A day that says that there is no bound.
+_LONG_AGO = "1970-01-01"
 # A line of a mail has at most 998 bytes (RFC 5322 2.1.1).
 _MAX_WORD = 900
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}\Z")
@@ -142,17 +144,16 @@ def _erasure_cancelled(fields: Fields, place: Place) -> Written:
 
 
 def _disclosure(fields: Fields, place: Place) -> Written:
-    day, basis, what = (_said(fields, name) for name in ("day", "basis", "what"))
-    since, until = _said(fields, "since"), _said(fields, "until")
+    basis = _said(fields, "legal_basis").replace("_", " ")
+    day, since, until = (_said(fields, name) for name in ("decided", "since", "until"))
     when, why = (f" on {day}" if day else ""), (f" ({basis})" if basis else "")
-    period = f", from {since} to {until}" if since and until else ""
+    period = f" from {since} to {until}" if since > _LONG_AGO and until > _LONG_AGO else ""
     return Written(
         "Data of your account was disclosed",
         (
             f"{_hello(place)} A legal order{why} obliged us to hand over data of your account, and we did so{when}.",
-            f"What it was: {what or 'messages as they are stored'}{period}.",
-            "Messages were handed over as they are stored: encrypted, and we cannot decrypt them. Passwords, and what "
-            "opens your key, were not among it; we do not have them.",
+            f"What the order named was your messages{period}. They were handed over as they are stored: encrypted, "
+            "and we cannot decrypt them. Passwords, and what opens your key, were not among it; we do not have them.",
             "What we may tell you about it stands here:",
             place.link("settings/data"),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -84,6 +85,12 @@ class FaultyStore:
 
     async def get_many(self, collection: Collection, keys: Sequence[str]) -> dict[str, Document]:
         return await self._store.get_many(collection, keys)
+
+    async def count(self, collection: Collection, at_most: int = 1_000_000, index: str = "") -> int:
+        return await self._store.count(collection, at_most, index)
+
+    def files(self) -> tuple[Path, ...]:
+        return self._store.files()
 
     async def find(self, query: Query) -> list[Document]:
         return await self._store.find(query)

@@ -6,10 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from libs.docstore.store import Patch
 from libs.owner.model import Subject
-from libs.policy import load_policy
+from libs.policy import Terms, Version, load_policy
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import NotFoundError, UnavailableError
 from services.delivery.domain.model import Profile
@@ -217,3 +219,30 @@ async def test_in_the_end_nothing_is_left_of_what_has_a_time(tmp_path: Path) -> 
         swept = await desk.sweep_all()
         assert swept["sending_event"] and swept["campaign"] == 2 and swept["outgoing_trail"] == 1
         assert set(await left(desk)) == {"suppression", "sender_domain", "domain_owner", "webhook", "standing"}
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    happened=st.lists(st.integers(0, 120), min_size=1, max_size=12),
+    kept=st.integers(1, 60),
+    steps=st.lists(st.integers(0, 50), min_size=1, max_size=6),
+    limit=st.integers(1, 4),
+)
+async def test_nothing_outlives_its_time_and_nothing_goes_early(
+    tmp_path_factory: pytest.TempPathFactory, happened: list[int], kept: int, steps: list[int], limit: int
+) -> None:
+    terms = Terms(load_policy())
+    terms.put([Version(1, {"sending_event_seconds": kept * 86_400}, active=True)])
+    async with a_desk(tmp_path_factory.mktemp("held"), terms=terms) as desk:
+        start = unix_seconds(desk.clock)
+        for day in happened:
+            one = happening(Kind.DELIVERED, ACCOUNT, desk.clock, at=start + day * 86_400)
+            await desk.customers.happenings.note([one])
+        for days in steps:
+            desk.clock.advance(days=days)
+            now, more = unix_seconds(desk.clock), True
+            while more:
+                # Whoever asks may be ahead of us; what we know counts.
+                more = (await desk.owner.sweep("sending_event", now + 10**6, limit)).more
+            left = sorted(one.body["at"] for one in (await desk.documents())["event"])  # type: ignore[type-var]
+            assert left == sorted(start + day * 86_400 for day in happened if start + (day + kept) * 86_400 > now)

@@ -18,7 +18,7 @@ FIELDS = {
     "policy_change": {"version": "4", "from": "3", "effective": "2027-01-01", "old_terms_until": "2027-06-30"},
     "erasure_asked": {"due": "2026-12-06", "receipt_token": "T0ken-x_9"},
     "erasure_cancelled": {},
-    "disclosure": {"day": "2026-11-20", "basis": "court_order", "what": "messages", "since": "a", "until": "b"},
+    "disclosure": {"decided": "2026-11-20", "legal_basis": "court_order", "since": "1970-01-01", "until": "2026-11-01"},
     "concern_answered": {},
     "newsletter": {"subject": "News", "text": "Hello.\n\nThere is news.\nReally."},
     "contact": {"subject": "A question", "text": "Is it you?"},
@@ -50,6 +50,13 @@ def test_each_is_a_proper_mail(name: str) -> None:
     assert "sealpost.test" in text or name in ("newsletter", "forwarding_limited")
     for link in [word for word in text.split() if "://" in word]:
         assert link.startswith("https://mail.sealpost.test/")
+
+
+def test_a_disclosure_is_told_with_its_period_if_it_has_one() -> None:
+    text = " ".join(write("disclosure", FIELDS["disclosure"], PLACE).paragraphs)
+    assert "A legal order (court order)" in text and "on 2026-11-20" in text and "1970" not in text
+    bounded = {**FIELDS["disclosure"], "since": "2026-10-01"}
+    assert "messages from 2026-10-01 to 2026-11-01" in " ".join(write("disclosure", bounded, PLACE).paragraphs)
 
 
 def test_what_changes_is_one_click_away() -> None:
