@@ -39,6 +39,7 @@ class Replay:
         self._evidence = evidence
         # Who has been erased at which owner by this process: a step that failed is not begun from the start.
         self._done: set[tuple[str, str]] = set()
+        self._complete = False
 
     async def pending(self) -> bool:
         """Tell whether there is something to replay."""
@@ -47,6 +48,10 @@ class Replay:
     async def run(self, lead: Lead) -> None:
         """Replay if it is asked for. Raises: UnavailableError and what else owners say; it goes on at the next run."""
         if not await self.pending():
+            if not self._complete:
+                # A register whose file was lost is written anew from its copy, before it is needed.
+                await self._register.all()
+                self._complete = True
             return
         subjects = await self._register.all()
         _log.info("replaying", count=len(subjects))

@@ -131,9 +131,6 @@ async def test_the_state_and_the_evidence(scene: Scene) -> None:
     assert (state.leader, state.clock_held, state.last_round, state.replaying) == (True, False, 7, False)
     swept = {(one.data_class, one.deleted, one.fault) for one in state.sweeps}
     assert swept == {("mail", 5, ""), ("folder", 0, "busy")}
-        ("mail", 5, ""),
-        ("folder", 0, "busy"),
-    }
     evidence = await scene.calls.evidence()
     mail = evidence.classes[0]
     assert (mail.data_class, mail.count, mail.at_least, mail.overdue, mail.last_sweep) == ("mail", 3, True, 90, now)

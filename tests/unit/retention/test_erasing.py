@@ -364,6 +364,14 @@ async def test_a_restore_brings_nobody_back(scene: Scene) -> None:
     assert await scene.kinds() == ["restored"]
 
 
+async def test_a_lost_register_is_written_anew(scene: Scene) -> None:
+    await scene.register.add(Subject(ADA, "m"), 20_000)
+    (scene.directory / FILE).unlink()
+    register = Register(scene.directory, scene.store)
+    await Replay(scene.directory, register, scene.owners, scene.ledger).run(LEAD)
+    assert [line["account"] for line in scene.lines()] == [ADA]
+
+
 async def test_a_replay_needs_no_clock(scene: Scene) -> None:
     scene.hold(ADA)
     await scene.register.add(Subject(ADA, ""), 20_000)
