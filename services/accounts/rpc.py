@@ -42,6 +42,9 @@ ALSO = {
     "GetAccount": ("delivery",),
     # A click in a newsletter takes the consent back.
     "PutConsents": ("delivery",),
+    # Probes look whether the policy holds.
+    "ListHolders": ("retention",),
+    "Reach": ("retention",),
 }
 
 # Who may call instead of the gateway.

@@ -30,6 +30,8 @@ class Caller:
     session_token: str
     profile: common_pb2.Profile.ValueType = common_pb2.PROFILE_UNSPECIFIED
     roles: frozenset[str] = frozenset()
+    # Version of the policy whose terms hold for the account.
+    terms: int = 0
 
 
 def peers_of(request: Request) -> Peers:
@@ -102,6 +104,7 @@ async def _authenticate(request: Request, proof: accounts_pb2.AuthenticateReques
         token,
         found.profile,
         frozenset(found.roles),
+        found.terms,
     )
 
 

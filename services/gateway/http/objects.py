@@ -42,7 +42,7 @@ class VersionOut(BaseModel):
 async def get_object(name: str, caller: InSession, request: Request) -> ObjectOut:
     """Return an object of the caller's."""
     peers = peers_of(request)
-    wanted = storage_pb2.GetObjectRequest(mailbox_id=caller.mailbox_id, name=_known(name))
+    wanted = storage_pb2.GetObjectRequest(mailbox_id=caller.mailbox_id, name=_known(name), terms=caller.terms)
     found = await peers.storage.GetObject(wanted, timeout=peers.timeout)
     return ObjectOut(sealed=found.sealed, version=found.version)
 
@@ -53,7 +53,11 @@ async def put_object(name: str, given: ObjectIn, caller: InSession, request: Req
     peers = peers_of(request)
     put = await peers.storage.PutObject(
         storage_pb2.PutObjectRequest(
-            mailbox_id=caller.mailbox_id, name=_known(name), sealed=given.sealed, version=given.version
+            mailbox_id=caller.mailbox_id,
+            name=_known(name),
+            sealed=given.sealed,
+            version=given.version,
+            terms=caller.terms,
         ),
         timeout=peers.timeout,
     )

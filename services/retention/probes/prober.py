@@ -27,7 +27,7 @@ RESULTS = Collection(
 )
 _SECONDS = 60.0
 # What could not be found out is tried again after so many seconds.
-_SOON = 60
+_SOON = 20
 _MOST = 1000
 
 _FAILING = metrics.gauge("sealpost_retention_probes_failing", "Clauses that did not hold when last looked at.")

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 
 from protos.accounts.v1 import accounts_pb2
 from protos.retention.v1 import retention_pb2
+from protos.storage.v1 import storage_pb2
 from services.gateway.http.accounts import InSession
 from services.gateway.http.caller import peers_of
 from services.gateway.http.openapi import errors
@@ -62,6 +63,14 @@ async def list_told_disclosures(caller: InSession, request: Request) -> models.T
     wanted = retention_pb2.ListToldRequest(account_id=caller.account_id)
     found = await peers.retention.ListTold(wanted, timeout=peers.timeout)
     return models.ToldOut(disclosures=[translate.told(one) for one in found.told])
+
+
+@router.delete("/rights/preferences", status_code=204, responses=errors(404))
+async def forget_preferences(caller: InSession, request: Request) -> None:
+    """Forget the settings of the page now, instead of when nobody has come for long."""
+    peers = peers_of(request)
+    wanted = storage_pb2.DeleteObjectRequest(mailbox_id=caller.mailbox_id, name="settings")
+    await peers.storage.DeleteObject(wanted, timeout=peers.timeout)
 
 
 @router.post("/account/erasure", status_code=202, responses=errors(404, 409))
