@@ -45,7 +45,14 @@ if TYPE_CHECKING:
     from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
 
 ADA = "ada@sealpost.test"
-CALLERS = ("ingest", "gateway", "delivery")
+CALLERS = ("ingest", "gateway", "delivery", "retention")
+RETENTION = {"ListDueErasures", "BeginErasure", "ListUnnoticed", "MarkNoticed", "GetNoticeState", "FindAccount"}
+ALLOWED = {
+    "ingest": {"Resolve", "Authenticate"},
+    "delivery": {"Resolve", "ListDomains", "GetAccount", "PutConsents", "Reach"},
+    # Its probes look whether the policy holds.
+    "retention": RETENTION | {"ListHolders", "Reach"},
+}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -56,6 +63,7 @@ class Wire:
     gateway: AccountsAsyncStub
     ingest: AccountsAsyncStub
     delivery: AccountsAsyncStub
+    retention: AccountsAsyncStub
     clock: ManualClock
     directory: Path
 
@@ -75,7 +83,7 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
             tls = TlsFiles(certificates(caller))
             channel = await stack.enter_async_context(connect("accounts", f"127.0.0.1:{server.port}", tls))
             stubs[caller] = AccountsStub(channel)
-        yield Wire(stubs["gateway"], stubs["ingest"], stubs["delivery"], clock, tmp_path)
+        yield Wire(stubs["gateway"], stubs["ingest"], stubs["delivery"], stubs["retention"], clock, tmp_path)
 
 
 def kdf() -> pb.Kdf:
@@ -232,11 +240,11 @@ async def test_the_domains_are_listed(wire: Wire) -> None:
     ]
 
 
-@pytest.mark.parametrize("caller", ["ingest", "delivery"])
+@pytest.mark.parametrize("caller", sorted(ALLOWED))
 async def test_each_caller_has_its_methods_and_no_others(wire: Wire, caller: str) -> None:
-    allowed = {"ingest": {"Resolve", "Authenticate"}, "delivery": {"Resolve", "ListDomains", "GetAccount"}}[caller]
+    allowed = ALLOWED[caller]
     methods = pb.DESCRIPTOR.services_by_name["Accounts"].methods
-    assert len(methods) == 25
+    assert len(methods) == 43
     for method in methods:
         call = getattr(getattr(wire, caller), method.name)
         if method.name in allowed:
@@ -271,11 +279,19 @@ async def test_delivery_learns_of_accounts_and_recipients_and_of_no_key(wire: Wi
 
 
 async def test_a_request_that_says_nothing_is_refused_by_every_method(wire: Wire) -> None:
-    empty_is_fine = {"Resolve", "ListDomains", "SignOut"}
+    # Staff asks for concerns without an account.
+    empty_is_fine = {"Resolve", "ListDomains", "SignOut", "ListConcerns"}
     for method in pb.DESCRIPTOR.services_by_name["Accounts"].methods:
         if method.name not in empty_is_fine:
+            stub = (
+                wire.retention
+                if method.name in RETENTION
+                else wire.delivery
+                if method.name == "Reach"
+                else wire.gateway
+            )
             with pytest.raises((InvalidError, NotFoundError)):
-                await getattr(wire.gateway, method.name)(getattr(pb, method.input_type.name)(), timeout=5)
+                await getattr(stub, method.name)(getattr(pb, method.input_type.name)(), timeout=5)
 
 
 async def test_errors_travel_with_their_reason_and_nothing_else(wire: Wire) -> None:

@@ -206,9 +206,12 @@ class Notices:
             await self._notices.withdraw(profile, _version(version))
 
     async def state(self, version: int, profiles: Sequence[Profile], before: int) -> NoticeState:
-        """Tell whether every account of `profiles` was told of `version` at `before` (Unix seconds) or earlier."""
+        """Tell whether every account of `profiles` was told of `version` at `before` (Unix seconds) or earlier.
+
+        Without profiles: of those to whom the version is announced.
+        """
         complete, noticed, refused = True, 0, 0
-        for profile in dict.fromkeys(profiles):
+        for profile in dict.fromkeys(profiles or await self._announced_to(_version(version))):
             late = await self._notices.behind(profile, _version(version), 1)
             complete = complete and not late and not await self._notices.told_after(profile, before)
             tally = await self._notices.tally(profile, version)
@@ -236,6 +239,10 @@ class Notices:
             if new:
                 await self._notices.add(profile, marking.version, Tally(noticed=len(new)))
         return sorted(failed)
+
+    async def _announced_to(self, version: int) -> list[Profile]:
+        found = [await self._notices.announced(profile) for profile in Profile]
+        return [one.profile for one in found if one is not None and one.version == version]
 
     async def _announce(self, profile: Profile, marking: Marking) -> None:
         if marking.version > self._terms.active:

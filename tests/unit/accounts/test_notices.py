@@ -69,6 +69,10 @@ async def test_thirty_days_are_thirty_days_for_the_last_one_told(world: RightsPl
     assert await state(2, (Profile.SEALED,), told.at - 1) == NoticeState(False, 2, 0)
     assert await state(2, (Profile.SEALED,), told.at) == NoticeState(True, 2, 0)
     assert await state(2, (Profile.RELAY,), 0) == NoticeState(True, 0, 0)
+    # Without profiles: of those to whom it is announced, and of nobody where it is not.
+    assert not (await state(2, (), told.at - 1)).complete
+    assert await state(2, (), told.at) == NoticeState(True, 2, 0)
+    assert await state(3, (), 0) == NoticeState(True, 0, 0)
     await tell(world, ada, bob)
     assert await state(2, (Profile.SEALED,), told.at) == NoticeState(True, 2, 0)
 

@@ -175,13 +175,18 @@ async def test_a_click_in_a_newsletter_takes_back_and_gives_nothing(
 OWNERS = ("GetRights", "PutContact", "AnswerNotice", "OpenConcern", "ListConcerns", "GetConcern")
 ALONE = {
     **dict.fromkeys((*OWNERS, "AddToConcern", "CloseConcern"), "gateway"),
-    "Reach": "delivery",
     **dict.fromkeys(("ListUnnoticed", "MarkNoticed", "GetNoticeState", "FindAccount"), "retention"),
 }
 
 
+async def test_where_accounts_are_reached_no_page_learns(wires: dict[str, AccountsAsyncStub]) -> None:
+    for caller in ("gateway", "ingest"):
+        with pytest.raises(DeniedError):
+            await wires[caller].Reach(pb.ReachRequest(account_id=new_id(), purpose="policy"), timeout=5)
+
+
 @pytest.mark.parametrize("caller", CALLERS)
-async def test_each_has_one_caller(wires: dict[str, AccountsAsyncStub], caller: str) -> None:
+async def test_each_has_its_caller(wires: dict[str, AccountsAsyncStub], caller: str) -> None:
     requests = {
         method.name: getattr(pb, method.input_type.name)
         for method in pb.DESCRIPTOR.services_by_name["Accounts"].methods
