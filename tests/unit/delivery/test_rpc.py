@@ -119,9 +119,9 @@ async def test_somebody_elses_submission_is_none(node: Node, stub: Any) -> None:
 
 
 async def test_who_may_call_what(node: Node) -> None:
-    server = RpcServer("127.0.0.1:0", TlsFiles(certificates("delivery")), ("gateway", "ingest"))
+    server = RpcServer("127.0.0.1:0", TlsFiles(certificates("delivery")), ("gateway", "ingest", "retention"))
     server.add(add_DeliveryServicer_to_server, OnlySubmission(node), SERVICE)  # type: ignore[abstract]
-    restrict_callers(server, ("gateway", "ingest"))
+    restrict_callers(server, ("gateway", "ingest", "retention"))
     await server.start()
 
     async def refused(call: Awaitable[object]) -> bool:
@@ -135,8 +135,9 @@ async def test_who_may_call_what(node: Node) -> None:
 
     try:
         for caller, denied in (
-            ("ingest", [False, True, True, False, False, False, True]),
-            ("gateway", [False, False, False, True, True, True, False]),
+            ("ingest", [False, True, True, False, False, False, True, True]),
+            ("gateway", [False, False, False, True, True, True, False, False]),
+            ("retention", [True, True, True, True, True, True, True, False]),
         ):
             async with connect("delivery", f"127.0.0.1:{server.port}", TlsFiles(certificates(caller))) as channel:
                 stub: Any = DeliveryStub(channel)
@@ -148,6 +149,7 @@ async def test_who_may_call_what(node: Node) -> None:
                     stub.Forward(pb.ForwardRequest(), timeout=5),
                     stub.WithdrawForward(pb.WithdrawForwardRequest(), timeout=5),
                     stub.SendForwardConfirmation(pb.SendForwardConfirmationRequest(), timeout=5),
+                    stub.SendPlatformMail(pb.SendPlatformMailRequest(), timeout=5),
                 )
                 assert [await refused(call) for call in calls] == denied
     finally:

@@ -246,3 +246,22 @@ async def test_nothing_outlives_its_time_and_nothing_goes_early(
                 more = (await desk.owner.sweep("sending_event", now + 10**6, limit)).more
             left = sorted(one.body["at"] for one in (await desk.documents())["event"])  # type: ignore[type-var]
             assert left == sorted(start + day * 86_400 for day in happened if start + (day + kept) * 86_400 > now)
+
+
+async def test_an_erasure_survives_a_death_after_each_step(tmp_path: Path) -> None:
+    world, more, steps = World(), True, 0
+    async with a_desk(tmp_path, world) as desk:
+        await desk.fill()
+        await desk.fill(OTHER, name="two")
+    async with a_desk(tmp_path, world) as desk:
+        others = await desk.export(OTHER)
+    while more:
+        # A new process each time, that knows nothing of the one before.
+        async with a_desk(tmp_path, world) as desk:
+            more, steps = (await desk.owner.erase(Subject(ACCOUNT), 2)).more, steps + 1
+            # From the first answer on nothing of its mails opens.
+            assert all(not one.get("recipients") for one in (await desk.export()).get("outgoing_mail", ()))
+    assert steps > 4
+    async with a_desk(tmp_path, world) as desk:
+        assert await desk.export() == {}
+        assert await desk.export(OTHER) == others
