@@ -1,7 +1,7 @@
 """Mail out: takes mail from the people and programs that may send, and brings it to its recipients.
 
 Owns: the outbound queue (sealed), with copies of incoming mail that are forwarded; suppression lists, delivery events,
-sender domains, webhooks, limits of senders.
+sender domains, webhooks, limits of senders; the letters of the platform itself.
 Calls: accounts, crypto, storage.
 Emits: delivery.queued.v1.
 Never sees: private keys, passwords; of opens and clicks, who.
