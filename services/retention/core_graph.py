@@ -46,59 +46,81 @@ class Core:
     replay: Replay
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """What several of them work with."""
+
+    lease: Lease
+    books: Books
+    erasures: Erasures
+    roots: Roots
+    register: Register
+    accounts: AccountsClient
+
+
 def make_core(base: Base, rights: Rights, probing: Probing) -> Core:
     """Compose it beside the other parts. Raises: SettingsError if the evidence key is none."""
-    settings, store, clock = base.settings, base.store, base.clock
+    stored = _make_stored(base)
+    replay = Replay(base.settings.register_dir, stored.register, base.peers.owners, base.ledger)
+    terms = KnownTerms(base.policy, base.terms, rights.known_versions)
+    tick = base.settings.tick.total_seconds()
+    duties = (
+        Duty("replay", _REPLAY_EVERY, replay.run, timed=False),
+        Duty("erasures", tick, _make_erasing(base, stored).run),
+        Duty("roots", _ROOTS_EVERY, stored.roots.run),
+        *_of_owners(base, SweepTools(stored.books, base.time, base.ledger, base.clock), terms),
+    )
+    held = (
+        EvidenceLedger(base.store, base.ledger, base.terms),
+        ErasureRegister(stored.register, base.terms),
+        Receipts(base.store, base.terms),
+        Schedule(base.store, LEASES, CLOCKS, BOOKS, ERASURES),
+    )
+    parts = Parts(
+        books=stored.books,
+        erasures=stored.erasures,
+        accounts=stored.accounts,
+        lease=stored.lease,
+        guard=base.time,
+        roots=stored.roots,
+        file=LedgerFile(base.ledger, stored.roots),
+        replay=replay,
+        results=probing.results,
+        in_force=rights.in_force,
+        services=tuple(base.peers.owners),
+        clock=base.clock,
+    )
+    return Core(Leader(stored.lease, base.time, base.clock, tick), duties, held, Calls(parts), terms, replay)
+
+
+def _make_stored(base: Base) -> _Stored:
+    settings, store = base.settings, base.store
     try:
         keys = SigningKeys(settings.evidence_key.reveal())
     except ValueError as error:
         raise SettingsError([f"SEALPOST_EVIDENCE_KEY_FILE: {error}"]) from error
-    owners = base.peers.owners
-    lease = Lease(store, clock, max(1, int(settings.lease.total_seconds())))
-    books, erasures = Books(store, base.fenced), Erasures(store, base.fenced)
-    roots = Roots(store, base.ledger, keys, base.time)
-    register = Register(settings.register_dir, store)
-    replay = Replay(settings.register_dir, register, owners, base.ledger)
-    accounts = AccountsClient(base.peers.accounts)
+    return _Stored(
+        lease=Lease(store, base.clock, max(1, int(settings.lease.total_seconds()))),
+        books=Books(store, base.fenced),
+        erasures=Erasures(store, base.fenced),
+        roots=Roots(store, base.ledger, keys, base.time),
+        register=Register(settings.register_dir, store),
+        accounts=AccountsClient(base.peers.accounts),
+    )
+
+
+def _make_erasing(base: Base, stored: _Stored) -> Erasing:
     tools = ErasingTools(
-        accounts=accounts,
-        owners=owners,
-        erasures=erasures,
-        register=register,
+        accounts=stored.accounts,
+        owners=base.peers.owners,
+        erasures=stored.erasures,
+        register=stored.register,
         evidence=base.ledger,
         time=base.time,
-        clock=clock,
-        store=store,
+        clock=base.clock,
+        store=base.store,
     )
-    terms = KnownTerms(base.policy, base.terms, rights.known_versions)
-    parts = Parts(
-        books=books,
-        erasures=erasures,
-        accounts=accounts,
-        lease=lease,
-        guard=base.time,
-        roots=roots,
-        file=LedgerFile(base.ledger, roots),
-        replay=replay,
-        results=probing.results,
-        in_force=rights.in_force,
-        services=tuple(owners),
-        clock=clock,
-    )
-    tick = settings.tick.total_seconds()
-    duties = (
-        Duty("replay", _REPLAY_EVERY, replay.run, timed=False),
-        Duty("erasures", tick, Erasing(tools, settings.batch).run),
-        Duty("roots", _ROOTS_EVERY, roots.run),
-        *_of_owners(base, SweepTools(books, base.time, base.ledger, clock), terms),
-    )
-    held = (
-        EvidenceLedger(store, base.ledger, base.terms),
-        ErasureRegister(register, base.terms),
-        Receipts(store, base.terms),
-        Schedule(store, LEASES, CLOCKS, BOOKS, ERASURES),
-    )
-    return Core(Leader(lease, base.time, clock, tick), duties, held, Calls(parts), terms, replay)
+    return Erasing(tools, base.settings.batch)
 
 
 def _of_owners(base: Base, tools: SweepTools, terms: KnownTerms) -> list[Duty]:
