@@ -44,7 +44,6 @@ ALSO = {
     "PutConsents": ("delivery",),
     # Probes look whether the policy holds.
     "ListHolders": ("retention",),
-    "Reach": ("retention",),
 }
 
 # Who may call instead of the gateway.

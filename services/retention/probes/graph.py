@@ -73,6 +73,7 @@ def make_probing(base: Base) -> Probing:
             people=people,
             owners=base.peers.owners,
             accounts=base.peers.accounts,
+            delivery=base.peers.delivery,
             numbers=base.terms,
             policy=base.policy,
             ledger=base.ledger,

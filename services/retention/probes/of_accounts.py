@@ -6,10 +6,14 @@ import base64
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 from urllib.parse import quote
 
 from libs.runtime.errors import DeniedError, NotFoundError
+from libs.runtime.ids import new_id
 from protos.accounts.v1 import accounts_pb2 as pb
+from protos.delivery.v1 import delivery_pb2
+from services.retention.probes.mails import forget, listed, newest_mail
 from services.retention.probes.world import Broken, Person, UnknowableError, World, mark
 
 _MEMBER_MOST = 1000
@@ -86,23 +90,26 @@ async def mail_needs_consent(world: World) -> None:
     """E8: who has not asked for it cannot be written to for it."""
     person = await world.people.of("sealed")
     await _consent(world, person, newsletter=False)
-    if await _reached(world, person, "newsletter") is not None:
-        raise Broken("reached_without_consent")
+    if await _written(world, person, "newsletter", "newsletter"):
+        raise Broken("written_without_consent")
     await _consent(world, person, newsletter=True)
+    before = frozenset(one["id"] for one in await listed(world, person))
     try:
-        if await _reached(world, person, "newsletter") is None:
+        if not await _written(world, person, "newsletter", "newsletter"):
             raise Broken("consent_ignored")
     finally:
         await _consent(world, person, newsletter=False)
-    if await _reached(world, person, "newsletter") is not None:
+    if await _written(world, person, "newsletter", "newsletter"):
         raise Broken("withdrawal_ignored")
+    await forget(world, person, (await newest_mail(world, person, before))["id"])
 
 
 async def purposes_hold(world: World) -> None:
-    """E10: nobody is reached for what the policy does not name, and every class has a purpose that it names."""
+    """E10: nobody is written to for what the policy does not name, and every class has a purpose that it names."""
     person = await world.people.of("sealed")
-    if await _reached(world, person, "marketing") is not None:
-        raise Broken("unknown_purpose")
+    for purpose, letter in (("marketing", "newsletter"), ("service", "newsletter"), ("security", "contact")):
+        if await _written(world, person, purpose, letter):
+            raise Broken("other_purpose")
     answer = await world.web.ask("GET", "/.well-known/sealpost-policy.json")
     if answer.status != 200:
         raise UnknowableError("policy_not_served")
@@ -126,9 +133,8 @@ async def contact_for_purpose(world: World) -> None:
     try:
         if await world.traces(word):
             raise Broken("contact_in_clear")
-        for purpose in world.policy.mail:
-            if contact in (await _reached(world, person, purpose) or ()):
-                raise Broken("contact_without_consent")
+        if await _written(world, person, "contact", "contact"):
+            raise Broken("contact_without_consent")
     finally:
         await world.web.ask("PUT", "/v1/rights/contact", form={"contact": ""}, token=person.token)
 
@@ -180,28 +186,37 @@ async def mass_mail_refused(world: World) -> None:
 
 async def lists_stay_theirs(world: World) -> None:
     """R3: whom a customer writes to is nobody that the platform could write to."""
-    person = await world.people.of("sealed")
     stranger = f"{mark()}@elsewhere.example"
     try:
         await world.accounts.FindAccount(pb.FindAccountRequest(address=stranger), timeout=world.timeout)
         raise Broken("stranger_known")
     except NotFoundError:
         pass
-    for purpose in world.policy.mail:
-        reached = await _reached(world, person, purpose)
-        if reached is not None and any(one != person.address for one in reached):
-            raise Broken("reaches_others")
+    person = await world.people.of("sealed")
+    nobody = replace(person, account_id=new_id())
+    if await _written(world, nobody, "policy", "policy_change"):
+        raise Broken("writes_to_nobody")
 
 
-async def _reached(world: World, person: Person, purpose: str) -> list[str] | None:
-    """Return where `person` may be reached for a purpose, None where he may not."""
-    wanted = pb.ReachRequest(account_id=person.account_id, purpose=purpose)
+async def _written(world: World, person: Person, purpose: str, letter: str) -> bool:
+    """Tell whether `person` can be written to for a purpose; the letter is sent if so."""
+    words = {"subject": "A probe", "text": "A probe looks whether consents are kept.", "version": "1"}
+    wanted = delivery_pb2.SendPlatformMailRequest(
+        notice_id=new_id(),
+        account_id=person.account_id,
+        purpose=purpose,
+        letter=letter,
+        fields={**words, "effective": "2026-12-24"},
+    )
     try:
-        return list((await world.accounts.Reach(wanted, timeout=world.timeout)).addresses)
+        await world.delivery.SendPlatformMail(wanted, timeout=world.timeout)
     except DeniedError as error:
         if error.reason in ("no_consent", "purpose"):
-            return None
+            return False
         raise
+    except NotFoundError:
+        return False
+    return True
 
 
 async def _consent(world: World, person: Person, **given: bool) -> None:

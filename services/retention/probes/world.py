@@ -20,6 +20,7 @@ from services.retention.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
+    from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
 
 _LETTERS = string.ascii_lowercase + "234567"
 
@@ -109,6 +110,7 @@ class World:
     people: People
     owners: Mapping[str, DataOwner]
     accounts: AccountsAsyncStub
+    delivery: DeliveryAsyncStub
     numbers: Numbers
     policy: Policy
     ledger: Ledger
