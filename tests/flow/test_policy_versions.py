@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,21 +54,33 @@ class Scene:
         for one in self.people.values():
             one.client.close()
 
-    def login(self) -> None:
+    def login(self, *names: str) -> None:
         """Sign in again, after sessions have ended."""
-        for one in self.people.values():
+        for one in (self.people[name] for name in names or self.people):
             one.client.login(one.address, PASSWORD)
 
-    def let_pass(self, **time: float) -> None:
-        """Let time go by and sign in again."""
+    def let_pass(self, *names: str, **time: float) -> None:
+        """Let time go by, and some or all sign in again."""
         self.later.let_pass(timedelta(**time))
-        self.login()
+        self.login(*names)
 
     def rights(self, name: str) -> dict[str, Any]:
         """Return what an account is shown of its rights."""
         with self.people[name].http() as http:
             answer: dict[str, Any] = http.get("/v1/rights").raise_for_status().json()
             return answer
+
+    def is_asked(self, name: str) -> bool:
+        """Tell whether an account is asked about version 2."""
+        notice = self.rights(name)["notice"]
+        return notice is not None and notice["version"] == 2
+
+    def stays(self, name: str) -> bool:
+        """Tell whether a session of an account survives more than the half hour of version 1."""
+        self.login(name)
+        self.later.let_pass(timedelta(minutes=40))
+        with self.people[name].http() as http:
+            return http.get("/v1/session").status_code == 200
 
     def answer(self, name: str, accept: bool) -> None:
         """Answer the notice."""
@@ -105,8 +118,8 @@ def test_a_weaker_number_waits_for_its_notice(tmp_path: Path) -> None:
         # Whoever tells them dies while it does.
         os.kill(platform.pids()["retention"], signal.SIGKILL)
         for name in ("ada", "bob"):
-            wait_for("the banner", lambda name=name: (scene.rights(name)["notice"] or {}).get("version") == 2, 60)
-            wait_for("the letter", lambda name=name: scene.letters(name), 60)
+            wait_for("the banner", partial(scene.is_asked, name), 60)
+            wait_for("the letter", partial(scene.letters, name), 60)
         scene.answer("ada", True)
         scene.answer("bob", False)
         _before_its_time(scene)
@@ -115,18 +128,20 @@ def test_a_weaker_number_waits_for_its_notice(tmp_path: Path) -> None:
 
 
 def _before_its_time(scene: Scene) -> None:
-    scene.let_pass(days=29, hours=23)
+    scene.let_pass(days=29, hours=22)
     refused = scene.step("activate")
     assert (refused.status_code, refused.json()["reason"]) == (403, "notice_running")
     assert scene.states() == {1: "active", 2: "announced"}
     assert [scene.rights(name)["terms"] for name in ("ada", "bob")] == [1, 1]
+    assert not scene.stays("ada")
 
 
 def _in_force(platform: RunningPlatform, scene: Scene) -> None:
-    scene.let_pass(hours=2)
+    scene.let_pass(hours=3)
     wait_for("version 2 in force", lambda: scene.states() == {1: "replaced", 2: "active"}, 60)
     wait_for("accounts to know it", lambda: scene.rights("ada")["terms"] == 2, 90)
     assert scene.rights("bob")["terms"] == 1
+    assert [scene.stays(name) for name in ("ada", "bob")] == [True, False]
     assert [len(scene.letters(name)) for name in ("ada", "bob")] == [1, 1]
     now = scene.later.now()
     days = {"first": (now - timedelta(days=40)).date().isoformat(), "last": now.date().isoformat()}
@@ -143,5 +158,5 @@ def _in_force(platform: RunningPlatform, scene: Scene) -> None:
         ("version_activated", 2),
     ]
     # Old terms last as long as the notice said, and no longer.
-    scene.let_pass(days=181)
+    scene.let_pass("bob", days=181)
     wait_for("the end of old terms", lambda: scene.rights("bob")["terms"] == 2, 30)
