@@ -225,4 +225,5 @@ RULES: list[Rule] = [
     network_rules.nothing_else_goes_out,
     network_rules.only_edges_are_open,
     network_rules.watchers_find_everyone,
+    network_rules.visitors_come_to_their_doors,
 ]

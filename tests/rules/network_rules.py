@@ -78,7 +78,7 @@ def calls_are_what_the_table_says(documents: list[Document]) -> Iterator[str]:
 
 
 def nothing_else_goes_out(documents: list[Document]) -> Iterator[str]:
-    """Beside calls there is the cluster's DNS, the store and NATS for whom has them, and metrics for whom watches.
+    """Beside calls there is the cluster's DNS, the store and NATS for whom has them, metrics for whom watches, and doors.
 
     The internet is reached by whom the table lets out, at its ports, and never anything private by that road.
     """
@@ -93,6 +93,7 @@ def nothing_else_goes_out(documents: list[Document]) -> Iterator[str]:
             allowed |= {27017} if service["store"] else set()
             allowed |= {4222} if _hears(service) else set()
             allowed |= {9090} if service.get("watches") else set()
+            allowed |= {port for _, port in doors(service)}
             allowed |= {4317}
         outside = {port for rule in (service or {}).get("egress", []) for port in rule["ports"]}
         for rule in spec.get("egress") or []:
@@ -105,6 +106,26 @@ def nothing_else_goes_out(documents: list[Document]) -> Iterator[str]:
                     ports <= outside and _PRIVATE[":" in block["cidr"]] <= set(block.get("except", []))
                 ):
                     yield f"{name}: reaches the internet"
+
+
+def doors(service: Document) -> set[tuple[str, int]]:
+    """Return the edges that a service uses as everybody does: whose they are, and their ports."""
+    found = set()
+    for door in service.get("doors", []):
+        edge = values()["services"][door["service"]]["edge"]
+        ports = {edge["name"]: edge["port"]} | {one["name"]: one["port"] for one in edge.get("more", [])}
+        found.add((door["service"], ports[door["port"]]))
+    return found
+
+
+def visitors_come_to_their_doors(documents: list[Document]) -> Iterator[str]:
+    """Who uses an edge as everybody does may go there, is let in, and is told where it is."""
+    for name, service in values()["services"].items():
+        for callee, port in doors(service):
+            if (name, callee) not in set(_edges(documents, "egress", port)):
+                yield f"{name}: may not go to {callee} at {port}"
+            if (callee, name) not in set(_edges(documents, "ingress", port)):
+                yield f"{callee}: does not let {name} in at {port}"
 
 
 def watchers_find_everyone(documents: list[Document]) -> Iterator[str]:

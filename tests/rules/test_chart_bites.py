@@ -160,6 +160,14 @@ CASES: list[tuple[rules.Rule, Break]] = [
     ),
     (network.nothing_else_goes_out, lambda m: open_road(m)["ports"].append({"port": 22, "protocol": "TCP"})),
     (
+        network.visitors_come_to_their_doors,
+        lambda m: policy(m, "sealpost-ingest")["ingress"][0]["from"].pop(),
+    ),
+    (
+        network.visitors_come_to_their_doors,
+        lambda m: policy(m, "sealpost-retention").update(egress=[]),
+    ),
+    (
         network.watchers_find_everyone,
         lambda m: m.remove(next(one for one in m if one["metadata"]["name"] == "sealpost-storage-metrics")),
     ),

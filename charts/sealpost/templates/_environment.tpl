@@ -37,6 +37,11 @@ What a service is told: its addresses, its peers and callers from the table, the
 {{- range $service.secrets }}
 - {name: SEALPOST_{{ upper . }}_FILE, value: /etc/sealpost/secrets/{{ . }}}
 {{- end }}
+{{- range $service.doors }}
+{{- $port := include "sealpost.door" (dict "root" $root "door" .) | fromJson }}
+- name: SEALPOST_{{ upper .setting }}
+  value: {{ printf "%s%s-%s-%s.%s.svc.%s:%d" (.scheme | default "") $full .service (index $root.Values.services .service).edge.name $root.Release.Namespace $root.Values.clusterDomain (int $port.port) | quote }}
+{{- end }}
 {{- with $service.keeps }}
 - {name: SEALPOST_{{ upper .setting }}, value: /var/lib/sealpost/{{ $name }}}
 {{- end }}

@@ -59,6 +59,25 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- toJson $watchers -}}
 {{- end -}}
 
+{{/* The services that use an edge of service `name` as everybody does. */}}
+{{- define "sealpost.visitors" -}}
+{{- $name := .name -}}
+{{- $visitors := list -}}
+{{- range $visitor, $service := .root.Values.services }}{{ range $service.doors }}{{ if eq .service $name }}{{ $visitors = append $visitors $visitor }}{{ end }}{{ end }}{{ end -}}
+{{- $visitors | uniq | toJson -}}
+{{- end -}}
+
+{{/* The port of a door: what is connected to (`target`), and what the Service calls it (`port`). */}}
+{{- define "sealpost.door" -}}
+{{- $door := .door -}}
+{{- $edge := (index .root.Values.services $door.service).edge -}}
+{{- $found := dict -}}
+{{- if eq $edge.name $door.port }}{{ $found = dict "target" $edge.port "port" $edge.service.port }}{{ end -}}
+{{- range $edge.more }}{{ if eq .name $door.port }}{{ $found = dict "target" .port "port" .servicePort }}{{ end }}{{ end -}}
+{{- if not $found }}{{ fail (printf "%s has no edge %s" $door.service $door.port) }}{{ end -}}
+{{- toJson $found -}}
+{{- end -}}
+
 {{/* Whether a service talks to NATS: "yes" or nothing. */}}
 {{- define "sealpost.usesEvents" -}}
 {{- if or .publishes .listens .consumes .facts }}yes{{ end -}}
