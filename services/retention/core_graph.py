@@ -125,9 +125,12 @@ def _make_erasing(base: Base, stored: _Stored) -> Erasing:
 
 def _of_owners(base: Base, tools: SweepTools, terms: KnownTerms) -> list[Duty]:
     """Return the duties that each owner has for itself, so that none waits for another."""
-    every = float(base.terms.rule("sweep_seconds"))
+
+    def every() -> float:
+        return float(base.terms.rule("sweep_seconds"))
+
     duties = []
     for name, owner in base.peers.owners.items():
         duties.append(Duty(f"sweep_{name}", every, Sweeper(owner, tools, base.settings.batch).run, timed=False))
-        duties.append(Duty(f"terms_{name}", min(every, _TELL_EVERY), Teller(owner, terms).run, timed=False))
+        duties.append(Duty(f"terms_{name}", lambda: min(every(), _TELL_EVERY), Teller(owner, terms).run, timed=False))
     return duties

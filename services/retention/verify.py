@@ -5,8 +5,8 @@
 FILE is what /evidence/ledger.jsonl gives. `--key` names a public key that you trust (64 hexadecimal digits, or a file
 of them); without one the keys that the file itself names are used, which shows tampering by whoever has no key, and not
 by the operator. `--published` is a copy, made earlier, of /.well-known/sealpost-evidence.json: its keys are trusted and
-its roots must be in the file, which has to be the whole ledger then, so that also one that was cut short or written anew
-is found out.
+its roots must be in the file, which has to be the whole ledger then, so that also one that was cut short or written
+anew is found out.
 
 Exit code: 0 the file is what was signed, 1 it is not, 2 it could not be checked.
 """

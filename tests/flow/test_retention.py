@@ -238,13 +238,14 @@ async def test_a_jump_of_the_clock_stops_everything_until_it_is_confirmed(
             await until(lambda: _held(retention))
             await scene.owners["storage"].plant(ADA, 50, unix_seconds(CLOCK) - 4 * 86_400)
             scene.accounts.ask(BOB, RECEIPT, unix_seconds(CLOCK) - 4 * 86_400)
-            await asyncio.sleep(3)
+            await asyncio.sleep(1.5)
             assert await scene.left() == 50 and scene.accounts.begun == []
             # A new process knows as little.
             assert await retention.end(signal.SIGKILL) == -signal.SIGKILL
             retention.start()
             await retention.answering()
-            await asyncio.sleep(3)
+            await until(lambda: _again(retention))
+            await asyncio.sleep(1.5)
             assert await scene.left() == 50
             state = await stub.ConfirmClock(pb.ConfirmClockRequest(officer="o" * 32), timeout=5)
             assert not state.clock_held

@@ -78,7 +78,7 @@ def calls_are_what_the_table_says(documents: list[Document]) -> Iterator[str]:
 
 
 def nothing_else_goes_out(documents: list[Document]) -> Iterator[str]:
-    """Beside calls there is the cluster's DNS, the store and NATS for whom has them, metrics for whom watches, and doors.
+    """Beside calls there is the cluster's DNS, store and NATS for whom has them, metrics for whom watches, and doors.
 
     The internet is reached by whom the table lets out, at its ports, and never anything private by that road.
     """

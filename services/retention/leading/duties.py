@@ -19,6 +19,11 @@ class Duty:
     """
 
     name: str
-    every: float
+    every: float | Callable[[], float]
     run: Callable[[Lead], Awaitable[None]]
     timed: bool = True
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next step, by the numbers in force."""
+        return self.every() if callable(self.every) else self.every

@@ -92,7 +92,7 @@ class Leader:
                     failures += 1
                     _FAILED.inc()
                     _log.warning("duty_failed", task=duty.name, error=error)
-            await asyncio.sleep(duty.every + (_AGAIN.pause(failures) if failures else 0.0))
+            await asyncio.sleep(duty.pause + (_AGAIN.pause(failures) if failures else 0.0))
 
     async def _leave(self, lead: Lead) -> None:
         try:
