@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -59,10 +60,15 @@ class Scene:
         for one in (self.people[name] for name in names or self.people):
             one.client.login(one.address, PASSWORD)
 
-    def let_pass(self, *names: str, **time: float) -> None:
+    def let_pass(self, *names: str, **delta: float) -> None:
         """Let time go by, and some or all sign in again."""
-        self.later.let_pass(timedelta(**time))
+        self._move(timedelta(**delta))
         self.login(*names)
+
+    def _move(self, delta: timedelta) -> None:
+        """Move the clocks, and let every service look at its own."""
+        self.later.let_pass(delta)
+        time.sleep(0.3)
 
     def rights(self, name: str) -> dict[str, Any]:
         """Return what an account is shown of its rights."""
@@ -78,7 +84,7 @@ class Scene:
     def stays(self, name: str) -> bool:
         """Tell whether a session of an account survives more than the half hour of version 1."""
         self.login(name)
-        self.later.let_pass(timedelta(minutes=40))
+        self._move(timedelta(minutes=40))
         with self.people[name].http() as http:
             return http.get("/v1/session").status_code == 200
 
