@@ -41,6 +41,7 @@ class Person:
     wish: SignUp
     account: Account
     token: str
+    key: str
     # All times at which an erasure that was asked for may become due; emptied by an undo.
     dues: set[int]
     begun: bool = False
@@ -62,9 +63,9 @@ class Erasing(RuleBasedStateMachine):
 
         self._runner.run(run())
 
-    @initialize()
-    def begin_with_two(self) -> None:
-        """Sign two people up and give them one of everything."""
+    @initialize(ahead=st.sampled_from(["", "due", "begun"]))
+    def begin_with_two(self, ahead: str) -> None:
+        """Sign two people up and give them one of everything; the first may be further already."""
 
         async def start() -> None:
             path = self._directory / "accounts.db"
@@ -72,6 +73,13 @@ class Erasing(RuleBasedStateMachine):
             self.platform = make_platform(store, ManualClock(), make_settings(), path)
             self.people = [await self._settle(name) for name in ("ada", "bob")]
             await self.platform.published()
+            if ahead:
+                person, erasures = self.people[0], self.platform.graph.erasures
+                await erasures.request(person.account.account_id)
+                person.dues.add(self.platform.now + 14 * 86400)
+                self.platform.clock.advance(days=14)
+                if ahead == "begun":
+                    await erasures.begin(person.account.account_id)
 
         self._run(start())
 
@@ -80,10 +88,10 @@ class Erasing(RuleBasedStateMachine):
         account = await self.platform.sign_up(wish)
         graph = self.platform.graph
         token, _ = await graph.signed_in.start(account)
-        await graph.programs.create(account.account_id, CredentialKind.API_KEY, "x", ["mail:read"])
+        made = await graph.programs.create(account.account_id, CredentialKind.API_KEY, "x", ["mail:read"])
         await graph.forwards.add(account, "copies@mail.example")
         await graph.staff.grant(wish.address, Role.SUPPORT)
-        return Person(wish, account, token, set())
+        return Person(wish, account, token, made.secret, set())
 
     def _do(self, call: Callable[[Platform], Awaitable[None]], death: int, after: bool) -> None:
         """Do something in a process that dies at its n-th write, if it comes that far."""
@@ -203,9 +211,12 @@ class Erasing(RuleBasedStateMachine):
             await self._check_dead(person, leaving)
 
     async def _check_dead(self, person: Person, leaving: Leaving | None) -> None:
+        # Another process, which has not counted the attempts of earlier checks.
+        graph = self.platform.again().graph
         for attempt in (
-            self.platform.graph.access.sign_in(person.wish.address, person.wish.authentication_key),
-            self.platform.graph.signed_in.authenticate(person.token),
+            graph.access.sign_in(person.wish.address, person.wish.authentication_key),
+            graph.signed_in.authenticate(person.token),
+            graph.programs.by_api_key(person.key),
         ):
             try:
                 await attempt
@@ -239,6 +250,6 @@ class Erasing(RuleBasedStateMachine):
 
 
 Erasing.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestErasing = Erasing.TestCase
