@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.owner.owner import Owner
+from libs.owner.rpc import serve_owner
+from libs.owner.terms import StoredTerms
+from libs.policy import Terms
 from libs.runtime.context import ServiceContext
 from libs.runtime.secret import Secret
 from libs.runtime.service import run_service
@@ -14,6 +18,7 @@ from services.crypto.domain.dkim import DkimKeys, Roots
 from services.crypto.domain.keys import DataKeys
 from services.crypto.domain.mail_keys import MailKeys
 from services.crypto.domain.sealing import Sealer
+from services.crypto.held import held_classes
 from services.crypto.settings import Settings
 from services.crypto.sweeper import KeyFamilies, Sweeper
 
@@ -39,6 +44,10 @@ async def build(ctx: ServiceContext[Settings]) -> None:
     ctx.server.add(add_CryptoServicer_to_server, servicer, rpc.SERVICE)
     for method, callers in rpc.CALLERS.items():
         ctx.server.restrict(f"/{rpc.SERVICE}/{method}", set(callers) & set(settings.callers))
+    terms = StoredTerms(store, Terms(ctx.policy))
+    await terms.load()
+    owner = Owner(held_classes(store, directory, keys, mail_keys), store, ctx.clock)
+    serve_owner(ctx.server, owner, terms, settings.callers)
     sweeper = Sweeper(KeyFamilies(keys, mail_keys, dkim), settings.sweep_interval.total_seconds(), settings.sweep_batch)
     ctx.spawn("sweeper", sweeper.run())
 

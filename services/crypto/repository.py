@@ -11,16 +11,22 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Operation, Query, Replace, Store
+from libs.owner.terms import TERMS
 from libs.runtime.errors import ConflictError, NotFoundError
 from services.crypto.domain.model import CertificateRecord, DkimRecord, KeyRecord
 
-CERTIFICATES = Collection("certificate", (Index("lookup", ("lookup",), unique=True),))
-DATA_KEYS = Collection("data_key", (Index("due", ("state", "due")), Index("kek", ("kek",))))
-MAIL_KEYS = Collection("mail_key", (Index("due", ("due",)), Index("kek", ("kek",))))
-DKIM_KEYS = Collection("dkim_key", (Index("kek", ("kek",)),))
-COLLECTIONS = (CERTIFICATES, DATA_KEYS, MAIL_KEYS, DKIM_KEYS)
+CERTIFICATES = Collection("certificate", (Index("lookup", ("lookup",), unique=True),), fields=("sealed", "lookup"))
+DATA_KEYS = Collection(
+    "data_key",
+    (Index("due", ("state", "due")), Index("kek", ("kek",))),
+    fields=("wrapped", "kek", "due", "closes", "state"),
+)
+MAIL_KEYS = Collection("mail_key", (Index("due", ("due",)), Index("kek", ("kek",))), fields=("wrapped", "kek", "due"))
+DKIM_KEYS = Collection("dkim_key", (Index("kek", ("kek",)),), fields=("sealed", "wrapped", "kek"))
+COLLECTIONS = (CERTIFICATES, DATA_KEYS, MAIL_KEYS, DKIM_KEYS, TERMS)
+# Of a data key: destroyed at its time, or the mark of one that was.
+LIVE, GONE = "live", "gone"
 
-_LIVE, _GONE = "live", "gone"
 _PAGE = 1000
 
 
@@ -86,11 +92,11 @@ class KeyRepository:
 
     async def due(self, now: int, limit: int) -> Sequence[KeyRecord]:
         """Return at most `limit` live keys whose time has come, the most overdue first."""
-        return [_key(d) for d in await self._store.find(Query(DATA_KEYS, "due", (_LIVE,), upper=now, limit=limit))]
+        return [_key(d) for d in await self._store.find(Query(DATA_KEYS, "due", (LIVE,), upper=now, limit=limit))]
 
     async def forget_tombstones(self, now: int, limit: int) -> int:
         """Remove at most `limit` tombstones whose time has come; return how many."""
-        return await self._store.delete_range(DATA_KEYS, "due", (_GONE,), now, limit)
+        return await self._store.delete_range(DATA_KEYS, "due", (GONE,), now, limit)
 
     async def wrapped_before(self, kek: int, limit: int) -> Sequence[KeyRecord]:
         """Return at most `limit` keys wrapped under an older key-encryption key than version `kek`."""
@@ -226,7 +232,7 @@ def _key_body(record: KeyRecord) -> Body:
         "kek": record.kek,
         "due": record.due,
         "closes": record.closes,
-        "state": _GONE if record.wrapped is None else _LIVE,
+        "state": GONE if record.wrapped is None else LIVE,
     }
 
 

@@ -1,31 +1,23 @@
-"""Destroys keys whose time has come (of public days, of mails on their way out), wraps keys anew after the
-key-encryption key has changed, and pays the compaction that every destruction owes.
+"""Wraps keys anew after the key-encryption key has changed, and pays the compaction that every destruction owes.
 
-In bounded batches with a breath between them, so that sealing never waits for it. Every process sweeps; two that meet
-at one key do no harm, for destroying is idempotent and wrapping anew is conditional on the version.
+In bounded batches with a breath between them, so that sealing never waits for it. Every process looks; two that meet
+at one key do no harm, for wrapping anew is conditional on the version. Keys whose time has come are destroyed when
+retention asks (held.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from libs.runtime.errors import SealpostError
 from libs.telemetry import metrics
 from libs.telemetry.logs import get_logger
-from libs.telemetry.metrics import Counter
 from services.crypto.domain.dkim import DkimKeys
 from services.crypto.domain.keys import DataKeys
 from services.crypto.domain.mail_keys import MailKeys
 
-_DESTROYED = metrics.counter(
-    "sealpost_crypto_day_keys_destroyed_total", "Keys of public days destroyed by the sweeper."
-)
-_MAIL_KEYS_DESTROYED = metrics.counter(
-    "sealpost_crypto_mail_keys_expired_total", "Keys of mails on their way out that nobody destroyed in time."
-)
 _REWRAPPED = metrics.counter("sealpost_crypto_keys_rewrapped_total", "Data keys wrapped under a newer key.")
 _FAILED = metrics.counter("sealpost_crypto_sweeps_failed_total", "Sweeps that failed and are tried again.")
 
@@ -51,7 +43,7 @@ class KeyFamilies:
 
 
 class Sweeper:
-    """The task that ends keys in time."""
+    """The task that keeps wrappings new and files without what is gone."""
 
     def __init__(self, keys: KeyFamilies, interval: float, batch: int) -> None:
         """Look every `interval` seconds, handle at most `batch` keys at a time."""
@@ -71,8 +63,6 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Do all that is due now."""
-        destroyed = await self._destroy(self._keys.data.sweep, _DESTROYED)
-        destroyed += await self._destroy(self._keys.mail.sweep, _MAIL_KEYS_DESTROYED)
         rewrapped = failed = 0
         for family in (self._keys.data, self._keys.mail, self._keys.dkim):
             counts = await self._rewrap(family)
@@ -81,16 +71,8 @@ class Sweeper:
             # The old wrappings go from the files, too.
             self._keys.data.compaction.owe()
         await self._keys.data.compaction.pay()
-        if destroyed or rewrapped or failed:
-            _log.info("swept", deleted=destroyed, count=rewrapped, failed=failed)
-
-    async def _destroy(self, sweep: Callable[[int], Awaitable[int]], counter: Counter) -> int:
-        destroyed = 0
-        while (count := await sweep(self._batch)) > 0:
-            destroyed += count
-            counter.inc(count)
-            await asyncio.sleep(_BREATH_SECONDS)
-        return destroyed
+        if rewrapped or failed:
+            _log.info("swept", count=rewrapped, failed=failed)
 
     async def _rewrap(self, family: KeyFamily) -> tuple[int, int]:
         rewrapped = 0

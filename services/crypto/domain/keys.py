@@ -75,6 +75,10 @@ class DataKeys:
             await self._create(_account_key(account_id), None, 0)
         raise UnavailableError("key_contended")
 
+    async def has_account(self, account_id: str) -> bool:
+        """Tell whether an account has a key."""
+        return bool(await self._records.get_many([_account_key(account_id)]))
+
     async def destroy_account(self, account_id: str) -> None:
         """Destroy the key of an account, and with it everything sealed under it. Idempotent."""
         self._accounts.drop(account_id)
@@ -128,12 +132,12 @@ class DataKeys:
                 return
         raise UnavailableError("key_contended")
 
-    async def sweep(self, limit: int) -> int:
-        """Destroy at most `limit` keys whose time has come and forget as many tombstones; return how many keys.
+    async def sweep(self, until: int, limit: int) -> int:
+        """Destroy at most `limit` keys whose time was over at `until` (Unix seconds) and forget as many tombstones.
 
-        The compaction is owed then, see `compaction`.
+        Return how many keys. The compaction is owed then, see `compaction`.
         """
-        now, destroyed = unix_seconds(self._clock), 0
+        now, destroyed = min(until, unix_seconds(self._clock)), 0
         for record in await self._records.due(now, limit):
             destroyed += await self._bury(record)
             self._days.drop(record.key)

@@ -73,9 +73,9 @@ class MailKeys:
         # Again, for a compaction may have begun and ended before they went.
         self._compaction.owe()
 
-    async def sweep(self, limit: int) -> int:
-        """Destroy at most `limit` keys whose time has come; return how many."""
-        destroyed = await self._records.delete_due(unix_seconds(self._clock), limit)
+    async def sweep(self, until: int, limit: int) -> int:
+        """Destroy at most `limit` keys whose time was over at `until` (Unix seconds); return how many."""
+        destroyed = await self._records.delete_due(min(until, unix_seconds(self._clock)), limit)
         if destroyed:
             self._compaction.owe()
         return destroyed

@@ -37,6 +37,8 @@ from tests.support.clock import ManualClock
 CREATED = 1_704_067_200
 DOMAIN = "sealpost.test"
 TODAY = PublicDay("public.sealpost.test", "2026-11-22", 1_795_953_600)
+# Later than anything: the own clock alone bounds a sweep.
+FAR = 1 << 60
 KEK = KeyEncryptionKeys({1: Secret(b"k" * 32)})
 
 

@@ -14,7 +14,7 @@ from libs.runtime.ids import is_id, new_id
 from libs.runtime.secret import Secret
 from services.crypto.domain.model import PublicDay
 from services.crypto.repository import DATA_KEYS
-from tests.unit.crypto.support import KEK, TODAY, World
+from tests.unit.crypto.support import FAR, KEK, TODAY, World
 
 YESTERDAY = replace(TODAY, day="2026-11-21")
 TOMORROW = replace(TODAY, day="2026-11-23")
@@ -116,12 +116,12 @@ async def test_the_sweeper_destroys_what_is_due_and_forgets_tombstones(here: Wor
     await here.keys.of_day(TODAY)
     later = replace(TODAY, domain="other.sealpost.test", destroy_after=TODAY.destroy_after + 86_400)
     key_id, _ = await here.keys.of_day(later)
-    assert await here.keys.sweep(100) == 0
+    assert await here.keys.sweep(FAR, 100) == 0
     here.clock.advance(TODAY.destroy_after - here.clock.now().timestamp())
-    assert await here.keys.sweep(100) == 1
+    assert await here.keys.sweep(FAR, 100) == 1
     await here.keys.of_id(key_id)
     here.clock.advance(days=1)
-    assert await here.keys.sweep(100) == 1
+    assert await here.keys.sweep(FAR, 100) == 1
     with pytest.raises(DeniedError, match="not_public"):
         await here.keys.of_id(key_id)
     assert await here.store.find(Query(DATA_KEYS, "due", ("gone",))) == []
@@ -131,17 +131,17 @@ async def test_the_sweeper_works_in_bounded_batches(here: World) -> None:
     for number in range(7):
         await here.keys.of_day(replace(TODAY, domain=f"d{number}.test"))
     here.clock.advance(days=30)
-    assert [await here.keys.sweep(3) for _ in range(4)] == [3, 3, 1, 0]
+    assert [await here.keys.sweep(FAR, 3) for _ in range(4)] == [3, 3, 1, 0]
     assert await live_keys(here) == 0
 
 
 async def test_a_tombstone_stays_while_the_day_is_open(here: World) -> None:
     await here.keys.of_day(replace(TODAY, destroy_after=int(here.clock.now().timestamp()) + 60))
     here.clock.advance(120)
-    assert await here.keys.sweep(100) == 1
+    assert await here.keys.sweep(FAR, 100) == 1
     assert (await refusal(here, TODAY)).reason == "key_destroyed"
     here.clock.advance(days=2)
-    await here.keys.sweep(100)
+    await here.keys.sweep(FAR, 100)
     assert await here.store.find(Query(DATA_KEYS, "due", ("gone",))) == []
     assert (await refusal(here, TODAY)).reason == "day_not_open"
 
@@ -152,9 +152,9 @@ async def test_destruction_is_put_off_but_never_moved_up(here: World) -> None:
         await here.keys.of_day(day)
         await here.another_process().keys.of_day(day)
     here.clock.advance(TODAY.destroy_after + 1 - here.clock.now().timestamp())
-    assert await here.keys.sweep(100) == 0
+    assert await here.keys.sweep(FAR, 100) == 0
     here.clock.advance(3600)
-    assert await here.keys.sweep(100) == 1
+    assert await here.keys.sweep(FAR, 100) == 1
 
 
 @pytest.mark.parametrize("key_id", ["", "0" * 32, "a" * 40, "account/x", "../x"])

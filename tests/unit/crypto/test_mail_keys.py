@@ -15,7 +15,7 @@ from libs.runtime.secret import Secret
 from services.crypto.repository import COLLECTIONS, MAIL_KEYS
 from services.crypto.sweeper import Sweeper
 from tests.support.clock import ManualClock
-from tests.unit.crypto.support import KEK, World
+from tests.unit.crypto.support import FAR, KEK, World
 
 _DAY = 86_400
 
@@ -80,7 +80,7 @@ async def test_its_time_ends_it_and_the_sweeper_removes_it(here: World) -> None:
     ((late, secret),) = await here.mail_keys.new(1, after(here, 120))
     here.clock.advance(60)
     assert await found(here, early, late) == ["key_destroyed", secret.reveal()]
-    assert [await here.mail_keys.sweep(10) for _ in range(2)] == [1, 0]
+    assert [await here.mail_keys.sweep(FAR, 10) for _ in range(2)] == [1, 0]
     assert await here.store.get(MAIL_KEYS, early) is None
     assert await here.store.get(MAIL_KEYS, late) is not None
 
@@ -88,7 +88,7 @@ async def test_its_time_ends_it_and_the_sweeper_removes_it(here: World) -> None:
 async def test_sweeping_works_in_bounded_batches(here: World) -> None:
     await here.mail_keys.new(7, after(here, 60))
     here.clock.advance(60)
-    assert [await here.mail_keys.sweep(3) for _ in range(4)] == [3, 3, 1, 0]
+    assert [await here.mail_keys.sweep(FAR, 3) for _ in range(4)] == [3, 3, 1, 0]
 
 
 async def test_none_of_them_opens_public_mail_and_no_other_key_is_theirs(here: World) -> None:
