@@ -174,7 +174,7 @@ def pods_are_spread(documents: list[Document]) -> Faults:
 
 
 def services_scale(documents: list[Document]) -> Faults:
-    """A Deployment has two replicas or more, by an autoscaler or fixed; one, where one pod alone can have its volume."""
+    """A Deployment has at least two replicas, by an autoscaler or fixed; one, where one pod alone can have a volume."""
     scalers = {
         one["spec"]["scaleTargetRef"]["name"]: one["spec"]
         for one in documents
