@@ -147,8 +147,8 @@ def _in_force(platform: RunningPlatform, scene: Scene) -> None:
     wait_for("version 2 in force", lambda: scene.states() == {1: "replaced", 2: "active"}, 60)
     wait_for("accounts to know it", lambda: scene.rights("ada")["terms"] == 2, 90)
     assert scene.rights("bob")["terms"] == 1
-    assert [scene.stays(name) for name in ("ada", "bob")] == [True, False]
     assert [len(scene.letters(name)) for name in ("ada", "bob")] == [1, 1]
+    assert [scene.stays(name) for name in ("ada", "bob")] == [True, False]
     now = scene.later.now()
     days = {"first": (now - timedelta(days=40)).date().isoformat(), "last": now.date().isoformat()}
     answer = httpx.get(f"{platform.url}/evidence/ledger.jsonl", params=days, timeout=30)
