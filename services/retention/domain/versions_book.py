@@ -62,6 +62,7 @@ class Versions:
         self._store = tools.store
         self._compared: tuple[int, int] = (0, 0)
         self._told = 0
+        self._known: tuple[terms.Version, ...] = ()
 
     async def in_force(self) -> PolicyVersion | None:
         """Return the version in force. Raises: UnavailableError."""
@@ -82,9 +83,14 @@ class Versions:
     async def numbers(self) -> Sequence[terms.Version]:
         """Return the numbers that owners must know: of the version in force, and of those that somebody may hold."""
         found = await self._store.in_state(State.ACTIVE, 2)
+        if len(found) == 1 and self._known and self._known[0].version == found[0].number:
+            return self._known
         told = [terms.Version(one.number, one.rules, position == 0) for position, one in enumerate(found)]
         before = await self._store.in_state(State.REPLACED, _MOST_TOLD)
-        return [*told, *(terms.Version(one.number, one.rules) for one in before)]
+        known = (*told, *(terms.Version(one.number, one.rules) for one in before))
+        # What was replaced stays as it is; two are in the state only until the older one is marked.
+        self._known = known if len(found) == 1 else ()
+        return known
 
     async def periods(self) -> Periods:
         """Return what the version in force says of notices. Raises: NotFoundError, UnavailableError."""
