@@ -15,7 +15,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench image chart lock setup
+.PHONY: help run backup restore test check fmt bench image chart lock setup
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +23,14 @@ help: ## Say what can be made
 run: ## Start the whole platform on this machine
 	$(SETUP) local
 	@exec $(BIN)/python -m services
+
+backup: ## Save the stores of `make run`: make backup TO=directory
+	$(SETUP) local
+	@$(BIN)/python -m libs.local.backup save $(if $(TO),$(TO),$(error name a new directory: make backup TO=...))
+
+restore: ## Bring a backup back, the platform stopped: make restore FROM=directory [REGISTER=lost]
+	$(SETUP) local
+	@$(BIN)/python -m libs.local.backup restore $(if $(FROM),$(FROM),$(error name the backup: make restore FROM=...)) $(if $(filter lost,$(REGISTER)),--register-lost)
 
 setup: ## Install what tests and checks need
 	$(SETUP) dev
