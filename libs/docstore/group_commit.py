@@ -4,6 +4,10 @@ Callers queue jobs; whatever has gathered becomes one transaction, and every cal
 timer: an idle committer commits a single job at once, a busy one amortises its fsync over all that came meanwhile. The
 queue is bounded by count and by weight, and what does not fit is refused at once rather than kept in memory.
 
+What can wait - deleting what is over, giving space back - is submitted as background work: one such job at a time, when
+nobody else wants anything, or after a while all the same. How long the others wait is known (`Waits`), so that
+whoever has much of it to do can make it smaller, and pause.
+
 What waits for the disk runs in a thread of its own. What does not may be done on the event loop before (`begin`): a
 thread takes the interpreter lock anew after each statement, and where the event loop is busy these handovers cost more
 than the statements. The two never work at the same time.
@@ -14,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +32,9 @@ _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _commits = metrics.histogram("sealpost_store_commit_seconds", "How long a group commit takes.", buckets=_SECONDS)
 # After so many transactions, or bytes in them, it is looked after what they leave behind.
 _UPKEEP_EVERY, _UPKEEP_WEIGHT = 16, 1024 * 1024
+# Where others never stop, so much time passes between two jobs in the background.
+_BACKGROUND_SECONDS = 0.05
+_WEIGHT_OF_LAST = 0.2
 
 _sizes = metrics.histogram("sealpost_store_commit_operations", "Operations in one group commit.", buckets=_SIZES)
 _refusals = metrics.counter("sealpost_store_queue_full_total", "Writes refused because the queue was full.")
@@ -51,6 +59,7 @@ class _Waiting(Generic[J, R]):
     items: int
     weight: int
     future: asyncio.Future[R]
+    since: float
 
 
 Commit = Callable[[], Sequence[R | Exception]]
@@ -70,6 +79,19 @@ class Engine(Generic[J, R]):
     after: Callable[[], None] = lambda: None
 
 
+@dataclass(slots=True)
+class Waits:
+    """How long jobs that are not background work have waited for their turn lately, in seconds of the loop's time."""
+
+    mean: float = 0.0
+    last: float = -1000.0
+
+    def note(self, waited: float, now: float) -> None:
+        """Take one more into account."""
+        self.mean += (waited - self.mean) * _WEIGHT_OF_LAST
+        self.last = now
+
+
 class GroupCommitter(Generic[J, R]):
     """Runs jobs of concurrent callers together. For one event loop; not thread-safe."""
 
@@ -79,6 +101,11 @@ class GroupCommitter(Generic[J, R]):
         self._bounds = bounds or Bounds()
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Waiting[J, R]] = deque()
+        self._background: deque[_Waiting[J, R]] = deque()
+        self._background_at = 0.0
+        self.waits = Waits()
+        # How long the last transaction took, without what was tidied up after it.
+        self.last_seconds = 0.0
         self._items = 0
         self._weight = 0
         self._closed = False
@@ -89,8 +116,8 @@ class GroupCommitter(Generic[J, R]):
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    async def submit(self, job: J, items: int, weight: int) -> R:
-        """Queue `job` and return its result.
+    async def submit(self, job: J, items: int, weight: int, *, background: bool = False) -> R:
+        """Queue `job` and return its result; a job in the background lets others go first.
 
         Raises: what the engine returned for it; ExhaustedError("queue_full"); UnavailableError("storage_closed").
         """
@@ -100,8 +127,8 @@ class GroupCommitter(Generic[J, R]):
         if full and self._items:
             _refusals.inc()
             raise ExhaustedError("queue_full", retry_after=1.0)
-        waiting: _Waiting[J, R] = _Waiting(job, items, weight, self._loop.create_future())
-        self._waiting.append(waiting)
+        waiting: _Waiting[J, R] = _Waiting(job, items, weight, self._loop.create_future(), self._loop.time())
+        (self._background if background else self._waiting).append(waiting)
         self._items += items
         self._weight += weight
         if not self._busy:
@@ -137,7 +164,9 @@ class GroupCommitter(Generic[J, R]):
     def _work(self) -> None:
         while (todo := self._todo.get()) is not None:
             batch, commit = todo
+            began = time.perf_counter()
             results = _attempt(commit, len(batch))
+            self.last_seconds = time.perf_counter() - began
             _sizes.observe(sum(waiting.items for waiting in batch))
             settled = [(waiting.future, result) for waiting, result in zip(batch, results, strict=True)]
             upkeep = self._wants_upkeep(batch)
@@ -164,17 +193,28 @@ class GroupCommitter(Generic[J, R]):
 
     def _take(self) -> list[_Waiting[J, R]]:
         """Return what has gathered, without callers that gave up."""
+        now = self._loop.time()
+        if self._background and (not self._waiting or now > self._background_at):
+            self._background_at = now + _BACKGROUND_SECONDS
+            return self._pop(self._background, 1)
+        if self._waiting:
+            self.waits.note(now - self._waiting[0].since, now)
+        batch = self._pop(self._waiting, self._bounds.batch_items)
+        # Whoever waited has given up: others may be there still.
+        return batch or self._pop(self._background, 1)
+
+    def _pop(self, queued: deque[_Waiting[J, R]], most: int) -> list[_Waiting[J, R]]:
         batch: list[_Waiting[J, R]] = []
         items = weight = 0
-        while self._waiting:
-            head = self._waiting[0]
+        while queued:
+            head = queued[0]
             if not head.future.cancelled():
                 items += head.items
                 weight += head.weight
-                if batch and (items > self._bounds.batch_items or weight > self._bounds.batch_weight):
+                if batch and (items > most or weight > self._bounds.batch_weight):
                     break
                 batch.append(head)
-            self._waiting.popleft()
+            queued.popleft()
             self._items -= head.items
             self._weight -= head.weight
         return batch

@@ -20,6 +20,7 @@ from typing import cast
 from libs.docstore.changes import prepare
 from libs.docstore.group_commit import Bounds, Engine, GroupCommitter
 from libs.docstore.opening import Opening
+from libs.docstore.pacing import Pacing
 from libs.docstore.sqlite_query import among_index, delete_statements, find_statement
 from libs.docstore.sqlite_reads import Readers
 from libs.docstore.sqlite_schema import create_file, migrate, table_name
@@ -47,9 +48,9 @@ from libs.docstore.store import (
 from libs.docstore.values import MAX_RESULTS, check_collections, decode_body
 from libs.runtime.errors import InternalError, SealpostError, UnavailableError
 
-_DELETE_PIECE = 250
-"""Documents deleted in one transaction: short enough (2 to 5 ms) that writes in between do not notice."""
-
+_DELETE_PIECES = (100, 16, MAX_RESULTS)
+_SHRINK_PIECES = (100, 8, 2000)
+"""Documents deleted, and pages given back, in one transaction: at first, at least, at most (libs.docstore.pacing)."""
 
 _SWITCH_SECONDS = 0.0005
 _QUICK_KEYS = 50
@@ -69,6 +70,8 @@ class SqliteStore:
         self._readers = Readers(path)
         engine: Engine[Job, Answer] = Engine(writer.run, writer.begin, writer.checkpoint)
         self._committer: GroupCommitter[Job, Answer] = GroupCommitter(f"{path.stem}-write", engine, bounds)
+        self._deleting = Pacing(self._committer.waits, *_DELETE_PIECES)
+        self._shrinking = Pacing(self._committer.waits, *_SHRINK_PIECES)
 
     @classmethod
     def open(cls, path: Path, collections: Sequence[Collection], bounds: Bounds | None = None) -> Opening[SqliteStore]:
@@ -191,16 +194,21 @@ class SqliteStore:
         """See Store. Works in small transactions, between which other writes go on."""
         deleted = 0
         while deleted < limit:
-            piece = min(limit - deleted, _DELETE_PIECE)
-            job = DeleteJob(*delete_statements(collection, Query(collection, index, equal, upper=upper, limit=piece)))
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-            count = cast("int", await self._committer.submit(job, 1, 1000))
+            piece = min(limit - deleted, self._deleting.size)
+            query = Query(collection, index, equal, upper=upper, limit=piece)
+            job = DeleteJob(*delete_statements(collection, query))
+            count = await self._in_background(job, self._deleting, query.limit)
             deleted += count
-            if count < piece:
+            if count < query.limit:
                 break
-            await asyncio.sleep(loop.time() - began)  # half of the disk's time is left to everybody else
         return deleted
+
+    async def _in_background(self, job: DeleteJob | ShrinkJob, pacing: Pacing, size: int) -> int:
+        """Do a piece of long work, and rest if others need it. Only the time that the piece itself takes counts."""
+        count = cast("int", await self._committer.submit(job, 1, 1000, background=True))
+        rest = pacing.took(size, self._committer.last_seconds, asyncio.get_running_loop().time())
+        await asyncio.sleep(rest)
+        return count
 
     async def pending_events(self, limit: int) -> list[PendingEvent]:
         """See Store."""
@@ -226,7 +234,7 @@ class SqliteStore:
 
     async def compact(self) -> None:
         """See Store: gives free pages back, a few at a time, and cuts the write-ahead log to nothing."""
-        while await self._committer.submit(ShrinkJob(), 1, 0):
+        while await self._in_background(ShrinkJob(self._shrinking.size), self._shrinking, self._shrinking.size):
             pass
         await self._committer.submit(EmptyLogJob(), 1, 0)
 

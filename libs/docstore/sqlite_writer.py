@@ -26,6 +26,7 @@ from typing import TypeAlias, TypeVar
 
 from libs.docstore.changes import Prepared
 from libs.docstore.sqlite_batch import PoisonedError, apply_batch, begin_batch, commit
+from libs.docstore.sqlite_checkpoints import Checkpointer
 from libs.docstore.sqlite_query import Statement
 from libs.docstore.sqlite_schema import BUSY_MILLISECONDS, LOG_BYTES, connect_reader, connect_writer
 from libs.docstore.store import PendingEvent, Written
@@ -39,7 +40,10 @@ _failures = metrics.counter("sealpost_store_failures_total", "Transactions that 
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-_VACUUM_PAGES = 500
+_LONG_LOG = 16
+# Free pages are overwritten, so keeping some for what comes next gives nothing away; moving others into them costs more
+# than deleting did.
+_SMALL_PAGES, _SPARE_PART = 4096, 4
 # What may be done on the event loop: a few milliseconds at most.
 _QUICK_OPERATIONS, _QUICK_WEIGHT = 256, 512 * 1024
 _SLOW_SECONDS, _SLOW_PAUSE = 0.02, 10.0
@@ -71,7 +75,9 @@ class ClearJob:
 
 @dataclass(frozen=True)
 class ShrinkJob:
-    """Give some free pages back; answers how many are left."""
+    """Give some free pages back, if there are more than new documents will soon use; answers how many more are left."""
+
+    pages: int
 
 
 @dataclass(frozen=True)
@@ -101,11 +107,12 @@ class Writer:
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
         self._slow_until = 0.0
+        self._checkpoints = Checkpointer(path)
 
     def begin(self, jobs: Sequence[Job]) -> Callable[[], list[Answer | Exception]] | None:
         """Apply small jobs as far as the commit, which is returned; None where `run` is to do them."""
         connection, began = self.connection, self._monotonic()
-        if connection is None or began < self._slow_until or not _are_quick(jobs):
+        if connection is None or self._checkpoints.failed or began < self._slow_until or not _are_quick(jobs):
             return None
         groups = [job.operations for job in jobs if isinstance(job, WriteJob)]
         try:
@@ -136,16 +143,29 @@ class Writer:
         return answers
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the file once it is long; called when nobody waits for an answer."""
+        """Have the write-ahead log moved into the file once it is long; called when nobody waits for an answer.
+
+        The one in its own thread moves nearly all of it while commits go on, but the log begins anew only where nothing
+        has come since; so when it is very long, the rest is moved here.
+        """
         try:
-            if self.connection is not None and self._wal.stat().st_size > LOG_BYTES:
-                with waiting(self.connection):
-                    self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            length = self._wal.stat().st_size if self.connection is not None else 0
+            if length > LOG_BYTES:
+                self._checkpoints.wake()
+            if self.connection is not None and length > _LONG_LOG * LOG_BYTES:
+                # While the other one is at work it has most of it to do still, and is waited for only if need be.
+                if self._checkpoints.lock.acquire(blocking=length > 2 * _LONG_LOG * LOG_BYTES):
+                    try:
+                        with waiting(self.connection):
+                            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                    finally:
+                        self._checkpoints.lock.release()
         except (sqlite3.Error, OSError) as error:
             self._after(error)
 
     def close(self) -> None:
         """Close the connections; the last one to close empties the log."""
+        self._checkpoints.close()
         if self._keeper is not None:
             self._keeper.close()
             self._keeper = None
@@ -182,21 +202,24 @@ class Writer:
         if isinstance(first, DeleteJob):
             return [_delete(connection, first)]
         if isinstance(first, ShrinkJob):
-            return [_shrink(connection)]
+            return [_shrink(connection, first)]
         if isinstance(first, ClearJob):
             _clear(connection, first.events)
         else:
-            _empty_log(connection)
+            with self._checkpoints.lock:
+                _empty_log(connection)
         return [None]
 
     def _recovered(self) -> sqlite3.Connection:
+        if error := self._checkpoints.take_error():
+            self._after(error)
         if self.connection is not None:
             return self.connection
         if self._monotonic() < self._not_before:
             raise sqlite3.OperationalError("waiting before the next attempt")
         connection = connect_writer(self._path)
         try:
-            with waiting(connection):
+            with waiting(connection), self._checkpoints.lock:
                 _empty_log(connection)
         except BaseException:
             connection.close()
@@ -257,11 +280,15 @@ def _empty_log(connection: sqlite3.Connection) -> None:
         raise error
 
 
-def _shrink(connection: sqlite3.Connection) -> int:
-    # A script, for the statement works one page for each step, and `execute` makes only the first.
-    connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
-    (left,) = connection.execute("PRAGMA freelist_count").fetchone()
-    return int(left)
+def _shrink(connection: sqlite3.Connection, job: ShrinkJob) -> int:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    spare = pages // _SPARE_PART if pages > _SMALL_PAGES else 0
+    if free > spare:
+        # A script, for the statement works one page for each step, and `execute` makes only the first.
+        connection.executescript(f"PRAGMA incremental_vacuum({min(job.pages, free - spare)})")
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return max(0, int(free) - int(spare))
 
 
 def _delete(connection: sqlite3.Connection, job: DeleteJob) -> int:

@@ -223,15 +223,17 @@ class Bodies:
         found = await self._store.find(
             Query(BODIES, "message", lower=lower, upper=upper, limit=min(limit, _ERASE_BODIES))
         )
-        now = unix_seconds(self._clock)
-        for record in found:
-            if record.body.get("ready") or number(record.body, "due") <= now:
-                await self._delete(record.key)
-            else:
-                await self._delete_chunks(record.key)
-                fields: Body = {"message": None, "due": now + STAGE_SECONDS + 2 * OPERATION_SECONDS}
-                await self._store.write_many([Patch(BODIES, record.key, fields)])
+        await asyncio.gather(*[self._erase(record) for record in found])
         return len(found)
+
+    async def _erase(self, record: Document) -> None:
+        now = unix_seconds(self._clock)
+        if record.body.get("ready") or number(record.body, "due") <= now:
+            await self._delete(record.key)
+        else:
+            await self._delete_chunks(record.key)
+            fields: Body = {"message": None, "due": now + STAGE_SECONDS + 2 * OPERATION_SECONDS}
+            await self._store.write_many([Patch(BODIES, record.key, fields)])
 
     async def _delete_chunks(self, body_id: str) -> None:
         while await self._store.delete_range(CHUNKS, "body", (body_id,), _LAST_CHUNK, _DELETE_CHUNKS) == _DELETE_CHUNKS:

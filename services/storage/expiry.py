@@ -23,7 +23,7 @@ from services.storage.removal import Remover
 from services.storage.repository import MESSAGES, text
 from services.storage.spells import in_pieces
 
-FREE_BATCH = 500
+FREE_BATCH = 1000
 COUNTED_BATCH = 200
 MAX_NOTES = 20_000
 _TRIM_MAILBOXES = 32

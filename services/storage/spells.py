@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from libs.owner.model import Swept
 
-SPELL_SECONDS = 0.2
+SPELL_SECONDS = 0.12
 
 
 async def in_pieces(delete: Callable[[int], Awaitable[int]], limit: int, piece: int) -> Swept:

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from libs.client.api import Client
-from tests.bench import facts_counting, facts_emit, facts_release, listing, memory, peer, queue, relay
+from tests.bench import expiry, facts_counting, facts_emit, facts_release, listing, memory, peer, queue, relay
 from tests.bench.load import Load, client_name, latencies, send
 from tests.support.platform import ROOT, RunningPlatform, running_platform
 
 _KB = 1024
 _SETTLE_SECONDS = 120.0
-_PARTS = ("rates", "latency", "memory", "listing", "relay", "queue", "facts")
+_PARTS = ("rates", "latency", "memory", "listing", "expiry", "erasure", "relay", "queue", "facts")
 _FACTS = {"emit": facts_emit.measure, "counting": facts_counting.measure, "release": facts_release.measure}
 
 
@@ -93,6 +93,9 @@ def main() -> int:
             report |= _inbound(parts, home, chosen.mails, chosen.rounds)
         if "listing" in parts:
             report["listing"] = _run("listing", listing.measure)
+        for name, part in (("expiry", expiry.expiry), ("erasure", expiry.erasure)):
+            if name in parts:
+                report[name] = _run(name, part)
         if "relay" in parts:
             report |= relay.measure(home / "out", chosen.mails, chosen.rounds)
         if parts & {"relay", "queue"}:
