@@ -7,8 +7,9 @@ erasures rest, in every replica and over restarts, until somebody says that the 
 for longer looks just like a clock that was set forward, so it waits for that word too: too late is mended, too early
 is not.
 
-A smaller step is no reason to rest, yet the lower of both times counts: after a step forward nothing dies early. Once
-wall time has stood by its step for as long as clock_jump_seconds, it is believed, and both are anchored anew.
+A smaller step is no reason to rest, yet the lowest that wall time has been, against the monotonic clock, counts: what
+came in before a step forward, or while the clock was set back for a while, does not die early. Once wall time has stood
+by its step for as long as clock_jump_seconds, it is believed, and both are anchored anew.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Guard:
         self._jump = jump
         self._anchor: _Anchor | None = None
         self._at_start = 0
+        self._lowest = 0
         self._confirmed = 0
         self._held = True
         self._stood: tuple[int, float] = (0, 0.0)
@@ -90,7 +92,7 @@ class Guard:
         off = self._off()
         if self._held or off is None:
             raise UnavailableError("clock_held")
-        return unix_seconds(self._clock) - max(0, off)
+        return unix_seconds(self._clock) - (off - self._lowest)
 
     async def state(self) -> Moved:
         """Return how wall time stands, as the leader has seen it. Raises: UnavailableError."""
@@ -105,7 +107,7 @@ class Guard:
         if self._anchor is None or before.confirmed != self._confirmed:
             # A new process has only the time that was last seen; otherwise somebody has said that the clock is right.
             self._at_start = wall - before.seen if self._anchor is None and before.seen else 0
-            self._anchor, self._stood = _Anchor(wall, monotonic), (0, monotonic)
+            self._anchor_at(wall, monotonic)
             self._confirmed = before.confirmed
         moved = self._moved(wall, monotonic)
         held = before.held or abs(moved) > self._jump()
@@ -134,11 +136,12 @@ class Guard:
         """Return by how much wall time is off, and anchor anew where it has stood by a small step for long enough."""
         anchor = self._anchor or _Anchor(wall, monotonic)
         off = wall - anchor.wall - int(monotonic - anchor.monotonic)
+        if abs(off) <= self._jump():
+            self._lowest = min(self._lowest, off)
         if abs(off - self._stood[0]) > _STEADY:
             self._stood = (off, monotonic)
         elif abs(off) <= self._jump() and monotonic - self._stood[1] >= self._jump():
-            self._anchor = _Anchor(wall, monotonic)
-            self._stood = (0, monotonic)
+            self._anchor_at(wall, monotonic)
         return max(off, self._at_start, key=abs)
 
     async def _write(self, document: Document | None, held: bool, moved: int, wall: int) -> None:
@@ -161,7 +164,13 @@ class Guard:
             return None
         wall, monotonic = self._look()
         off = wall - self._anchor.wall - int(monotonic - self._anchor.monotonic)
-        return off if abs(off) <= self._jump() else None
+        if abs(off) > self._jump():
+            return None
+        self._lowest = min(self._lowest, off)
+        return off
+
+    def _anchor_at(self, wall: int, monotonic: float) -> None:
+        self._anchor, self._stood, self._lowest = _Anchor(wall, monotonic), (0, monotonic), 0
 
     def _look(self) -> tuple[int, float]:
         """Return both clocks at one moment."""

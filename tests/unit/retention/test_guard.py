@@ -110,6 +110,14 @@ async def test_after_a_small_step_back_wall_time_counts(watch: Watch) -> None:
     assert watch.guard.now() == watch.clock.unix
 
 
+async def test_what_came_in_while_the_clock_was_behind_does_not_die_early(watch: Watch) -> None:
+    await watch.look()
+    await watch.look(60, -3 * HOUR)
+    stamped = watch.clock.unix
+    await watch.look(60, 3 * HOUR)
+    assert watch.guard.now() - stamped == 60
+
+
 @pytest.mark.parametrize("step", [DAY + 100, -DAY - 100])
 async def test_the_next_process_goes_by_what_was_seen(watch: Watch, step: int) -> None:
     await watch.look()
