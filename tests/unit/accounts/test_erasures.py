@@ -1,45 +1,33 @@
-"""Erasing an account: asked for, undone, begun, carried out, whatever dies in between (E6 of the policy)."""
+"""Erasing an account: asked for, undone, begun, carried out (E6 of the policy)."""
 
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import pytest
 
-from libs.docstore.store import Collection, Delete, Document, Insert
 from libs.owner.model import Subject
 from libs.runtime.errors import (
     ConflictError,
     InvalidError,
     NotFoundError,
-    UnauthenticatedError,
     UnavailableError,
 )
 from libs.runtime.ids import new_id
-from services.accounts.domain.access import NewPassword
 from services.accounts.domain.directory import Status
 from services.accounts.domain.erasures import Erasures
-from services.accounts.domain.model import Account, CredentialKind, Role
+from services.accounts.domain.model import Account
 from services.accounts.domain.registration import SignUp
-from services.accounts.repository.accounts import ACCOUNTS
-from services.accounts.repository.claims import ADDRESSES
+from tests.unit.accounts.leaving import ADA, is_dead, settle_in
 from tests.unit.accounts.support import (
-    KDF,
-    Crash,
     Platform,
-    die_at,
     down,
     make_recovery,
     make_wish,
     refused,
-    wrapped_key,
 )
 
-ADA = "ada@sealpost.test"
-TARGET = "copies@mail.example"
 GRACE = 14 * 86400
 
 
@@ -60,70 +48,6 @@ def erasures(platform: Platform) -> Erasures:
 
 def subject(account: Account) -> Subject:
     return Subject(account.account_id, account.mailbox_id)
-
-
-async def settle_in(platform: Platform, account: Account) -> tuple[str, str, str]:
-    """Give an account one of everything; return a session, an API key and an app password."""
-    graph = platform.graph
-    token, _ = await graph.signed_in.start(account)
-    key = await graph.programs.create(account.account_id, CredentialKind.API_KEY, "laptop", ["mail:read"])
-    word = await graph.programs.create(account.account_id, CredentialKind.APP_PASSWORD, "phone", ["smtp:send"])
-    added = await graph.forwards.add(account, TARGET)
-    await graph.forwards.confirm(added.token)
-    await graph.staff.grant(ADA, Role.OPERATOR)
-    await platform.published()
-    return token, key.secret, word.secret
-
-
-@dataclass
-class Backup:
-    """Documents of an account as they stood."""
-
-    account: Document
-    claim: Document
-
-    async def restore(self, platform: Platform, *, claim: bool) -> None:
-        """Bring the account back, and the claim on its address if told so."""
-        store = platform.store.inner
-        await store.write(Insert(ACCOUNTS, self.account.key, self.account.body))
-        if claim:
-            await store.write(Delete(ADDRESSES, self.claim.key))
-            await store.write(Insert(ADDRESSES, self.claim.key, self.claim.body))
-
-
-async def back_up(platform: Platform, account: Account) -> Backup:
-    """Copy what there is of an account."""
-    documents = [
-        await platform.store.inner.get(ACCOUNTS, account.account_id),
-        await platform.store.inner.get(ADDRESSES, account.address_key),
-    ]
-    kept, claim = documents
-    assert kept is not None and claim is not None
-    return Backup(kept, claim)
-
-
-async def is_dead(platform: Platform, wish: SignUp, proofs: tuple[str, str, str]) -> bool:
-    """Tell whether nothing works that would need the account."""
-    graph, (token, key, word) = platform.graph, proofs
-    assert wish.recovery is not None
-    attempts: list[Callable[[], Awaitable[object]]] = [
-        lambda: graph.signed_in.authenticate(token),
-        lambda: graph.programs.by_api_key(key),
-        lambda: graph.programs.by_app_password(ADA, word),
-        lambda: graph.access.sign_in(ADA, wish.authentication_key),
-        lambda: graph.access.start_recovery(ADA, wish.recovery.authentication_key if wish.recovery else b""),
-        lambda: graph.programs.create(wish.account_id, CredentialKind.API_KEY, "late", ["mail:read"]),
-        lambda: graph.access.prove(wish.account_id, wish.authentication_key),
-        lambda: graph.erasures.request(wish.account_id),
-        lambda: graph.staff.grant(ADA, Role.SUPPORT),
-    ]
-    failed = 0
-    for attempt in attempts:
-        try:
-            await attempt()
-        except (UnauthenticatedError, NotFoundError):
-            failed += 1
-    return failed == len(attempts)
 
 
 async def test_during_the_grace_everything_works(
@@ -257,129 +181,6 @@ async def test_keys_go_first_and_the_account_goes_last(platform: Platform, erasu
         await erasures.begin(ada.account_id)
 
 
-async def test_an_account_that_a_backup_brought_back_is_erased_again(
-    platform: Platform, wish: SignUp, ada: Account
-) -> None:
-    # As it stood in the backup: nobody had asked for anything.
-    proofs = await settle_in(platform, ada)
-    erased = await platform.erase(ada)
-    assert erased["account"] == 1 and erased["credential"] == 2
-    assert await is_dead(platform, wish, proofs)
-    with refused(ConflictError, "address_taken"):
-        await platform.sign_up(make_wish())
-    platform.clock.advance(days=180)
-    assert await platform.swept("address_claim") == 1
-    assert platform.keys("addresses") == set()
-
-
-async def test_the_address_of_somebody_else_stays_his(platform: Platform, ada: Account) -> None:
-    """The address was free again, and its new owner is nobody's business when an old backup is erased again."""
-    backup = await back_up(platform, ada)
-    await platform.erase(ada)
-    platform.clock.advance(days=180)
-    await platform.swept("address_claim")
-    successor = await platform.sign_up(make_wish())
-    await backup.restore(platform, claim=False)
-    await platform.erase(ada)
-    (route,) = await platform.graph.directory.resolve([ADA])
-    assert (route.status, route.account_id) == (Status.OK, successor.account_id)
-
-
-@pytest.mark.parametrize("write", range(1, 14))
-async def test_a_crash_at_any_write_is_repaired_by_repeating(
-    platform: Platform, wish: SignUp, ada: Account, write: int
-) -> None:
-    proofs = await settle_in(platform, ada)
-    dying = platform.again()
-    dying.store.after = die_at(write)
-    died = False
-    try:
-        await dying.graph.erasures.at_once(ada.account_id)
-        await dying.erase(ada)
-    except Crash:
-        died = True
-    assert died == (write < 12)
-    fresh = platform.again()
-    if write > 1:
-        assert await is_dead(fresh, wish, proofs)
-    with refused(ConflictError, "address_taken"):
-        await fresh.sign_up(make_wish())
-    await fresh.graph.erasures.at_once(ada.account_id)
-    lost = [(one.role, one.granted) for one in await fresh.published()]
-    assert lost in ([("operator", False)], [])
-    await fresh.erase(ada)
-    assert await is_dead(fresh, wish, proofs)
-    assert (await fresh.graph.directory.resolve([ADA]))[0].status is Status.SUSPENDED
-    for name in ("accounts", "sessions", "credentials", "forwards", "grants"):
-        assert fresh.keys(name) == set()
-
-
-async def test_what_races_with_the_beginning_leaves_nothing(
-    platform: Platform, erasures: Erasures, wish: SignUp, ada: Account
-) -> None:
-    """Something is made for an account whose erasure passes by in the middle of it."""
-
-    async def erase_first(kind: str, collection: Collection) -> None:
-        if kind == "insert":
-            late.store.before = None
-            await erasures.at_once(ada.account_id)
-            await platform.erase(ada)
-
-    late = platform.again()
-    backup = await back_up(platform, ada)
-    calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: late.graph.programs.create(ada.account_id, CredentialKind.API_KEY, "x", ["mail:read"]),
-        lambda: late.graph.forwards.add(ada, TARGET),
-        lambda: late.graph.staff.grant(ADA, Role.SUPPORT),
-    ]
-    for number, call in enumerate(calls):
-        if number:
-            await backup.restore(platform, claim=True)
-        late.store.before = erase_first
-        with refused(NotFoundError, "account_not_found"):
-            await call()
-        for name in ("credentials", "forwards", "grants"):
-            assert platform.keys(name) == set()
-
-
-async def test_a_password_that_changes_at_the_same_moment_changes_nothing_any_more(
-    platform: Platform, erasures: Erasures, wish: SignUp, ada: Account
-) -> None:
-    other = platform.again()
-
-    async def begin_first(kind: str, collection: Collection) -> None:
-        if kind == "patch":
-            other.store.before = None
-            await erasures.at_once(ada.account_id)
-
-    other.store.before = begin_first
-    new = NewPassword(KDF, secrets.token_bytes(32), wrapped_key())
-    with refused(ConflictError, "account_changed"):
-        await other.graph.access.change_password(ada.account_id, wish.authentication_key, new)
-    with refused(UnauthenticatedError, "bad_proof"):
-        await platform.graph.access.sign_in(ADA, new.authentication_key)
-
-
-async def test_rivals_at_asking_and_undoing_are_outlasted(platform: Platform, erasures: Erasures, ada: Account) -> None:
-    other = platform.again()
-    rivals = 2
-
-    async def change_first(kind: str, collection: Collection) -> None:
-        nonlocal rivals
-        if kind == "patch" and rivals > 0:
-            rivals -= 1
-            await platform.graph.signed_in.sign_out_everywhere(ada.account_id)
-
-    other.store.before = change_first
-    assert (await other.graph.erasures.request(ada.account_id)).token
-    rivals = 2
-    await other.graph.erasures.cancel(ada.account_id)
-    rivals = 99
-    for call in (other.graph.erasures.request(ada.account_id), other.graph.erasures.at_once(ada.account_id)):
-        with refused(ConflictError, "account_changed"):
-            await call
-
-
 async def test_staff_bring_an_erasure_forward_and_the_owner_keeps_the_receipt(
     platform: Platform, erasures: Erasures, ada: Account
 ) -> None:
@@ -389,18 +190,6 @@ async def test_staff_bring_an_erasure_forward_and_the_owner_keeps_the_receipt(
     (leaving,) = await erasures.due(platform.now, 10)
     assert leaving.erasure is not None and leaving.begun
     assert (leaving.erasure.receipt, leaving.erasure.due) == (asked.erasure.receipt, platform.now)
-
-
-async def test_an_unfinished_sign_up_that_is_erased_is_not_swept_as_one(platform: Platform) -> None:
-    wish = make_wish()
-    dying = platform.again()
-    dying.store.after = die_at(2)
-    with pytest.raises(Crash):
-        await dying.sign_up(wish)
-    await platform.graph.erasures.at_once(wish.account_id)
-    platform.clock.advance(days=1)
-    assert await platform.swept("account") == 0
-    assert platform.keys("accounts") == {wish.account_id}
 
 
 async def test_the_grace_is_that_of_the_terms_in_force(platform: Platform, ada: Account) -> None:
