@@ -90,6 +90,9 @@ export const mail = {
     ask<Page<Message>>(`/v1/messages?folder=${enc(folder)}&limit=${PAGE}${cursor ? `&cursor=${enc(cursor)}` : ""}`, {
       signal,
     }),
+  /** of all folders */
+  all: (cursor: string | null, signal: AbortSignal) =>
+    ask<Page<Message>>(`/v1/messages?limit=${PAGE}${cursor ? `&cursor=${enc(cursor)}` : ""}`, { signal }),
   get: (id: string) => ask<Message>(`/v1/messages/${enc(id)}`),
   body: (id: string) => askBytes(`/v1/messages/${enc(id)}/body`, MOST_BODY),
   readers: (id: string) => ask<Readers>(`/v1/messages/${enc(id)}/readers`),

@@ -26,6 +26,10 @@ export interface Account {
   roles: string[];
   quota_bytes: number;
   quota_messages: number;
+  /** from when on the account is erased */
+  erase_due: string | null;
+  /** a version of the policy that waits for an answer */
+  notice: number | null;
 }
 
 export interface Folder {

@@ -48,3 +48,9 @@ export function duration(seconds: number): string {
 export function plural(count: number, noun: string): string {
   return `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
 }
+
+/** "23 November 2026" */
+export function longDay(time: Date): string {
+  if (Number.isNaN(time.getTime())) return "an unknown day";
+  return time.toLocaleDateString([], { day: "numeric", month: "long", year: "numeric" });
+}

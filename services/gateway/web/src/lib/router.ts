@@ -1,7 +1,9 @@
 /** Paths as state: one signal, changed by links of this page and by the browser's own back and forward. */
 import { signal } from "@preact/signals";
 
-const NOT_VIEWS = /^\/(v1|assets|\.well-known)\/|^\/[\w-]+\.(json|svg|txt)$/;
+// What the server renders itself is not a view of the page either.
+const NOT_VIEWS =
+  /^\/(v1|assets|\.well-known|evidence|erasure)\/|^\/(privacy|transparency)(\/|$)|^\/[\w-]+\.(json|svg|txt)$/;
 
 export const path = signal(location.pathname);
 

@@ -26,7 +26,10 @@ export function Frame({ title = "", narrow = false, children }: FrameProps) {
         {children}
       </main>
       <footer class="bottom">
-        <p>One cookie while you are signed in. No trackers, nothing loaded from elsewhere.</p>
+        <p>
+          One cookie while you are signed in. No trackers, nothing loaded from elsewhere. <a href="/privacy">Privacy</a>{" "}
+          · <a href="/transparency">Transparency</a>
+        </p>
       </footer>
     </div>
   );

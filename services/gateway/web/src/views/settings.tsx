@@ -6,7 +6,9 @@ import { Sections, type Section } from "../ui/sections";
 import { MailTop } from "./mail/top";
 import { AccountSection } from "./settings/account";
 import { AppearanceSection } from "./settings/appearance";
+import { ConcernsSection } from "./settings/concerns";
 import { CredentialsSection } from "./settings/credentials";
+import { DataSection } from "./settings/data";
 import { ForwardingSection } from "./settings/forwarding";
 import { PasswordSection } from "./settings/password";
 import { RecoverySection } from "./settings/recovery";
@@ -25,6 +27,8 @@ const SECTIONS: Section[] = [
   { id: "credentials", name: "API keys and app passwords", icon: "key", view: CredentialsSection },
   { id: "forwarding", name: "Forwarding", icon: "forward", view: ForwardingSection },
   { id: "writing", name: "Writing", icon: "pencil", view: WritingSection },
+  { id: "data", name: "Your data", icon: "download", view: DataSection },
+  { id: "concerns", name: "Concerns", icon: "info", view: ConcernsSection },
   { id: "storage", name: "Storage", icon: "archive", view: StorageSection },
   { id: "appearance", name: "Appearance", icon: "sun", view: AppearanceSection },
 ];

@@ -36,6 +36,9 @@ export default function SignUp({ relays = false }: { relays?: boolean }) {
       )}
       <SignUpForm domains={domains} onMade={(address, password) => setMade({ address, password })} />
       <OtherKind relays={relays} />
+      <p class="form-foot">
+        What is kept and for how long is in the <a href="/privacy">privacy policy</a>.
+      </p>
     </Frame>
   );
 }

@@ -41,6 +41,10 @@ export function Start() {
           No script, form or remote image in a message ever runs or loads.
         </Fact>
       </ul>
+      <p class="promise">
+        What is kept, for how long, and whether it was found to hold just now: <a href="/privacy">the privacy policy</a>, each
+        sentence with its evidence.
+      </p>
     </Frame>
   );
 }

@@ -4,6 +4,7 @@ import { navigate } from "../../lib/router";
 import { live, search } from "../../state/mailbox";
 import { account, lock, signOut } from "../../state/session";
 import { toast } from "../../state/toast";
+import { Banners } from "../../ui/banners";
 import { Brand, ThemeButton } from "../../ui/frame";
 import { Icon } from "../../ui/icon";
 import { Menu } from "../../ui/menu";
@@ -25,43 +26,46 @@ interface TopProps {
 
 export function MailTop({ onMenu, onHelp, plain = false }: TopProps) {
   return (
-    <header class="top">
-      {onMenu && <IconButton icon="menu" label="Folders" class="only-narrow" onClick={onMenu} />}
-      <Brand />
-      {onMenu && !plain ? (
-        <search class="search">
-          <Icon name="search" size={18} />
-          <input
-            id="search"
-            type="search"
-            aria-label="Search what is loaded"
-            placeholder="Search"
-            autocomplete="off"
-            value={search.value}
-            onInput={(event) => (search.value = event.currentTarget.value)}
-            onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+    <>
+      <header class="top">
+        {onMenu && <IconButton icon="menu" label="Folders" class="only-narrow" onClick={onMenu} />}
+        <Brand />
+        {onMenu && !plain ? (
+          <search class="search">
+            <Icon name="search" size={18} />
+            <input
+              id="search"
+              type="search"
+              aria-label="Search what is loaded"
+              placeholder="Search"
+              autocomplete="off"
+              value={search.value}
+              onInput={(event) => (search.value = event.currentTarget.value)}
+              onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+            />
+          </search>
+        ) : (
+          <span class="gap" />
+        )}
+        <nav aria-label="Page">
+          {!live.value && onMenu && <span class="live off">Reconnecting</span>}
+          {onHelp && <IconButton icon="keyboard" label="Keyboard (?)" class="only-wide" onClick={onHelp} />}
+          <ThemeButton />
+          <Menu
+            label="Account"
+            button={<Icon name="user" />}
+            head={<span class="address">{account.value?.address}</span>}
+            items={[
+              { icon: "contacts", label: "Contacts", run: () => navigate("/contacts") },
+              { icon: "send", label: "Sending", run: () => navigate("/sending") },
+              { icon: "settings", label: "Settings", run: () => navigate("/settings") },
+              { icon: "lock", label: "Lock", run: () => void lock() },
+              { icon: "signOut", label: "Sign out", run: () => leave() },
+            ]}
           />
-        </search>
-      ) : (
-        <span class="gap" />
-      )}
-      <nav aria-label="Page">
-        {!live.value && onMenu && <span class="live off">Reconnecting</span>}
-        {onHelp && <IconButton icon="keyboard" label="Keyboard (?)" class="only-wide" onClick={onHelp} />}
-        <ThemeButton />
-        <Menu
-          label="Account"
-          button={<Icon name="user" />}
-          head={<span class="address">{account.value?.address}</span>}
-          items={[
-            { icon: "contacts", label: "Contacts", run: () => navigate("/contacts") },
-            { icon: "send", label: "Sending", run: () => navigate("/sending") },
-            { icon: "settings", label: "Settings", run: () => navigate("/settings") },
-            { icon: "lock", label: "Lock", run: () => void lock() },
-            { icon: "signOut", label: "Sign out", run: () => leave() },
-          ]}
-        />
-      </nav>
-    </header>
+        </nav>
+      </header>
+      <Banners />
+    </>
   );
 }
