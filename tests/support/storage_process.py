@@ -21,17 +21,21 @@ from libs.rpc.tls import TlsFiles
 from libs.runtime.clock import SystemClock, unix_minutes
 from libs.runtime.errors import SealpostError
 from libs.runtime.ids import new_id, new_message_id
+from protos.owner.v1.owner_pb2_grpc import DataOwnerStub
 from protos.storage.v1 import storage_pb2 as pb
 from protos.storage.v1.storage_pb2_grpc import StorageStub
 from tests.support.nats import RIGHTS, NatsProcess, run_nats
 
 if TYPE_CHECKING:
+    from protos.owner.v1.owner_pb2_grpc import DataOwnerAsyncStub
     from protos.storage.v1.storage_pb2_grpc import StorageAsyncStub
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOCK = SystemClock()
 BLOCK = 256 * 1024
 CALLING = ("ingest", "delivery", "gateway")
+# Who asks what is kept.
+OWNING = "retention"
 
 
 @dataclass
@@ -53,7 +57,7 @@ class StorageProcess:
             "SEALPOST_GRPC_ADDRESS": f"127.0.0.1:{self.port}",
             "SEALPOST_METRICS_ADDRESS": "",
             "SEALPOST_TLS_DIR": str(self.nats.tls["storage"]),
-            "SEALPOST_CALLERS": ",".join(CALLING),
+            "SEALPOST_CALLERS": ",".join((*CALLING, OWNING)),
             "SEALPOST_NATS_URL": self.nats.url,
             "SEALPOST_NATS_USER": "storage",
             "SEALPOST_NATS_PASSWORD_FILE": str(password),
@@ -80,6 +84,7 @@ class Wire:
     delivery: StorageAsyncStub
     gateway: StorageAsyncStub
     bus: EventBus
+    owner: DataOwnerAsyncStub
 
     async def append(self, *deliveries: pb.Delivery, timeout: float = 20) -> list[str]:
         """Append; return "ok" or the failure as code:reason."""
@@ -107,7 +112,7 @@ async def running(directory: Path) -> AsyncIterator[Wire]:
     """Run NATS and storage, and connect as those who call it."""
     async with AsyncExitStack() as stack:
         nats = await stack.enter_async_context(
-            run_nats(directory / "nats", {**RIGHTS, "ingest": Rights(), "delivery": Rights()})
+            run_nats(directory / "nats", {**RIGHTS, **{name: Rights() for name in ("ingest", "delivery", OWNING)}})
         )
         storage = StorageProcess(directory, nats)
         storage.start()
@@ -115,11 +120,13 @@ async def running(directory: Path) -> AsyncIterator[Wire]:
         for caller in CALLING:
             channel = connect("storage", f"127.0.0.1:{storage.port}", TlsFiles(nats.tls[caller]))
             stubs[caller] = StorageStub(await stack.enter_async_context(channel))
+        channel = connect("storage", f"127.0.0.1:{storage.port}", TlsFiles(nats.tls[OWNING]))
+        owner = DataOwnerStub(await stack.enter_async_context(channel))
         bus = await EventBus.connect(
             nats.url, "gateway", nats.passwords["gateway"], TlsFiles(nats.tls["gateway"]), "gateway"
         )
         stack.push_async_callback(bus.close)
-        wire = Wire(storage, stubs["ingest"], stubs["delivery"], stubs["gateway"], bus)
+        wire = Wire(storage, stubs["ingest"], stubs["delivery"], stubs["gateway"], bus, owner)
         await answering(wire)
         yield wire
         assert await storage.end() == 0
