@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from libs.docstore.places import database_name, sqlite_path
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Collection, Store
 
@@ -17,10 +17,9 @@ async def open_store(url: str, name: str, collections: Sequence[Collection]) -> 
     Raises: UnavailableError, InternalError("storage_format_unknown"), ValueError for any other URL (without its text,
     which may hold a password).
     """
-    if url.startswith("sqlite:"):
-        return await SqliteStore.open(Path(url.removeprefix("sqlite:")) / f"{name}.db", collections)
-    if url.startswith(("mongodb://", "mongodb+srv://")):
-        from libs.docstore.mongo import MongoStore  # the driver costs memory and time that SQLite does not need
+    path = sqlite_path(url, name)
+    if path is not None:
+        return await SqliteStore.open(path, collections)
+    from libs.docstore.mongo import MongoStore  # the driver costs memory and time that SQLite does not need
 
-        return await MongoStore.open(url, f"sealpost_{name}", collections)
-    raise ValueError("the store is sqlite:<directory> or mongodb://…")
+    return await MongoStore.open(url, database_name(name), collections)

@@ -1,135 +1,138 @@
-"""Copies of SQLite stores, taken while they are written to, and put back.
+"""Backup and restore of services' stores, whatever their engine: a directory of files, and a manifest of them.
 
-The engine's own backup reads pages of one snapshot and begins anew where somebody else writes in between, so a copy is
-the state of one moment. It is checked by the engine before it counts. A folder of copies has a manifest with the
-SHA-256 of each, which is written last: without it, or with another content than it says, nothing is put back.
+A backup is taken while everything runs. Each store is as it was at one moment, but not all stores at the same one, so
+whoever calls names them in this order: who refers before what is referred to (an account before its certificate).
+What was made in between is then in the second and not in the first, where nothing leads to it.
+
+The manifest is written last, so a directory without one is no backup; it holds the SHA-256 of every file, and all of
+them are compared before the first is put back. A restore goes only where nothing is. It may be repeated after it was
+ended in the middle, and is not through before it has returned: nobody may open a store before that.
+
+Secrets are no part of it: without the mounted keys a backup opens nothing. Neither is the register of erasures, which
+stays as it is, so that whoever was erased since is erased again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import sqlite3
+import asyncio
+import shutil
 from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-MANIFEST = "manifest.json"
-_FORMAT = 1
-_PAGES = 2000
-_PAUSE = 0.02
-_BLOCK = 1 << 20
-
-
-class BackupError(Exception):
-    """A backup cannot be taken or put back; the text says why and names no content."""
+from libs.docstore.backup_files import check_file, new_directory
+from libs.docstore.backup_manifest import MONGODB, SQLITE, Manifest, SavedStore, read_manifest, write_manifest
+from libs.docstore.places import database_name, sqlite_path
+from libs.docstore.sqlite_backup import check_place, copy_database, place_database
+from libs.docstore.values import is_name
+from libs.runtime.clock import Clock, unix_seconds
+from libs.runtime.errors import InvalidError, UnavailableError
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """What a backup holds: the time that it was taken, and the SHA-256 of each file by name."""
+async def save(stores: Mapping[str, str], directory: Path, clock: Clock) -> Manifest:
+    """Save the stores of the services that are named, each with its URL, into `directory`: absent, or empty.
 
-    taken: str
-    files: Mapping[str, str]
-
-
-def save_file(source: Path, target: Path) -> None:
-    """Copy the store at `source` to `target`, which must not exist. Raises: BackupError."""
-    if target.exists():
-        raise BackupError(f"{target.name} is there already")
-    _create(target)
+    Raises: ConflictError("backup_exists"), NotFoundError("store_absent"), InvalidError("store_damaged" |
+    "collection_unknown" | "store_unfinished"), UnavailableError("storage_unavailable"), and ValueError for a URL or a
+    name that cannot be. Nothing is left in `directory` then.
+    """
+    if not stores or not all(map(is_name, stores)):
+        raise ValueError("stores are named as their services are")
+    for name, url in stores.items():
+        sqlite_path(url, name)
     try:
-        with (
-            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=30)) as reading,
-            closing(sqlite3.connect(target)) as writing,
-        ):
-            reading.backup(writing, pages=_PAGES, sleep=_PAUSE)
-            # A copy is one file: its log goes into it.
-            writing.execute("PRAGMA journal_mode = DELETE").fetchone()
-        check_file(target)
-    except sqlite3.Error as error:
-        target.unlink(missing_ok=True)
-        raise BackupError(f"{source.name} cannot be copied") from error
-    _sync(target)
-
-
-def check_file(path: Path) -> None:
-    """Have the engine check a store. Raises: BackupError."""
+        await asyncio.to_thread(new_directory, directory)
+    except OSError as error:
+        raise UnavailableError("storage_unavailable") from error
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reading:
-            answer = reading.execute("PRAGMA integrity_check").fetchone()
-    except sqlite3.Error as error:
-        raise BackupError(f"{path.name} is no store") from error
-    if answer != ("ok",):
-        raise BackupError(f"{path.name} is damaged")
-
-
-def write_manifest(folder: Path, taken: datetime) -> Manifest:
-    """Write down what is in `folder`. Raises: OSError."""
-    files = {path.name: digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    manifest = Manifest(taken.isoformat(), files)
-    path = folder / MANIFEST
-    new = folder / f"{MANIFEST}.new"
-    _create(new)
-    new.write_text(json.dumps({"format": _FORMAT, "taken": manifest.taken, "files": files}, indent=1), encoding="utf-8")
-    _sync(new)
-    new.replace(path)
-    _sync(folder)
+        saved_at = unix_seconds(clock)
+        saved = [await _save_one(name, url, directory) for name, url in stores.items()]
+        manifest = Manifest(saved_at, tuple(saved))
+        await asyncio.to_thread(write_manifest, directory, manifest)
+    except BaseException as error:
+        await asyncio.shield(asyncio.to_thread(_empty, directory))
+        if isinstance(error, OSError):
+            raise UnavailableError("storage_unavailable") from error
+        raise
     return manifest
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Return what `folder` holds, having compared every file. Raises: BackupError."""
+async def verify(directory: Path) -> Manifest:
+    """Return what the backup in `directory` holds, after comparing every file with it.
+
+    Raises: NotFoundError("backup_absent"), InvalidError("backup_damaged" | "backup_format"),
+    UnavailableError("storage_unavailable").
+    """
+
+    def look() -> Manifest:
+        manifest = read_manifest(directory)
+        for store in manifest.stores:
+            for file in store.files:
+                check_file(directory, file)
+        return manifest
+
     try:
-        told: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = {str(name): str(sum_) for name, sum_ in told["files"].items()}
-        if told["format"] != _FORMAT:
-            raise BackupError("the backup is of another format")
-        manifest = Manifest(str(told["taken"]), files)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BackupError("there is no backup, or it was not finished: its manifest cannot be read") from error
-    for name, expected in files.items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file() or digest(path) != expected:
-            raise BackupError(f"{name} is missing or not what was saved")
+        return await asyncio.to_thread(look)
+    except OSError as error:
+        raise UnavailableError("storage_unavailable") from error
+
+
+async def restore(directory: Path, stores: Mapping[str, str], *, not_before: int = 0) -> Manifest:
+    """Put the backup in `directory` to where `stores` say: the same services as were saved, with the same engines.
+
+    `not_before`: Unix seconds; a backup that is older may hold accounts whose erasure nobody remembers.
+    Raises: as `verify`; InvalidError("backup_old" | "backup_stores" | "backup_engine"); ConflictError("not_empty"),
+    before anything is changed, if there is something already.
+    """
+    manifest = await verify(directory)
+    if manifest.saved_at < not_before:
+        raise InvalidError("backup_old")
+    if {store.name for store in manifest.stores} != set(stores):
+        raise InvalidError("backup_stores")
+    for store in manifest.stores:
+        await _check_target(store, stores[store.name])
+    for store in manifest.stores:
+        await _restore_one(store, stores[store.name], directory)
     return manifest
 
 
-def restore_file(source: Path, target: Path) -> None:
-    """Put a copy in the place of the store at `target`; what was there is gone. Raises: BackupError, OSError."""
-    check_file(source)
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = target.with_name(f"{target.name}.new")
-    new.unlink(missing_ok=True)
-    _create(new)
-    with source.open("rb") as reading, new.open("wb") as writing:
-        while block := reading.read(_BLOCK):
-            writing.write(block)
-    _sync(new)
-    for rest in ("-wal", "-shm"):
-        # Of the store that was there: it would be played into the one that comes.
-        target.with_name(target.name + rest).unlink(missing_ok=True)
-    new.replace(target)
-    _sync(target.parent)
+async def _save_one(name: str, url: str, directory: Path) -> SavedStore:
+    path = sqlite_path(url, name)
+    if path is not None:
+        return SavedStore(name, SQLITE, True, (await asyncio.to_thread(copy_database, path, directory, f"{name}.db"),))
+    from libs.docstore.mongo_backup import dump  # the driver costs memory and time that SQLite does not need
+
+    files, at_once = await dump(url, database_name(name), directory, name)
+    return SavedStore(name, MONGODB, at_once, tuple(files))
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+async def _check_target(store: SavedStore, url: str) -> None:
+    path = sqlite_path(url, store.name)
+    if (path is None) != (store.engine == MONGODB):
+        raise InvalidError("backup_engine")
+    if path is None:
+        from libs.docstore.mongo_backup import check_empty
 
-
-def _create(path: Path) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+        await check_empty(url, database_name(store.name))
+        return
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        await asyncio.to_thread(check_place, path, store.files[0])
+    except OSError as error:
+        raise UnavailableError("storage_unavailable") from error
+
+
+async def _restore_one(store: SavedStore, url: str, directory: Path) -> None:
+    path = sqlite_path(url, store.name)
+    if path is not None:
+        await asyncio.to_thread(place_database, directory, store.files[0], path)
+        return
+    from libs.docstore.mongo_backup import load
+
+    await load(url, database_name(store.name), directory, store.files)
+
+
+def _empty(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -53,12 +53,7 @@ class MongoStore:
     def __init__(self, client: Any, database: str, collections: Sequence[Collection], clock: Clock) -> None:
         """Take a client; `open` is the way in."""
         self._client = client
-        self._database = client.get_database(
-            database,
-            write_concern=_WRITE,
-            read_concern=ReadConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
+        self._database = database_of(client, database)
         self._collections = list(collections)
         self._clock = clock
         self._last_order = 0
@@ -79,9 +74,7 @@ class MongoStore:
     @classmethod
     async def _opened(cls, uri: str, database: str, collections: Sequence[Collection], clock: Clock) -> MongoStore:
         check_collections(collections)
-        said = {name.lower() for name in parse_qs(urlsplit(uri).query)}
-        options = {name: value for name, value in _OPTIONS.items() if name.lower() not in said}
-        store = cls(AsyncIOMotorClient(uri, **options), database, collections, clock)
+        store = cls(make_client(uri), database, collections, clock)
         try:
             async with store._guarded():
                 for collection in collections:
@@ -258,3 +251,19 @@ class MongoStore:
 
 
 _NOTHING_PENDING = {"$unset": {"ev": "", "en": "", "q": ""}}
+
+
+def make_client(uri: str) -> Any:
+    """Return a client; options in `uri` go before ours. The caller closes it."""
+    said = {name.lower() for name in parse_qs(urlsplit(uri).query)}
+    return AsyncIOMotorClient(uri, **{name: value for name, value in _OPTIONS.items() if name.lower() not in said})
+
+
+def database_of(client: Any, name: str) -> Any:
+    """Return a database from which only durable documents are read, and to which only durably is written."""
+    return client.get_database(
+        name,
+        write_concern=_WRITE,
+        read_concern=ReadConcern("majority"),
+        read_preference=ReadPreference.PRIMARY,
+    )

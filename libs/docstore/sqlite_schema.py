@@ -19,7 +19,7 @@ from libs.docstore.values import columns, decode_body, index_fields
 from libs.runtime.errors import InternalError
 
 FORMAT = 1
-_APPLICATION_ID = 0x5EA1_0057
+APPLICATION_ID = 0x5EA1_0057
 BUSY_MILLISECONDS = 5000
 
 LOG_BYTES = 4 * 1024 * 1024
@@ -93,7 +93,7 @@ def migrate(connection: sqlite3.Connection, collections: Sequence[Collection]) -
     """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    if (found, application) not in {(0, 0), (FORMAT, _APPLICATION_ID)}:
+    if (found, application) not in {(0, 0), (FORMAT, APPLICATION_ID)}:
         raise InternalError("storage_format_unknown")
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -105,7 +105,7 @@ def migrate(connection: sqlite3.Connection, collections: Sequence[Collection]) -
         for collection in collections:
             _migrate_collection(connection, collection)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -37,13 +37,18 @@ def check_key(key: str) -> None:
         raise InvalidError("key_invalid")
 
 
+def is_name(name: str) -> bool:
+    """Tell whether a collection, an index or a field of one may have this name."""
+    return _NAME.match(name) is not None
+
+
 def check_collections(collections: Iterable[Collection]) -> None:
     """Raise ValueError unless every name is one that every engine can use; a fault of the programmer, found at open."""
     seen: set[str] = set()
     for collection in collections:
         names = [collection.name, *(index.name for index in collection.indexes)]
         names += [field for index in collection.indexes for field in index.fields]
-        wrong = [name for name in names if not _NAME.match(name)]
+        wrong = [name for name in names if not is_name(name)]
         if wrong or any(not index.fields for index in collection.indexes):
             raise ValueError(f"collection {collection.name!r}: bad names {wrong} or an index without fields")
         if collection.fields and not set(collection.index_fields) <= set(collection.fields):
