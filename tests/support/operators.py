@@ -13,6 +13,15 @@ from tests.support.sender import Sender
 
 def make_operator(platform: RunningPlatform, address: str, role: str = "operator") -> None:
     """Give an account the role operator, or another, as its owner does on the machine."""
+    _command(platform, address, "grant-role", role)
+
+
+def close_account(platform: RunningPlatform, address: str) -> str:
+    """Erase an account without grace; return the token of the receipt."""
+    return _command(platform, address, "close-account").rsplit("Token of the receipt: ", 1)[1].strip()
+
+
+def _command(platform: RunningPlatform, address: str, *words: str) -> str:
     secrets = platform.home / "secrets" / "accounts"
     settings = {
         "STORE": f"sqlite:{platform.home / 'data' / 'accounts'}",
@@ -21,8 +30,8 @@ def make_operator(platform: RunningPlatform, address: str, role: str = "operator
         "TLS_DIR": str(platform.home / "tls" / "accounts"),
     }
     base = {name: text for name, text in os.environ.items() if not name.startswith("SEALPOST_")}
-    subprocess.run(
-        [sys.executable, "-m", "services.accounts.cli", "grant-role", role],
+    done = subprocess.run(
+        [sys.executable, "-m", "services.accounts.cli", *words],
         cwd=ROOT,
         env=base | {"PYTHONPATH": str(ROOT)} | {f"SEALPOST_{name}": text for name, text in settings.items()},
         input=address + "\n",
@@ -31,6 +40,7 @@ def make_operator(platform: RunningPlatform, address: str, role: str = "operator
         check=True,
         timeout=60,
     )
+    return done.stdout
 
 
 def dns_records(platform: RunningPlatform, account: Sender) -> list[dict[str, Any]]:

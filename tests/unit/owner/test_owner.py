@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,20 @@ def test_a_needle_is_found_where_blocks_meet(tmp_path: Path) -> None:
     for before in range((1 << 20) - len(needle) - 1, (1 << 20) + 2, 3):
         file.write_bytes(bytes(before) + needle + bytes(100) + needle)
         assert search([file, tmp_path / "absent"], (needle, b"not-there")).found == (2, 0)
+
+
+async def test_looking_into_files_leaves_their_locks(store: Store, clock: ManualClock, tmp_path: Path) -> None:
+    await put(store, ADA, 1000, 1)
+    owner, _ = notes(store, clock)
+    for _ in range(3):
+        await owner.traces([b"not-there"])
+    # Another process that comes and goes would take the log away from one that holds no lock.
+    script = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version').fetchone(); c.close()"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "store.db")], check=True, timeout=30)
+    assert (tmp_path / "store.db-wal").exists()
+    await put(store, ADA, 1000, 2)
 
 
 async def test_an_undeclared_field_fails_where_tests_run(store: Store) -> None:
