@@ -2,8 +2,8 @@
 
     python -m libs.local.backup save DIRECTORY               the platform of `make run`, running or not
     python -m libs.local.backup restore DIRECTORY [--register-lost]      the same, stopped
-    python -m libs.local.backup mongodb-save DIRECTORY DATABASE...       any MongoDB, by SEALPOST_BACKUP_URI
-    python -m libs.local.backup mongodb-restore DIRECTORY DATABASE...
+    python -m libs.local.backup mongodb-save DIRECTORY SERVICE...       any MongoDB, by SEALPOST_BACKUP_URI
+    python -m libs.local.backup mongodb-restore DIRECTORY SERVICE...
 
 A backup holds the stores, and nothing that opens them: the keys (secrets) are mounted and kept apart, so that whoever
 finds a backup finds ciphertext. It does not hold the register of erasures either, for that must not go back in time:
@@ -17,66 +17,93 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from libs.docstore import backup
-from libs.docstore.backup import BackupError
+from libs.docstore.backup_manifest import Manifest
 from libs.local import settings as local
 from libs.local.plan import ROOT
 from libs.runtime.clock import Clock, SystemClock
+from libs.runtime.errors import SealpostError
 
 REGISTER = "register/register.jsonl"
 MARKER = "register/replay.pending"
-_SUFFIX = ".db"
+# Who refers before what is referred to (libs.docstore.backup).
+ORDER = ("retention", "accounts", "delivery", "storage", "crypto", "analytics")
 # Its ledger has been published: what it says of the past must not change.
 _NEVER_BACK = "retention"
+_OLD = "replaced"
+_SAID = {
+    "backup_exists": "there is something already; a backup needs a new directory",
+    "store_absent": "there is nothing to save",
+    "store_damaged": "a store is damaged and cannot be saved",
+    "backup_absent": "there is no backup, or it was not finished",
+    "backup_damaged": "the backup is not what was saved; nothing was changed",
+    "backup_format": "the backup is of another format",
+    "backup_stores": "the backup holds other services than these",
+    "backup_engine": "the backup is of another engine",
+    "not_empty": "the database is not empty",
+}
+
+
+class BackupError(Exception):
+    """A backup cannot be taken or brought back; the text says why."""
 
 
 def save(home: Path, target: Path, clock: Clock) -> list[str]:
-    """Copy every store below `home` into `target`, which is made; return their names. Raises: BackupError, OSError."""
-    stores = {path.stem: path for path in sorted((home / "data").glob(f"*/*{_SUFFIX}"))}
-    if not stores:
-        raise BackupError(f"there is nothing to save in {home}")
-    target.mkdir(parents=True, mode=0o700)
-    for name, path in stores.items():
-        backup.save_file(path, target / f"{name}{_SUFFIX}")
-    backup.write_manifest(target, clock.now())
-    return list(stores)
+    """Copy every store below `home` into `target`; return their names. Raises: BackupError."""
+    stores = {name: url for name, url in _stores(home / "data").items() if (home / "data" / name).exists()}
+    return [store.name for store in _told(backup.save(stores, target, clock)).stores]
 
 
 def restore(home: Path, source: Path, *, register_lost: bool = False) -> list[str]:
-    """Put the stores in `source` back below `home`; return their names. Raises: BackupError, OSError.
+    """Put the stores in `source` back below `home`; return their names. Raises: BackupError.
 
     Everything is checked before anything is changed. Without a register nobody knows who has to be erased again, so
     that has to be said: `register_lost`.
     """
     if is_running(home):
         raise BackupError("the platform is running; stop it first")
-    manifest = backup.read_manifest(source)
-    names = [name.removesuffix(_SUFFIX) for name in manifest.files if name.endswith(_SUFFIX)]
+    names = [store.name for store in _told(backup.verify(source)).stores]
+    data = home / "data"
     # retention's own store has a copy of the register, and stays.
-    known = (home / REGISTER).exists() or (home / "data" / _NEVER_BACK / f"{_NEVER_BACK}{_SUFFIX}").exists()
-    if not known and not register_lost:
+    stays = (data / _NEVER_BACK).exists()
+    if not (home / REGISTER).exists() and not stays and not register_lost:
         raise BackupError(
             f"no register of erasures at {home / REGISTER}: whoever was erased after the backup would be back. "
             "Bring the register back first, or say that it is lost."
         )
-    for name in names:
-        backup.check_file(source / f"{name}{_SUFFIX}")
     # First: should this be interrupted, what is half restored lets nobody in.
     marker = home / MARKER
     marker.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     marker.touch(mode=0o600)
-    restored = []
-    for name in names:
-        target = home / "data" / name / f"{name}{_SUFFIX}"
-        if name == _NEVER_BACK and target.exists():
-            continue
-        backup.restore_file(source / f"{name}{_SUFFIX}", target)
-        restored.append(name)
+    beside = home / _OLD
+    shutil.rmtree(beside, ignore_errors=True)
+    new = beside / "new"
+    new.mkdir(parents=True, mode=0o700)
+    _told(backup.restore(source, _stores(new, names)))
+    restored = [name for name in names if not (stays and name == _NEVER_BACK)]
+    for name in restored:
+        if (data / name).exists():
+            (data / name).replace(beside / name)
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (new / name).replace(data / name)
+    shutil.rmtree(beside)
     return restored
+
+
+def _stores(data: Path, names: Sequence[str] = ORDER) -> dict[str, str]:
+    return {name: f"sqlite:{data / name}" for name in sorted(names, key=ORDER.index)}
+
+
+def _told(working: Coroutine[object, object, Manifest]) -> Manifest:
+    try:
+        return asyncio.run(working)
+    except SealpostError as error:
+        raise BackupError(_SAID.get(error.reason, error.reason)) from error
 
 
 def is_running(home: Path) -> bool:
@@ -98,21 +125,15 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _mongodb(action: str, folder: Path, databases: Sequence[str]) -> None:
-    from libs.docstore.mongo_backup import restore_database, save_database
-
+def _mongodb(action: str, folder: Path, services: Sequence[str]) -> None:
     uri = os.environ.get("SEALPOST_BACKUP_URI", "")
-    if not uri:
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise BackupError("SEALPOST_BACKUP_URI has to name the MongoDB, mongodb://...")
+    stores = {name: uri for name in sorted(services, key=lambda name: (*ORDER, name).index(name))}
     if action == "mongodb-save":
-        folder.mkdir(parents=True, mode=0o700)
-        for database in databases:
-            asyncio.run(save_database(uri, database, folder))
-        backup.write_manifest(folder, SystemClock().now())
+        _told(backup.save(stores, folder, SystemClock()))
     else:
-        backup.read_manifest(folder)
-        for database in databases:
-            asyncio.run(restore_database(uri, database, folder))
+        _told(backup.restore(folder, stores))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -122,15 +143,15 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("action", choices=("save", "restore", "mongodb-save", "mongodb-restore"))
     parser.add_argument("directory", type=Path)
-    parser.add_argument("databases", nargs="*")
+    parser.add_argument("services", nargs="*")
     parser.add_argument("--register-lost", action="store_true")
     options = parser.parse_args(arguments)
     try:
         if options.action.startswith("mongodb"):
-            if not options.databases:
-                parser.error("name the databases")
-            _mongodb(options.action, options.directory, options.databases)
-            print(f"{options.action}: {', '.join(options.databases)}")
+            if not options.services:
+                parser.error("name the services")
+            _mongodb(options.action, options.directory, options.services)
+            print(f"{options.action}: {', '.join(options.services)}")
             return 0
         environ = {name: text for name, text in os.environ.items() if name != "SEALPOST_BACKUP_URI"}
         home = local.load(environ, ROOT).home
@@ -141,9 +162,6 @@ def main(arguments: Sequence[str]) -> int:
             print(f"restored: {', '.join(names)}. At the next start whoever was erased is erased again first.")
     except (BackupError, local.LocalError) as failure:
         print(failure, file=sys.stderr)
-        return 1
-    except FileExistsError:
-        print(f"{options.directory} is there already; a backup needs a new directory", file=sys.stderr)
         return 1
     return 0
 

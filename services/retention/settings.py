@@ -28,5 +28,6 @@ class Settings(CommonSettings):
     tick: timedelta = setting(timedelta(seconds=1), help="how often the leader looks at what is due")
     batch: int = setting(2000, low=1, high=10_000, help="items that an owner is asked to delete in one call")
     http_url: str = setting("", help="web address of the platform, the door of probes and canaries; empty: none")
+    public_url: str = setting("", help="what browsers see in its place, and probes say where they come from; empty: it")
     smtp_address: str = setting("", help="host:port of the MX, the door of probes and canaries; empty: none")
     submission_address: str = setting("", help="host:port of submission, the door of probes and canaries; empty: none")

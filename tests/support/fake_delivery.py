@@ -18,6 +18,7 @@ class FakeDelivery:
     submitted: list[pb.SubmitItem] = field(default_factory=list)
     reserved: list[tuple[str, int]] = field(default_factory=list)
     reservations: set[str] = field(default_factory=set)
+    letters: list[pb.SendPlatformMailRequest] = field(default_factory=list)
     refuse: Callable[[str], None] = lambda account_id: None
 
     async def Submit(self, request: pb.SubmitRequest, context: Any = None, timeout: float = 0) -> pb.SubmitResponse:
@@ -42,3 +43,10 @@ class FakeDelivery:
         self.reservations |= {request.reservation_id} - {""}
         self.reserved.append((request.account_id, request.recipients))
         return pb.ReserveResponse()
+
+    async def SendPlatformMail(
+        self, request: pb.SendPlatformMailRequest, context: Any = None, timeout: float = 0
+    ) -> pb.SendPlatformMailResponse:
+        """Remember it."""
+        self.letters.append(request)
+        return pb.SendPlatformMailResponse()

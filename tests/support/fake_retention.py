@@ -87,8 +87,13 @@ class FakeRetention:
         """Return the RPC of this name."""
         if name not in self.answers and name not in self.errors:
             raise AttributeError(name)
+
+        async def stream(request: Any, context: Any = None, timeout: float = 0.0) -> AsyncIterator[Any]:
+            for part in self._take(name, request):
+                yield part
+
         if isinstance(self.answers.get(name), list):
-            return lambda request, context=None, timeout=0.0: self._stream(name, request)
+            return stream
 
         async def call(request: Any, context: Any = None, timeout: float = 0.0) -> Any:
             return self._take(name, request)
@@ -100,7 +105,3 @@ class FakeRetention:
         if name in self.errors:
             raise self.errors[name]
         return self.answers[name]
-
-    async def _stream(self, name: str, request: Any) -> AsyncIterator[Any]:
-        for part in self._take(name, request):
-            yield part

@@ -88,13 +88,14 @@ class Erasures:
         raise ConflictError("account_changed")
 
     async def due(self, until: int, limit: int) -> list[Leaving]:
-        """Return at most `limit` (1 to 1,000) accounts whose grace was over at `until`, begun or not, oldest first.
+        """Return at most `limit` (1 to 1,000) accounts whose grace is over at `until`, begun or not, oldest first.
 
+        `until` may lie ahead, for whoever wants to know what is coming; `begin` guards the time.
         Raises: InvalidError("limit").
         """
         if not 1 <= limit <= MAX_DUE:
             raise InvalidError("limit")
-        return await self._kept.erasures.due(min(until, self._now()), limit)
+        return await self._kept.erasures.due(until, limit)
 
     async def begin(self, account_id: str) -> None:
         """Begin an erasure that is due; from now on there is no undo, no session and no mail for it. Idempotent.

@@ -20,9 +20,10 @@ _FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutExce
 class HttpDoor:
     """World.web by HTTP/1.1."""
 
-    def __init__(self, url: str, seconds: float = 15.0) -> None:
-        """Ask what is at `url`; no connection is kept for long."""
+    def __init__(self, url: str, origin: str = "", seconds: float = 15.0) -> None:
+        """Ask what is at `url`, as a page of `origin` would (empty: of `url`); no connection is kept for long."""
         self._url = url.rstrip("/")
+        self._origin = (origin or url).rstrip("/")
         self._seconds = seconds
         self._pool = httpcore.AsyncConnectionPool(max_connections=4, keepalive_expiry=5.0)
 
@@ -40,7 +41,7 @@ class HttpDoor:
             raise UnknowableError("no_door")
         sent = {"Accept": "*/*", **(headers or {})}
         if method not in ("GET", "HEAD"):
-            sent["Origin"] = self._url
+            sent["Origin"] = self._origin
         if token:
             sent["Cookie"] = f"{_COOKIE}={token}"
         content = b""

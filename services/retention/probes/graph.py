@@ -62,7 +62,7 @@ class Found:
 def make_probing(base: Base) -> Probing:
     """Compose the part on a store that was opened with COLLECTIONS; without doors nothing is probed."""
     settings = base.settings
-    web = HttpDoor(settings.http_url)
+    web = HttpDoor(settings.http_url, settings.public_url)
     smtp = SmtpDoor(settings.smtp_address, "probe.invalid")
     people = Accounts(web, base.store, base.keks, base.clock)
 

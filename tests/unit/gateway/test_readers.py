@@ -27,6 +27,8 @@ TOLD_AS = {
     # Of the copy's own storing: whether the quota counts it, and when an unfinished delivery is looked after.
     "counted": "size",
     "settle_at": "delivery",
+    # Of a copy of an unfinished delivery: the mailbox once more, for its erasure.
+    "waiting": "mailbox_id",
 }
 
 

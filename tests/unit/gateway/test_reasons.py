@@ -18,7 +18,7 @@ RAISED = re.compile(
 # Sources whose errors can come out of a call that the gateway makes.
 SOURCES = (
     "services/accounts", "services/analytics", "services/crypto", "services/delivery", "services/storage",
-    "services/gateway",
+    "services/retention", "services/gateway",
     "libs/net", "libs/rpc", "libs/runtime",
 )  # fmt: skip
 # Raised only where the gateway does not call.
@@ -33,6 +33,8 @@ ELSEWHERE = {
     "key_count", "dkim_domain", "dkim_key_unknown", "digest",
     # Appending several copies, or none at all: ingest and delivery.
     "body", "deliveries", "delivery_id", "delivery_aborted", "delivery_changed", "duplicate_copy", "recipients",
+    # Announcements of other services: retention hears them.
+    "event_payload",
     # What accounts calls nobody; the gateway says session_missing instead.
     "session_invalid", "credential_invalid",
 }  # fmt: skip

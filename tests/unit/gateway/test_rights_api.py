@@ -141,6 +141,12 @@ async def test_erasure_is_asked_for_with_the_password_and_its_receipt_found_with
     assert answer.json()["receipt_token"] == "r" * 43
     assert site.accounts.asked[0][1].current_authentication_key == b"k" * 32
     assert (await site.ask("DELETE", "/v1/account/erasure")).status_code == 204
+    letters = cast(Any, site.gateway.delivery).letters
+    assert [(one.purpose, one.letter) for one in letters] == [
+        ("rights", "erasure_asked"),
+        ("rights", "erasure_cancelled"),
+    ]
+    assert letters[0].fields["due"] == "2026-12-02"
     del site.gateway.client.headers["cookie"]
     line = retention_pb2.ReceiptLine(service="storage", data_class="member_mail", count=7, kept=1, kept_until_day=20000)
     site.gateway.retention.errors.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from libs.runtime.ids import new_id
 from protos.accounts.v1 import accounts_pb2
 from protos.retention.v1 import retention_pb2
 from protos.storage.v1 import storage_pb2
@@ -15,6 +16,7 @@ from services.gateway.http.accounts import InSession
 from services.gateway.http.caller import peers_of
 from services.gateway.http.openapi import errors
 from services.gateway.http.rights import models, translate
+from services.gateway.http.rights.letters import Letter, day_of, tell
 
 router = APIRouter(prefix="/v1", tags=["rights"])
 
@@ -80,7 +82,10 @@ async def request_erasure(given: models.ErasureIn, caller: InSession, request: R
     wanted = accounts_pb2.RequestErasureRequest(
         account_id=caller.account_id, current_authentication_key=given.current_authentication_key
     )
-    return translate.erasure(await peers.accounts.RequestErasure(wanted, timeout=peers.timeout))
+    asked = await peers.accounts.RequestErasure(wanted, timeout=peers.timeout)
+    fields = {"due": day_of(asked.due), "receipt_token": asked.receipt_token}
+    await tell(peers, caller.account_id, Letter("rights", "erasure_asked", f"asked/{asked.asked_at}", fields))
+    return translate.erasure(asked)
 
 
 @router.delete("/account/erasure", status_code=204, responses=errors(404, 409))
@@ -89,6 +94,7 @@ async def cancel_erasure(caller: InSession, request: Request) -> None:
     peers = peers_of(request)
     wanted = accounts_pb2.CancelErasureRequest(account_id=caller.account_id)
     await peers.accounts.CancelErasure(wanted, timeout=peers.timeout)
+    await tell(peers, caller.account_id, Letter("rights", "erasure_cancelled", new_id()))
 
 
 @router.get("/erasures/{token}")

@@ -12,6 +12,7 @@ from services.gateway.http.caller import peers_of
 from services.gateway.http.messages import require_id
 from services.gateway.http.openapi import errors
 from services.gateway.http.rights import models, translate
+from services.gateway.http.rights.letters import Letter, tell
 from services.gateway.http.roles import Holder, SupportRoute
 
 router = APIRouter(prefix="/v1/concerns", tags=["rights"])
@@ -66,7 +67,13 @@ async def read_concern(concern_id: str, caller: Holder, request: Request) -> mod
 @staff_router.post("/{concern_id}", responses=errors(409))
 async def answer_concern(concern_id: str, given: models.EntryIn, caller: Holder, request: Request) -> models.Concern:
     """Answer; the owner is told by mail."""
-    return await _add(request, "", concern_id, given.text)
+    peers = peers_of(request)
+    wanted = accounts_pb2.AddToConcernRequest(concern_id=require_id(concern_id), text=given.text)
+    answered = await peers.accounts.AddToConcern(wanted, timeout=peers.timeout)
+    if answered.account_id:
+        what = f"concern/{answered.concern_id}/{len(answered.entries)}"
+        await tell(peers, answered.account_id, Letter("rights", "concern_answered", what))
+    return translate.concern(answered, staff=True)
 
 
 @staff_router.post("/{concern_id}/close", responses=errors(409))
