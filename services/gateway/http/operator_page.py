@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 from libs.runtime.errors import SealpostError
 from services.gateway.http.caller import session_caller
 from services.gateway.http.page import Page
-from services.gateway.http.roles import OPERATOR, STATISTICS
+from services.gateway.http.roles import DISCLOSURE, OPERATOR, STATISTICS, SUPPORT
 
-_ROLES = frozenset({OPERATOR, STATISTICS})
+_ROLES = frozenset({OPERATOR, STATISTICS, SUPPORT, DISCLOSURE})
 _PATH = "/operator"
 _FILE = "/operator.html"
 

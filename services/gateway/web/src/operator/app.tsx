@@ -11,9 +11,13 @@ import { SignInForm } from "../ui/sign-in-form";
 import { Toasts } from "../ui/toasts";
 import { AuditSection } from "./audit";
 import { BudgetSection } from "./budget";
+import { ConcernsSection } from "./concerns";
+import { DisclosureSection } from "./disclosure";
 import { HealthSection } from "./health";
 import { HoldersSection } from "./holders";
-import { operates, resume, roles, seesStatistics, signIn, signOut, staff } from "./staff";
+import { PolicySection } from "./policy";
+import { RetentionSection } from "./retention";
+import { resume, roles, signIn, signOut, staff } from "./staff";
 import { StatisticsSection } from "./statistics";
 import { zoneWords } from "./words";
 
@@ -30,7 +34,13 @@ const SECTIONS: Section[] = [
   { id: "budget", name: "Budget", view: BudgetSection, for: ["operator", "statistics"] },
   { id: "holders", name: "Holders", view: HoldersSection, for: ["operator"] },
   { id: "audit", name: "Audit", view: AuditSection, for: ["operator"] },
+  { id: "policy", name: "Policy", view: PolicySection, for: ["operator"] },
+  { id: "retention", name: "Retention", view: RetentionSection, for: ["operator"] },
+  { id: "concerns", name: "Concerns", view: ConcernsSection, for: ["operator", "support"] },
+  { id: "disclosure", name: "Disclosure", view: DisclosureSection, for: ["disclosure"] },
 ];
+
+const sectionsOf = (held: string[]) => SECTIONS.filter((section) => section.for.some((role) => held.includes(role)));
 
 export function App() {
   return (
@@ -86,7 +96,7 @@ function Shown() {
       </Bare>
     );
   }
-  if (!operates.value && !seesStatistics.value) {
+  if (sectionsOf(roles.value).length === 0) {
     return (
       <Bare title="Not found">
         <Empty alone icon="search" title="There is no such page">
@@ -127,7 +137,7 @@ function Home() {
 }
 
 function Dashboard() {
-  const mine = SECTIONS.filter((section) => section.for.some((role) => roles.value.includes(role)));
+  const mine = sectionsOf(roles.value);
   const [, wanted = ""] = pieces(path.value);
   const current = mine.find((section) => section.id === wanted) ?? mine[0]!;
   useTitle(`${current.name} · Operations`);

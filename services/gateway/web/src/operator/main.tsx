@@ -3,6 +3,7 @@ import "../styles/base.css";
 import "../styles/parts.css";
 import "../styles/overlays.css";
 import "../styles/operator.css";
+import "../styles/operator-rights.css";
 import { render } from "preact";
 import { loadInfo } from "../state/info";
 import { App } from "./app";

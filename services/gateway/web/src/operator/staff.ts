@@ -13,8 +13,6 @@ export type StaffState =
 
 export const staff = signal<StaffState>({ kind: "unknown" });
 export const roles = computed<string[]>(() => (staff.value.kind === "in" ? staff.value.account.roles : []));
-export const operates = computed(() => roles.value.includes("operator"));
-export const seesStatistics = computed(() => roles.value.includes("statistics"));
 
 /** Pages of this browser tell each other when one of them signs out. */
 const channel = new BroadcastChannel("sealpost");

@@ -120,3 +120,23 @@ export function moment(time: string): string {
 export function utcDay(time: string): string {
   return new Date(time).toLocaleDateString([], { timeZone: "UTC", weekday: "short", day: "numeric", month: "short" });
 }
+
+/** Seconds in the one unit that fits: "3 days", "40 minutes". */
+export function span(seconds: number): string {
+  for (const [size, unit] of [
+    [86_400, "day"],
+    [3_600, "hour"],
+    [60, "minute"],
+  ] as const) {
+    if (seconds >= size) return several(Math.floor(seconds / size), unit);
+  }
+  return several(Math.max(0, Math.floor(seconds)), "second");
+}
+
+const several = (number: number, unit: string) => `${number.toLocaleString()} ${unit}${number === 1 ? "" : "s"}`;
+
+/** "3 hours ago", "just now" */
+export function ago(time: string, now = Date.now()): string {
+  const seconds = (now - Date.parse(time)) / 1000;
+  return seconds < 60 ? "just now" : `${span(seconds)} ago`;
+}
