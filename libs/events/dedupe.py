@@ -13,7 +13,7 @@ from libs.docstore.store import Collection, Index, Insert, Store
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError
 
-SEEN_EVENTS = Collection("seen_events", (Index("by_expiry", ("expires",)),))
+SEEN_EVENTS = Collection("seen_events", (Index("by_expiry", ("expires",)),), fields=("expires",))
 """A service that consumes events declares it among its collections."""
 
 

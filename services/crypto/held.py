@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from libs.docstore.store import Query, Store
-from libs.owner.classes import AT_MOST, json_item
+from libs.owner.classes import AT_MOST, StoredClass, json_item
 from libs.owner.model import Count, Erased, HeldClass, Item, Subject, Swept, Wanted
+from libs.owner.terms import TERMS
 from libs.runtime.errors import NotFoundError
 from services.crypto.domain.directory import Directory
 from services.crypto.domain.keys import DataKeys
@@ -29,6 +30,7 @@ def held_classes(store: Store, directory: Directory, keys: DataKeys, mail_keys: 
         PublicDayKeys(store, keys),
         OutgoingKeys(store, mail_keys),
         DomainKeys(store),
+        StoredClass("terms", store, [TERMS]),
     )
 
 
@@ -107,9 +109,7 @@ class Certificates(_Nobodys):
 
     async def erase(self, subject: Subject, limit: int) -> Erased:
         """See HeldClass."""
-        there = await self._store.get(CERTIFICATES, subject.account_id) is not None
-        await self._directory.delete(subject.account_id)
-        return Erased(int(there))
+        return Erased(int(await self._directory.forget(subject.account_id)))
 
 
 class PublicDayKeys(_Nobodys):

@@ -113,9 +113,18 @@ class Directory:
         """
         if not is_id(account_id):
             raise InvalidError("account_id")
-        await self._records.delete(account_id)
-        self._recipients.drop(account_id)
+        await self.forget(account_id)
         await self._keys.destroy_account(account_id)
+
+    async def forget(self, account_id: str) -> bool:
+        """Take an account's certificate out, its key being destroyed already; tell whether there was one."""
+        self._recipients.drop(account_id)
+        if account_id not in await self._records.get_many([account_id]):
+            return False
+        await self._records.delete(account_id)
+        # Somebody may have read it while it was being removed.
+        self._recipients.drop(account_id)
+        return True
 
     async def recipients(self, account_ids: Sequence[str]) -> dict[str, Recipient | SealpostError]:
         """Return those of the accounts' certificates that exist, ready to be sealed to: two reads for any number.

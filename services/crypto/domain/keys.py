@@ -108,15 +108,16 @@ class DataKeys:
     async def of_id(self, key_id: str) -> Secret[bytes]:
         """Return the key of a public day by its id.
 
-        Raises: DeniedError("not_public") if no public day has that id; NotFoundError("key_destroyed").
+        Raises: DeniedError("not_public") if no public day has that id; NotFoundError("key_destroyed"), also where the
+        time of the key is over and nobody has come to destroy it.
         """
-        held = self._days.get(key_id)
-        if held is not None:
+        held, now = self._days.get(key_id), unix_seconds(self._clock)
+        if held is not None and now < held.due:
             return held.secret
         record = (await self._records.get_many([key_id])).get(key_id) if is_id(key_id) else None
         if record is None:
             raise DeniedError("not_public")
-        if record.wrapped is None:
+        if record.wrapped is None or (record.due or 0) <= now:
             raise NotFoundError("key_destroyed")
         return self._hold(record)
 
