@@ -294,29 +294,3 @@ async def test_what_was_acknowledged_outlives_a_killed_process(engine: Engine) -
             assert found.key in pending
     finally:
         await store.close()
-
-
-async def test_documents_are_counted_as_far_as_asked(engine: Engine) -> None:
-    store = await engine.open([NOTES, COUNTS])
-    try:
-        collection = COUNTS
-        assert await store.count(collection) == 0
-        for number in range(7):
-            await store.write(Insert(collection, f"counted-{number}", {}))
-        assert await store.count(collection) == 7
-        assert await store.count(collection, at_most=5) == 5
-    finally:
-        await store.close()
-
-
-async def test_files_are_those_in_which_bytes_lie(engine: Engine) -> None:
-    store = await engine.open([NOTES, COUNTS])
-    try:
-        await store.write(Insert(COUNTS, "filed", {"text": "a-mark-to-be-found"}))
-        files = [path for path in store.files() if path.exists()]
-        if engine.name == "sqlite":
-            assert any(b"a-mark-to-be-found" in path.read_bytes() for path in files)
-        else:
-            assert files == []
-    finally:
-        await store.close()
