@@ -60,6 +60,7 @@ class _Waiting(Generic[J, R]):
     weight: int
     future: asyncio.Future[R]
     since: float
+    background: bool
 
 
 Commit = Callable[[], Sequence[R | Exception]]
@@ -81,7 +82,7 @@ class Engine(Generic[J, R]):
 
 @dataclass(slots=True)
 class Waits:
-    """How long jobs that are not background work have waited for their turn lately, in seconds of the loop's time."""
+    """How long jobs that are not background work have taken lately, waiting included, in seconds of the loop's time."""
 
     mean: float = 0.0
     last: float = -1000.0
@@ -127,7 +128,9 @@ class GroupCommitter(Generic[J, R]):
         if full and self._items:
             _refusals.inc()
             raise ExhaustedError("queue_full", retry_after=1.0)
-        waiting: _Waiting[J, R] = _Waiting(job, items, weight, self._loop.create_future(), self._loop.time())
+        waiting: _Waiting[J, R] = _Waiting(
+            job, items, weight, self._loop.create_future(), self._loop.time(), background
+        )
         (self._background if background else self._waiting).append(waiting)
         self._items += items
         self._weight += weight
@@ -168,6 +171,9 @@ class GroupCommitter(Generic[J, R]):
             results = _attempt(commit, len(batch))
             self.last_seconds = time.perf_counter() - began
             _sizes.observe(sum(waiting.items for waiting in batch))
+            if not batch[0].background:
+                now = self._loop.time()
+                self.waits.note(now - batch[0].since, now)
             settled = [(waiting.future, result) for waiting, result in zip(batch, results, strict=True)]
             upkeep = self._wants_upkeep(batch)
             try:
@@ -197,8 +203,6 @@ class GroupCommitter(Generic[J, R]):
         if self._background and (not self._waiting or now > self._background_at):
             self._background_at = now + _BACKGROUND_SECONDS
             return self._pop(self._background, 1)
-        if self._waiting:
-            self.waits.note(now - self._waiting[0].since, now)
         batch = self._pop(self._waiting, self._bounds.batch_items)
         # Whoever waited has given up: others may be there still.
         return batch or self._pop(self._background, 1)

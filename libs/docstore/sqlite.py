@@ -50,6 +50,7 @@ from libs.runtime.errors import InternalError, SealpostError, UnavailableError
 
 _DELETE_PIECES = (100, 16, MAX_RESULTS)
 _SHRINK_PIECES = (100, 8, 2000)
+_PIECE_WEIGHT = 8192
 """Documents deleted, and pages given back, in one transaction: at first, at least, at most (libs.docstore.pacing)."""
 
 _SWITCH_SECONDS = 0.0005
@@ -205,7 +206,7 @@ class SqliteStore:
 
     async def _in_background(self, job: DeleteJob | ShrinkJob, pacing: Pacing, size: int) -> int:
         """Do a piece of long work, and rest if others need it. Only the time that the piece itself takes counts."""
-        count = cast("int", await self._committer.submit(job, 1, 1000, background=True))
+        count = cast("int", await self._committer.submit(job, 1, size * _PIECE_WEIGHT, background=True))
         rest = pacing.took(size, self._committer.last_seconds, asyncio.get_running_loop().time())
         await asyncio.sleep(rest)
         return count
