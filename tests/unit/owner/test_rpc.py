@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -69,7 +69,7 @@ async def served(store: Store, terms: StoredTerms | None, caller: str) -> AsyncI
     try:
         channel: PeerChannel
         async with connect("server", f"127.0.0.1:{server.port}", tls[caller]) as channel:
-            yield cast("DataOwnerAsyncStub", DataOwnerStub(channel))
+            yield DataOwnerStub(channel)
     finally:
         await server.stop(0)
 
