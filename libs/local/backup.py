@@ -26,7 +26,8 @@ from libs.docstore import backup
 from libs.docstore.backup_manifest import Manifest
 from libs.local import settings as local
 from libs.local.plan import ROOT
-from libs.runtime.clock import Clock, SystemClock
+from libs.policy import load_policy
+from libs.runtime.clock import Clock, SystemClock, unix_seconds
 from libs.runtime.errors import SealpostError
 
 REGISTER = "register/register.jsonl"
@@ -46,6 +47,7 @@ _SAID = {
     "backup_stores": "the backup holds other services than these",
     "backup_engine": "the backup is of another engine",
     "not_empty": "the database is not empty",
+    "backup_old": "the backup is older than erasures are remembered",
 }
 
 
@@ -84,7 +86,7 @@ def restore(home: Path, source: Path, *, register_lost: bool = False) -> list[st
     shutil.rmtree(beside, ignore_errors=True)
     new = beside / "new"
     new.mkdir(parents=True, mode=0o700)
-    _told(backup.restore(source, _stores(new, names)))
+    _told(backup.restore(source, _stores(new, names), not_before=_remembered()))
     restored = [name for name in names if not (stays and name == _NEVER_BACK)]
     for name in restored:
         if (data / name).exists():
@@ -93,6 +95,11 @@ def restore(home: Path, source: Path, *, register_lost: bool = False) -> list[st
         (new / name).replace(data / name)
     shutil.rmtree(beside)
     return restored
+
+
+def _remembered() -> int:
+    """Return since when it is remembered who was erased, Unix seconds: an older backup may bring somebody back."""
+    return unix_seconds(SystemClock()) - load_policy().rules["erasure_register_seconds"].value
 
 
 def _stores(data: Path, names: Sequence[str] = ORDER) -> dict[str, str]:
@@ -133,7 +140,7 @@ def _mongodb(action: str, folder: Path, services: Sequence[str]) -> None:
     if action == "mongodb-save":
         _told(backup.save(stores, folder, SystemClock()))
     else:
-        _told(backup.restore(folder, stores))
+        _told(backup.restore(folder, stores, not_before=_remembered()))
 
 
 def main(arguments: Sequence[str]) -> int:
