@@ -16,11 +16,13 @@ from libs.runtime.errors import ConflictError
 SEEN_EVENTS = Collection("seen_events", (Index("by_expiry", ("expires",)),), fields=("expires",))
 """A service that consumes events declares it among its collections."""
 
+SEEN_SECONDS = 7 * 24 * 3600
+
 
 class DedupeStore:
     """Remembers handled events in the service's own store for `lifetime` seconds."""
 
-    def __init__(self, store: Store, clock: Clock, lifetime: int = 7 * 24 * 3600) -> None:
+    def __init__(self, store: Store, clock: Clock, lifetime: int = SEEN_SECONDS) -> None:
         """`lifetime` exceeds the age at which the stream drops messages."""
         self._store = store
         self._clock = clock

@@ -19,7 +19,10 @@ Text = Annotated[str, StringConstraints(min_length=3, max_length=300)]
 Sentence = Annotated[str, StringConstraints(min_length=10, max_length=900)]
 ClauseId = Annotated[str, StringConstraints(pattern=r"^[EGSPMR][1-9][0-9]?$")]
 # A dotted name, or a file outside of Python and, after #, what has to stand in it.
-Symbol = Annotated[str, StringConstraints(pattern=r"^([A-Za-z_][A-Za-z0-9_.]*|(services|charts|libs|docs)/[A-Za-z0-9_./-]+(#.{2,80})?)$")]
+Symbol = Annotated[
+    str,
+    StringConstraints(pattern=r"^([A-Za-z_][A-Za-z0-9_.]*|(services|charts|libs|docs)/[A-Za-z0-9_./-]+(#.{2,80})?)$"),
+]
 TestId = Annotated[str, StringConstraints(pattern=r"^tests/[a-z0-9_/]+\.py::test_[a-z0-9_]+$")]
 ProfileName: TypeAlias = Literal["guest", "sealed", "public", "mailing", "relay"]
 PROFILES: tuple[ProfileName, ...] = ("guest", "sealed", "public", "mailing", "relay")
@@ -46,12 +49,14 @@ class Repeat(Strict):
     """Another place that says a rule's number, because it cannot read it: checked by the linter.
 
     Either `setting`, a dotted path to a constant or to a field of a settings class (its default counts), or `text`, a
-    file of the repository in which `says` stands with the rule in words for its braces.
+    file of the repository in which `says` stands with the rule in words (or by `each`) for its braces.
     """
 
     setting: Symbol | None = None
     text: Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_./-]+$")] | None = None
     says: Text | None = None
+    # The text says the number itself, in units of so many seconds, with the unit behind it.
+    each: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
