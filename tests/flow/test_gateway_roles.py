@@ -31,7 +31,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     async with running_site(home, delivery=sending, **plenty) as site:
         ada, eve, olga = [await site.sign_up(name) for name in ("ada", "eve", "olga")]
         await site.make_operator(olga)
-        await site.staff.grant(olga.address, Role.STATISTICS)
+        for role in (Role.STATISTICS, Role.SUPPORT, Role.DISCLOSURE):
+            await site.staff.grant(olga.address, role)
         yield World(site, ada, eve, olga)
 
 
@@ -110,7 +111,7 @@ async def test_a_mail_is_in_its_own_inbox_only(world: World, row: Row) -> None:
 
 @pytest.mark.parametrize("row", [row for row in _FOREIGN if row.needs != OPEN], ids=lambda row: row.route)
 async def test_what_is_somebody_elses_does_not_exist(world: World, row: Row) -> None:
-    ids = await world.ids(row)
+    ids = await world.ids(row, everything=True)
     proofs = [await world.session(world.eve)]
     if row.needs in SCOPES:
         proofs.append(await world.key(world.eve, row.needs))
@@ -143,12 +144,12 @@ async def _sending_is_untouched(world: World, ids: dict[str, str], cookie: dict[
 
 @pytest.mark.parametrize("path", ["suppressions", "sender-domains", "webhooks", "send/events", "credentials"])
 async def test_lists_have_what_is_ones_own(world: World, path: str) -> None:
-    ids = await world.ids(Row("DELETE /v1/send/{id}", SESSION))
+    ids = await world.ids(Row("DELETE /v1/send/{id}", SESSION), everything=True)
     answer = await world.site.client.delete(f"/v1/send/{ids['submission_id']}", headers=await world.session(world.ada))
     assert answer.status_code == 200
     hers = str(await world.read(f"/v1/{path}", await world.session(world.ada)))
     shown = str(await world.read(f"/v1/{path}", await world.session(world.eve)))
-    names = [name for name in ids.values() if name in hers]
+    names = [name for name in ids.values() if len(name) > 2 and name in hers]
     assert names and not any(name in shown for name in names)
 
 

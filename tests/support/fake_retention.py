@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from libs.policy import load_policy
+from libs.policy.document import document, encoded
 from libs.runtime.errors import NotFoundError
 from protos.retention.v1 import retention_pb2 as pb
 
@@ -30,6 +32,11 @@ def _version() -> pb.PolicyVersion:
         replaces=1,
         document=b'{"version": 2}',
     )
+
+
+def _in_force() -> pb.PolicyVersion:
+    text = encoded(document(load_policy(), 1))
+    return pb.PolicyVersion(version=1, state="active", activated_at=1_795_000_000, document=text)
 
 
 def _case() -> pb.Case:
@@ -58,7 +65,7 @@ def _evidence() -> pb.Evidence:
 
 @dataclass(eq=False)
 class FakeRetention:
-    """`answers` by name of the RPC; `errors` are raised instead. `asked` is every call with its request."""
+    """`answers` by name of the RPC, or what makes one of the request; `errors` are raised instead. `asked` is every call with its request."""
 
     answers: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict)
@@ -68,8 +75,9 @@ class FakeRetention:
         """Answer everything with something plausible."""
         for name in ("OpenCase", "GetCase", "ApproveCase", "RefuseCase", "CloseCase"):
             self.answers.setdefault(name, _case())
-        for name in ("GetVersion", "AnnounceVersion", "ActivateVersion", "WithdrawVersion"):
+        for name in ("AnnounceVersion", "ActivateVersion", "WithdrawVersion"):
             self.answers.setdefault(name, _version())
+        self.answers.setdefault("GetVersion", _in_force())
         for name in ("GetEvidence", "RunProbes"):
             self.answers.setdefault(name, _evidence())
         for name in ("GetState", "ConfirmClock"):
@@ -104,4 +112,5 @@ class FakeRetention:
         self.asked.append((name, request))
         if name in self.errors:
             raise self.errors[name]
-        return self.answers[name]
+        answer = self.answers[name]
+        return answer(request) if callable(answer) else answer

@@ -18,6 +18,7 @@ from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Event
 from libs.envelope import KeyedHash, KeyEncryptionKeys
 from libs.net.http import Fetched, GuardedHttp
+from libs.owner.rpc import serve_owner
 from libs.rpc.channel import connect
 from libs.rpc.server import RpcServer
 from libs.rpc.tls import TlsFiles
@@ -35,9 +36,11 @@ from protos.retention.v1.retention_pb2_grpc import add_RetentionServicer_to_serv
 from protos.storage.v1 import storage_pb2
 from protos.storage.v1.storage_pb2_grpc import add_StorageServicer_to_server
 from services.accounts.domain.model import Role
+from services.accounts.domain.notices import Notices
 from services.accounts.domain.staff import Staff
 from services.accounts.graph import Graph as AccountsGraph
 from services.accounts.graph import make_graph
+from services.accounts.held.graph import make_owner
 from services.accounts.repository import COLLECTIONS as ACCOUNTS
 from services.accounts.rpc import serve_accounts
 from services.accounts.settings import Settings as AccountsSettings
@@ -103,6 +106,7 @@ class Site:
     hub: Hub
     peers: Peers
     staff: Staff
+    notices: Notices
     analytics: FakeAnalytics
     retention: FakeRetention
     stack: AsyncExitStack
@@ -212,12 +216,10 @@ async def running_site(
     async with AsyncExitStack() as stack:
         known: dict[str, Any] = {"http_address": "127.0.0.1:0", "drain_seconds": 3.0}
         chosen = Settings(web_dir=web or directory / "no-page", **(known | settings))
-        graph = await _accounts(stack, directory, accounts or {})
+        graph, accounts_store = await _accounts(stack, directory, accounts or {})
         analytics, retention = FakeAnalytics(now=lambda: unix_seconds(SystemClock())), FakeRetention()
         addresses = {
-            "accounts": await _serve(
-                stack, "accounts", lambda server: serve_accounts(server, graph, SystemClock(), CALLERS)
-            ),
+            "accounts": await _serve(stack, "accounts", lambda server: _add_accounts(server, graph, accounts_store)),
             "crypto": await _serve(stack, "crypto", await _crypto(stack, directory)),
             "storage": await _serve(stack, "storage", await _storage(stack, directory)),
         }
@@ -247,7 +249,7 @@ async def running_site(
         url = f"http://{host}:{port}"
         client = httpx.AsyncClient(base_url=url, headers={"origin": url}, timeout=30)
         await stack.enter_async_context(client)
-        yield Site(url, port, client, app, hub, peers, graph.staff, analytics, retention, stack)
+        yield Site(url, port, client, app, hub, peers, graph.staff, graph.rights.notices, analytics, retention, stack)
 
 
 def _http(settings: Settings) -> GuardedHttp:
@@ -281,10 +283,17 @@ async def _serve(stack: AsyncExitStack, name: str, add: Callable[[RpcServer], No
     return f"127.0.0.1:{server.port}"
 
 
-async def _accounts(stack: AsyncExitStack, directory: Path, chosen: dict[str, Any]) -> AccountsGraph:
+def _add_accounts(server: RpcServer, graph: AccountsGraph, store: SqliteStore) -> None:
+    serve_accounts(server, graph, SystemClock(), CALLERS)
+    serve_owner(server, make_owner(graph, store, SystemClock()), None, CALLERS)
+
+
+async def _accounts(
+    stack: AsyncExitStack, directory: Path, chosen: dict[str, Any]
+) -> tuple[AccountsGraph, SqliteStore]:
     settings = AccountsSettings(kek=Secret("11" * 32), lookup_key=Secret(b"\x22" * 32), **chosen)
     store = await stack.enter_async_context(SqliteStore.open(directory / "accounts.db", ACCOUNTS))
-    return make_graph(settings, store, SystemClock())
+    return make_graph(settings, store, SystemClock()), store
 
 
 async def _crypto(stack: AsyncExitStack, directory: Path) -> Any:
@@ -304,4 +313,9 @@ async def _storage(stack: AsyncExitStack, directory: Path) -> Any:
     store = await stack.enter_async_context(SqliteStore.open(directory / "storage.db", STORAGE))
     graph = compose(store, SystemClock(), 72 * 1024 * 1024)
     servicer = storage_rpc.StorageRpc(graph.parts, 8)
-    return lambda server: server.add(add_StorageServicer_to_server, servicer, storage_rpc.SERVICE)
+
+    def add(server: RpcServer) -> None:
+        server.add(add_StorageServicer_to_server, servicer, storage_rpc.SERVICE)
+        serve_owner(server, graph.owner, None, CALLERS)
+
+    return add

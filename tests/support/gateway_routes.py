@@ -124,4 +124,52 @@ _STAFF = [
     Row("POST /v1/operator/holders", STAFF, form="address"),
     Row("DELETE /v1/operator/holders/{account_id}", STAFF),
 ]
-TABLE = [*_ACCOUNT, *_MAIL, *_PUBLIC, *_RELAY, *_STAFF]
+_RIGHTS = [
+    Row("GET /v1/rights", SESSION),
+    Row("PUT /v1/rights/consents", SESSION, form="consents"),
+    Row("PUT /v1/rights/contact", SESSION, form="contact"),
+    # Nothing is announced that could be answered.
+    Row("POST /v1/rights/notice", SESSION, 409, form="notice"),
+    Row("GET /v1/rights/disclosures", SESSION),
+    Row("DELETE /v1/rights/preferences", SESSION, 204),
+    Row("POST /v1/account/erasure", SESSION, 202, form="erasure"),
+    Row("DELETE /v1/account/erasure", SESSION, 204),
+    Row("GET /v1/account/export", SESSION),
+    Row("GET /v1/concerns", SESSION),
+    Row("POST /v1/concerns", SESSION, 201, form="concern"),
+    Row("GET /v1/concerns/{concern_id}", SESSION, 200, 404),
+    Row("POST /v1/concerns/{concern_id}", SESSION, 200, 404, form="entry"),
+    Row("POST /v1/concerns/{concern_id}/close", SESSION, 200, 404),
+    Row("GET /v1/operator/concerns", STAFF),
+    Row("GET /v1/operator/concerns/{concern_id}", STAFF),
+    Row("POST /v1/operator/concerns/{concern_id}", STAFF, form="entry"),
+    Row("POST /v1/operator/concerns/{concern_id}/close", STAFF),
+    Row("GET /v1/operator/policy/versions", STAFF),
+    Row("POST /v1/operator/policy/versions/{version}/announce", STAFF),
+    Row("POST /v1/operator/policy/versions/{version}/activate", STAFF),
+    Row("POST /v1/operator/policy/versions/{version}/withdraw", STAFF),
+    Row("GET /v1/operator/retention", STAFF),
+    Row("POST /v1/operator/retention/clock", STAFF),
+    Row("POST /v1/operator/retention/probes", STAFF, form="probes"),
+    Row("GET /v1/disclosure/cases", STAFF),
+    Row("POST /v1/disclosure/cases", STAFF, 201, form="case"),
+    Row("GET /v1/disclosure/cases/{case_id}", STAFF),
+    Row("POST /v1/disclosure/cases/{case_id}/approve", STAFF),
+    Row("POST /v1/disclosure/cases/{case_id}/refuse", STAFF, form="refusal"),
+    Row("POST /v1/disclosure/cases/{case_id}/close", STAFF),
+    Row("GET /v1/disclosure/cases/{case_id}/archive", STAFF),
+]
+_POLICY = [
+    Row("GET /privacy", OPEN),
+    Row("GET /privacy/versions", OPEN),
+    # Two versions have to be named, and two days.
+    Row("GET /privacy/diff", OPEN, 422),
+    Row("GET /evidence/ledger.jsonl", OPEN, 422),
+    Row("GET /transparency", OPEN),
+    Row("GET /.well-known/sealpost-policy.json", OPEN),
+    Row("GET /.well-known/sealpost-evidence.json", OPEN),
+    # Whoever has no token finds nothing.
+    Row("GET /v1/erasures/{token}", OPEN, 404),
+    Row("GET /erasure/{token}", OPEN, 404),
+]
+TABLE = [*_ACCOUNT, *_MAIL, *_PUBLIC, *_RELAY, *_STAFF, *_RIGHTS, *_POLICY]

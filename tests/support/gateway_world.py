@@ -11,6 +11,7 @@ import httpx
 
 from libs.runtime.clock import SystemClock
 from libs.runtime.ids import new_message_id
+from tests.support.fake_retention import CASE
 from tests.support.gateway import FRAME, PUBLIC, Member, Site, b64, framed, kdf_form, new_member, sign_up_form
 from tests.support.gateway_routes import Row
 
@@ -56,20 +57,12 @@ class World:
             self.keys[name] = {"authorization": f"Bearer {made.json()['secret']}"}
         return self.keys[name]
 
-    async def ids(self, row: Row) -> dict[str, str]:
-        """Return the ids of things that are Ada's, fresh; under public paths, a mail of a public inbox."""
+    async def ids(self, row: Row, *, everything: bool = False) -> dict[str, str]:
+        """Return the ids of things that are Ada's, fresh: those that `row` names, or `everything`."""
         cookie, client = await self.session(self.ada), self.site.client
-        for kept in (await client.get("/v1/credentials", headers=cookie)).json()["credentials"]:
-            if kept["kind"] == "app_password":
-                await client.delete(f"/v1/credentials/{kept['id']}", headers=cookie)
-        folder = await client.post("/v1/folders", json=self.form("folder", {}), headers=cookie)
-        made = await client.post("/v1/credentials", json=self.form("credential", {}), headers=cookie)
         ids = {
-            "folder_id": folder.json()["id"],
-            "credential_id": made.json()["credential"]["id"],
-            "message_id": await self.site.deliver(self.ada.address),
             "address": _INBOX,
-            "public_id": await self.site.deliver(_INBOX),
+            "public_id": "",
             "domain": "sealpost.test",
             "name": "y" * 32,
             "object": "contacts",
@@ -79,7 +72,25 @@ class World:
             "metric": "mail_received",
             "cut": "by_outcome",
             "account_id": self.ada.account["id"],
+            "case_id": CASE,
+            "version": "2",
         }
+        # Only what the row names: there is room for a hundred folders, and each thing takes time.
+        if everything or "credential" in row.path:
+            for kept in (await client.get("/v1/credentials", headers=cookie)).json()["credentials"]:
+                if kept["kind"] == "app_password":
+                    await client.delete(f"/v1/credentials/{kept['id']}", headers=cookie)
+            made = await client.post("/v1/credentials", json=self.form("credential", {}), headers=cookie)
+            ids["credential_id"] = made.json()["credential"]["id"]
+        if everything or "{folder_id}" in row.path:
+            folder = await client.post("/v1/folders", json=self.form("folder", {}), headers=cookie)
+            ids["folder_id"] = folder.json()["id"]
+        if everything or "message" in row.path or row.form in ("update", "ids"):
+            ids["message_id"] = await self.site.deliver(self.ada.address)
+            ids["public_id"] = await self.site.deliver(_INBOX)
+        if "{concern_id}" in row.path:
+            raised = await client.post("/v1/concerns", json=self.form("concern", {}), headers=cookie)
+            ids["concern_id"] = raised.json()["id"]
         if row.path == "/v1/forwarding/{forward_id}":
             # Only there: an account may ask few addresses a day.
             asked = await client.post("/v1/forwarding", json=self.form("forward", {}), headers=cookie)
@@ -142,6 +153,22 @@ class World:
             "sender_domain": {"domain": _SHOP},
             "webhook": {"url": _HOOK},
             "since": {"since": "2026-01-01T00:00:00Z"},
+            "consents": {"newsletter": True},
+            "contact": {"contact": "ada@there.test"},
+            "notice": {"version": 2, "accept": True},
+            "erasure": {"current_authentication_key": proof},
+            "concern": {"about": "correction", "text": "My name is wrong."},
+            "entry": {"text": "Still."},
+            "probes": {"clause": "E4"},
+            "refusal": {"reason": "No order."},
+            "case": {
+                "order_reference": "Az. 1",
+                "legal_basis": "court_order",
+                "address": self.ada.address,
+                "since": "2026-01-01T00:00:00Z",
+                "until": "2026-02-01T00:00:00Z",
+                "data_classes": ["member_mail"],
+            },
         }
         found: dict[str, Any] | None = forms[name]
         return found
