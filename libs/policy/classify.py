@@ -35,7 +35,9 @@ def classify(old: Document, new: Document) -> list[Change]:
         *classify_metrics.metrics(old, new),
         *_titles(old, new),
     ]
-    return sorted(found, key=lambda change: (change.kind, change.subject, change.before, change.after))
+    # What is only written in another order reads the same before and after.
+    real = [change for change in found if change.before != change.after]
+    return sorted(real, key=lambda change: (change.kind, change.subject, change.before, change.after))
 
 
 def is_material(changes: list[Change]) -> bool:
@@ -105,14 +107,14 @@ def _clause(name: str, old: Part | None, new: Part | None, weaker: set[str]) -> 
             changed = True
             yield Change("clause" if material is not None else "wording", name, bool(material), before, after, profiles)
     if not changed and _texts(old) != _texts(new):
-        yield Change("wording", name, False, old["short"], new["short"], profiles)
+        yield Change("wording", name, False, _texts(old), _texts(new), profiles)
 
 
 def _clause_changes(old: Part, new: Part, weaker: set[str]) -> Iterator[tuple[str, str, bool | None]]:
     """Give before, after, and whether it is material; None: only the words are others."""
     promised = old["status"] == "in_force"
     if old["template"] == new["template"]:
-        yield old["sentence"], new["sentence"], bool(weaker & set(old["rules"]))
+        yield old["sentence"], new["sentence"], promised and bool(weaker & set(old["rules"]))
     else:
         reworded = old["template"] in new["rewords"] and set(old["rules"]) == set(new["rules"])
         material = promised and (not reworded or bool(weaker & set(old["rules"])))
@@ -126,8 +128,8 @@ def _clause_changes(old: Part, new: Part, weaker: set[str]) -> Iterator[tuple[st
     )
 
 
-def _texts(clause: Part) -> tuple[str, ...]:
-    return clause["title"], clause["short"], clause["pending"]
+def _texts(clause: Part) -> str:
+    return " ".join(text for text in (f"{clause['title']}:", clause["short"], clause["pending"]) if text)
 
 
 def _class(name: str, old: Part | None, new: Part | None, weaker: set[str]) -> Iterator[Change]:
@@ -183,7 +185,8 @@ def _described(one: Part) -> str:
 def _mail(name: str, old: Part | None, new: Part | None) -> Iterator[Change]:
     before, after = _mail_said(old), _mail_said(new)
     if old is not None and new is not None and before == after:
-        yield Change("wording", name, False, old["help"], new["help"], every_profile())
+        told = [f"{one['title']}: {one['help']}" for one in (old, new)]
+        yield Change("wording", name, False, told[0], told[1], every_profile())
         return
     yield Change("purpose", name, _writes_more(old, new), before, after, every_profile())
 

@@ -93,7 +93,7 @@ def reference_faults(policy: Policy, around: Surroundings) -> Faults:
             if not lint_symbols.symbol_exists(around.root, symbol):
                 yield f"{place}: there is no {symbol}"
         for test in clause.tests:
-            if not lint_symbols.test_exists(around.root, test):
+            if not lint_symbols.has_test(around.root, test):
                 yield f"{place}: there is no test {test}"
         if clause.probe is not None and clause.probe not in around.probes:
             yield f"{place}: there is no probe {clause.probe}"

@@ -26,8 +26,8 @@ def field_faults(policy: Policy, collections: Collections) -> Faults:
     for service, kept in collections.items():
         named: dict[str, set[str]] = {}
         for one in policy.classes_of(service).values():
-            for collection, fields in one.where.items():
-                named.setdefault(collection, set()).update(fields)
+            for place, fields in one.where.items():
+                named.setdefault(place, set()).update(fields)
         for collection in kept:
             declared = {*collection.fields, *collection.index_fields}
             if not collection.fields:

@@ -28,7 +28,7 @@ def symbol_exists(root: Path, symbol: str) -> bool:
     return False
 
 
-def test_exists(root: Path, test: str) -> bool:
+def has_test(root: Path, test: str) -> bool:
     """Tell whether `test`, path::name, exists below `root`."""
     name, _, function = test.partition("::")
     file = root / name
