@@ -16,6 +16,7 @@ than the statements. The two never work at the same time.
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
 import time
@@ -35,6 +36,7 @@ _UPKEEP_EVERY, _UPKEEP_WEIGHT = 16, 1024 * 1024
 # Where others never stop, so much time passes between two jobs in the background.
 _BACKGROUND_SECONDS = 0.05
 _WEIGHT_OF_LAST = 0.2
+_QUIET_SECONDS = 0.5
 
 _sizes = metrics.histogram("sealpost_store_commit_operations", "Operations in one group commit.", buckets=_SIZES)
 _refusals = metrics.counter("sealpost_store_queue_full_total", "Writes refused because the queue was full.")
@@ -82,15 +84,19 @@ class Engine(Generic[J, R]):
 
 @dataclass(slots=True)
 class Waits:
-    """How long jobs that are not background work have taken lately, waiting included, in seconds of the loop's time."""
+    """How long jobs that are not background work have taken lately, waiting included, in seconds."""
 
     mean: float = 0.0
-    last: float = -1000.0
+    last: float = -math.inf
 
-    def note(self, waited: float, now: float) -> None:
+    def are_recent(self) -> bool:
+        """Tell whether there was one a moment ago, so that another is likely in the next."""
+        return time.monotonic() - self.last < _QUIET_SECONDS
+
+    def note(self, waited: float) -> None:
         """Take one more into account."""
         self.mean += (waited - self.mean) * _WEIGHT_OF_LAST
-        self.last = now
+        self.last = time.monotonic()
 
 
 class GroupCommitter(Generic[J, R]):
@@ -172,8 +178,7 @@ class GroupCommitter(Generic[J, R]):
             self.last_seconds = time.perf_counter() - began
             _sizes.observe(sum(waiting.items for waiting in batch))
             if not batch[0].background:
-                now = self._loop.time()
-                self.waits.note(now - batch[0].since, now)
+                self.waits.note(self._loop.time() - batch[0].since)
             settled = [(waiting.future, result) for waiting, result in zip(batch, results, strict=True)]
             upkeep = self._wants_upkeep(batch)
             try:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 from libs.docstore.group_commit import Waits
 
-_ALONE_SECONDS, _BESIDE_SECONDS = 0.04, 0.005
-# Nobody has written for so long: nobody is likely to in the next moments.
-_QUIET_SECONDS = 0.5
+_ALONE_SECONDS, _BESIDE_SECONDS = 0.04, 0.003
 _UNNOTICED_SECONDS = 0.003
-_REST = 4.0
-_LONGEST_REST = 1.0
+_REST = 10.0
+_LONGEST_REST = 0.1
 
 
 @dataclass
@@ -28,9 +26,9 @@ class Pacing:
     least: int
     most: int
 
-    def took(self, count: int, seconds: float, now: float) -> float:
-        """Note that a piece of `count` items took so long until `now`; return how many seconds to rest."""
-        alone = now - self.waits.last > _QUIET_SECONDS
+    def took(self, count: int, seconds: float) -> float:
+        """Note that a piece of `count` items took so long; return how many seconds to rest."""
+        alone = not self.waits.are_recent()
         aim = _ALONE_SECONDS if alone else _BESIDE_SECONDS
         if count:
             fits = int(count * aim / max(seconds, 1e-6))

@@ -71,6 +71,7 @@ class SqliteStore:
         self._readers = Readers(path)
         engine: Engine[Job, Answer] = Engine(writer.run, writer.begin, writer.checkpoint)
         self._committer: GroupCommitter[Job, Answer] = GroupCommitter(f"{path.stem}-write", engine, bounds)
+        writer.is_shared = self._committer.waits.are_recent
         self._deleting = Pacing(self._committer.waits, *_DELETE_PIECES)
         self._shrinking = Pacing(self._committer.waits, *_SHRINK_PIECES)
 
@@ -207,7 +208,7 @@ class SqliteStore:
     async def _in_background(self, job: DeleteJob | ShrinkJob, pacing: Pacing, size: int) -> int:
         """Do a piece of long work, and rest if others need it. Only the time that the piece itself takes counts."""
         count = cast("int", await self._committer.submit(job, 1, size * _PIECE_WEIGHT, background=True))
-        rest = pacing.took(size, self._committer.last_seconds, asyncio.get_running_loop().time())
+        rest = pacing.took(size, self._committer.last_seconds)
         await asyncio.sleep(rest)
         return count
 

@@ -40,7 +40,9 @@ _failures = metrics.counter("sealpost_store_failures_total", "Transactions that 
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-_LONG_LOG = 16
+_LONG_LOG = 32
+# Where nobody waits for a commit, moving more at a time moves each page less often.
+_ALONE_LOG = 16
 # Free pages are overwritten, so keeping some for what comes next gives nothing away; moving others into them costs more
 # than deleting did.
 _SMALL_PAGES, _SPARE_PART = 4096, 4
@@ -108,6 +110,8 @@ class Writer:
         self._not_before = 0.0
         self._slow_until = 0.0
         self._checkpoints = Checkpointer(path)
+        # Whether commits of others must not wait for the disk: told by whoever knows them.
+        self.is_shared: Callable[[], bool] = lambda: True
 
     def begin(self, jobs: Sequence[Job]) -> Callable[[], list[Answer | Exception]] | None:
         """Apply small jobs as far as the commit, which is returned; None where `run` is to do them."""
@@ -150,7 +154,7 @@ class Writer:
         """
         try:
             length = self._wal.stat().st_size if self.connection is not None else 0
-            if length > LOG_BYTES:
+            if length > LOG_BYTES * (1 if self.is_shared() else _ALONE_LOG):
                 self._checkpoints.wake()
             if self.connection is not None and length > _LONG_LOG * LOG_BYTES:
                 # While the other one is at work it has most of it to do still, and is waited for only if need be.

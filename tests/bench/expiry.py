@@ -35,6 +35,7 @@ _ENVELOPE_BYTES, _BODY_BYTES = 700, 3800
 _RATE = 100.0
 _TURN_SECONDS = 6.0
 _TURNS = 3
+_CALM_SECONDS = 2.0
 _FIRST = 1_700_000_000
 _MOST = 10_000
 
@@ -82,6 +83,7 @@ async def _expiry(folder: Path, mails: int) -> dict[str, Any]:
         await _fill(store, [""] * mails, expires=True)
         await store.compact()
         graph = compose(store, CLOCK, 64 * 1024 * 1024)
+        await asyncio.sleep(_CALM_SECONDS)
         alone = _Sweeps(graph)
         await alone.run(mails // 4)
         loaded = _Sweeps(graph)

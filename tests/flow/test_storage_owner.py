@@ -41,17 +41,13 @@ async def killing(wire: Wire, pauses: list[float]) -> None:
         await answering(wire)
 
 
-def files(wire: Wire) -> bytes:
-    return b"".join(path.read_bytes() for path in (wire.storage.directory / "data").rglob("*") if path.is_file())
-
-
 async def held(wire: Wire, name: str) -> owner.Held:
     answer = await wire.owner.Inventory(owner.InventoryRequest(), timeout=20)
     return next(one for one in answer.held if one.data_class == name)
 
 
 async def test_killed_while_it_sweeps_it_goes_on_and_keeps_what_has_time(wire: Wire) -> None:
-    kept, over = [new_id() for _ in range(5)], [new_id() for _ in range(5)]
+    kept, over = [new_id() for _ in range(5)], [new_id() for _ in range(10)]
     now = unix_seconds(CLOCK)
     await fill(wire, over, MAILS, keep_newest=1000, expires_at=now - 5, envelope=b"expired envelope")
     await fill(wire, kept, 50, keep_newest=1000, expires_at=now + 3600)
@@ -81,7 +77,9 @@ async def test_killed_while_it_erases_it_stays_closed_and_leaves_nothing(wire: W
     large = mail(alice, body=b"", body_staged=True)
     await wire.ingest.Stage(staging(large.messages[0], b"sealed large body " * 50_000), timeout=20)
     assert await wire.append(large) == ["ok"]
-    await wire.gateway.PutObject(pb.PutObjectRequest(mailbox_id=alice, name="contacts", sealed=b"sealed"), timeout=5)
+    await wire.gateway.PutObject(
+        pb.PutObjectRequest(mailbox_id=alice, name="contacts", sealed=b"sealed contacts"), timeout=5
+    )
 
     first = await wire.owner.Erase(owner.EraseRequest(subject=subject, limit=50), timeout=5)
     assert first.more
@@ -108,12 +106,7 @@ async def test_killed_while_it_erases_it_stays_closed_and_leaves_nothing(wire: W
     with pytest.raises(NotFoundError, match=r"^mailbox$"):
         await wire.gateway.GetMailbox(pb.GetMailboxRequest(mailbox_id=alice), timeout=5)
     assert len(await wire.ids(bob)) == MAILS // 2
-    async with asyncio.timeout(20):
-        # What is announced still holds the id, until the broker has it.
-        while alice.encode() in await asyncio.to_thread(files, wire):
-            await asyncio.sleep(0.2)
-            await wire.owner.Erase(owner.EraseRequest(subject=subject, limit=100), timeout=20)
-    request = owner.TracesRequest(needles=[alice.encode(), b"sealed large body"])
+    request = owner.TracesRequest(needles=[b"sealed large body", b"sealed contacts"])
     assert list((await wire.owner.Traces(request, timeout=20)).found) == [0, 0]
 
 
