@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-pytest.register_assert_rewrite("tests.e2e.hostile")
+pytest.register_assert_rewrite("tests.e2e.hostile", "tests.e2e.looking")
 
 from tests.e2e.browser import chromium  # noqa: E402
 from tests.e2e.canary import Canary, canary  # noqa: E402
+from tests.e2e.governing import Governing  # noqa: E402
+from tests.e2e.operating import Installation, installation  # noqa: E402
 from tests.support.fake_gateway import DIST, FakeGateway, running  # noqa: E402
 
 # A machine that does other work beside is slow, not wrong.
@@ -40,6 +42,13 @@ def gateway(built_page: Path) -> Iterator[FakeGateway]:
     """Serve the built page and a fresh in-memory gateway."""
     with running() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def governed(built_page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, Governing]]:
+    """One installation for all tests of rights, policy and disclosure, and what answers there for retention."""
+    with installation(tmp_path_factory.mktemp("governed")) as started:
+        yield started, Governing(started.retention)
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from libs.client.api import Client
+from libs.runtime.clock import SystemClock, unix_seconds
 from services.accounts.domain.model import Role
+from services.accounts.domain.notices import Marking
 from tests.e2e.browser import PASSWORD
 from tests.support.fake_analytics import FakeAnalytics
 from tests.support.fake_gateway import DIST
+from tests.support.fake_retention import FakeRetention
 from tests.support.gateway import MEMBERS, Site, running_site
 
 T = TypeVar("T")
 _SECONDS = 30.0
+_DAY = 86_400
 
 
 class Installation:
@@ -48,6 +52,21 @@ class Installation:
         for role in roles:
             self._run(self._site.staff.grant(address, role))
         return address
+
+    @property
+    def retention(self) -> FakeRetention:
+        """What stands in the place of retention."""
+        return self._site.retention
+
+    def deliver(self, address: str, raw: bytes, subject: str) -> None:
+        """Put a mail into a mailbox as ingest does."""
+        self._run(self._site.deliver(address, raw, subject))
+
+    def announce(self, account_id: str, version: int) -> None:
+        """Note that the account was told of a version of the policy, as retention does."""
+        now = unix_seconds(SystemClock())
+        marking = Marking(version, now, now + 30 * _DAY, now + 210 * _DAY)
+        self._run(self._site.notices.mark(marking, [account_id]))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)

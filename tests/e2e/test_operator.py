@@ -70,7 +70,7 @@ def section(page: Page, name: str) -> None:
 
 
 def test_signed_out_there_is_the_form_and_without_a_role_nothing(site: Installation, browser: Browser) -> None:
-    address = site.sign_up("eve", Role.SUPPORT)
+    address = site.sign_up("eve")
     with browser.new_context() as context:
         page = context.new_page()
         refused = page.goto(site.url + "/operator/statistics")

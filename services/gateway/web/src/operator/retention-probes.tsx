@@ -68,7 +68,7 @@ export function Promises({ state, text, onLooked }: Props) {
                 look="quiet"
                 busy={looking === one.clause}
                 disabled={looking !== null}
-                aria-label={`Look at ${one.clause} now`}
+                aria-label={`Look now at ${one.clause}`}
                 onClick={() => void look(one.clause)}
               >
                 Look now

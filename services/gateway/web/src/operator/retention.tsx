@@ -8,7 +8,7 @@ import { Held } from "./retention-classes";
 import { Promises } from "./retention-probes";
 import { policy, retention, type Canary, type PolicyDocument, type Retention } from "./rights-api";
 import { useAsk, type Asked } from "./use-ask";
-import { ago, count, span, title } from "./words";
+import { count, span, title } from "./words";
 
 const EVERY_MS = 30_000;
 
@@ -35,7 +35,7 @@ function Shown({ state, asked, text }: Props) {
           <strong>{said}</strong>
           <small>
             Version {state.version} of the policy.{" "}
-            {state.last_round > 0 ? `Last round of sweeps ${ago(new Date(state.last_round * 1000).toISOString())}.` : "No round of sweeps yet."}
+            {state.sweeps.length > 0 ? `Last round of sweeps ${round(state.last_round)}.` : "No round of sweeps yet."}
           </small>
         </p>
       </div>
@@ -48,6 +48,8 @@ function Shown({ state, asked, text }: Props) {
     </>
   );
 }
+
+const round = (seconds: number) => (seconds < 60 ? "just now" : `${span(seconds)} ago`);
 
 function overall(state: Retention): { tone: string; said: string } {
   const late = state.classes.filter((one) => one.overdue > 0).length;

@@ -65,7 +65,7 @@ export interface Retention {
   erasures_waiting: number;
   erasures_running: number;
   replaying: boolean;
-  /** Unix seconds, 0 for never */
+  /** seconds since all classes were swept */
   last_round: number;
   version: number;
   sweeps: Sweep[];

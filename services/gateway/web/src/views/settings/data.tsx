@@ -25,7 +25,7 @@ export function DataSection() {
     <>
       <Policy found={found} />
       <Takeout />
-      <Reach found={found} />
+      <Reach key={found.contact} found={found} />
       <Preferences />
       <Disclosures />
       <Erase found={found} />
