@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from libs.policy import load_policy
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import SealpostError
 from libs.telemetry import metrics
@@ -37,7 +38,9 @@ _ROUND_SECONDS = metrics.gauge(
     "sealpost_retention_round_seconds", "How long the last round of an owner took.", {"service": SERVICES}
 )
 _OVERDUE = metrics.gauge(
-    "sealpost_retention_overdue_seconds", "By how much the first item of a class is past its time.", {"class": ()}
+    "sealpost_retention_overdue_seconds",
+    "By how much the first item of a class is past its time.",
+    {"class": tuple(load_policy().classes)},
 )
 
 
