@@ -57,6 +57,8 @@ def test_the_policy_can_be_read_by_everybody(name: str, governed: Governed, read
     answer = reader.goto(site.url + path)
     assert answer is not None and answer.status == 200
     expect(reader.get_by_role("heading", level=1)).to_contain_text(heading)
+    # A value that is not one shows as what Python calls it.
+    assert "built-in" not in reader.content()
     look(reader, artifacts, f"policy-{name}")
 
 
