@@ -27,6 +27,7 @@ Number = Annotated[int, Query(ge=0, le=1_000_000)]
 Profile = Annotated[ProfileName | None, Query()]
 Day = Annotated[str, Query(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 _PAGE = binary("text/html", "A page for people.") | errors(404)
+_RECEIPT = binary("text/html", "A page for people.") | {404: binary("text/html", "A page for people.")[200]}
 _LEDGER_SECONDS = 300.0
 _DAY = 86400
 
@@ -100,7 +101,7 @@ async def transparency(request: Request) -> HTMLResponse:
     return answer(rendered("transparency", **frame, half_years=list(found.half_years)))
 
 
-@router.get("/erasure/{token}", responses=_PAGE, response_class=HTMLResponse)
+@router.get("/erasure/{token}", responses=_RECEIPT, response_class=HTMLResponse)
 async def erasure_receipt(token: str, request: Request) -> HTMLResponse:
     """Show what has become of an erasure to whoever has its token."""
     peers = peers_of(request)
