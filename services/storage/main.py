@@ -23,7 +23,7 @@ from services.storage.erased import ErasedMailboxes
 from services.storage.expiry import Expiry, Trimmer
 from services.storage.folders import Folders
 from services.storage.held.beside import Buried
-from services.storage.held.graph import owner_of
+from services.storage.held.graph import classes_of
 from services.storage.limits import Gate
 from services.storage.mailboxes import Mailboxes
 from services.storage.objects import Objects
@@ -68,7 +68,7 @@ def compose(store: Store, clock: Clock, max_body_bytes: int, terms: Terms | None
         objects=Objects(store, gate, erased, terms, clock),
         erased=erased,
     )
-    owner = owner_of(store, parts, Expiry(store, remover), terms, clock)
+    owner = Owner(classes_of(store, parts, Expiry(store, remover), terms, clock), store, clock)
     return Graph(
         parts=parts,
         usage=usage,

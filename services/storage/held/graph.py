@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from libs.docstore.store import Store
 from libs.owner.model import HeldClass
-from libs.owner.owner import Owner
 from libs.policy import Terms
 from libs.runtime.clock import Clock
 from services.storage.expiry import Expiry
@@ -14,10 +13,10 @@ from services.storage.held.mail import MemberMail, PublicMail, StagedMail
 from services.storage.rpc import Parts
 
 
-def owner_of(store: Store, parts: Parts, expiry: Expiry, terms: Terms, clock: Clock) -> Owner:
-    """Return what answers for all that is kept here. Mail comes after everything else: an export ends with it."""
+def classes_of(store: Store, parts: Parts, expiry: Expiry, terms: Terms, clock: Clock) -> list[HeldClass]:
+    """Return the classes. Mail comes after everything else, for an export ends with it; the tombstones close up."""
     keeping = Keeping(store, parts.erased)
-    classes: list[HeldClass] = [
+    return [
         MailboxFacts(keeping, parts.mailboxes),
         Preferences(keeping, parts.objects, terms),
         Contacts(keeping, parts.objects),
@@ -26,4 +25,3 @@ def owner_of(store: Store, parts: Parts, expiry: Expiry, terms: Terms, clock: Cl
         PublicMail(keeping, expiry),
         Tombstones(keeping),
     ]
-    return Owner(classes, store, clock)

@@ -4,24 +4,89 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from libs.docstore.store import Store
 from libs.owner.model import Count, Item, Subject, Swept, Wanted
+from libs.owner.owner import Owner
 from libs.owner.terms import TERMS
 from libs.policy import Terms, Version, load_policy
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import ConflictError, InvalidError, NotFoundError
 from libs.runtime.ids import new_id
 from services.storage.domain import Change, Object
+from services.storage.expiry import Expiry
+from services.storage.held.beside import Tombstones
+from services.storage.held.common import Keeping
+from services.storage.held.graph import classes_of
 from services.storage.main import compose
+from services.storage.removal import Remover
 from services.storage.repository import COLLECTIONS
+from tests.support.clock import ManualClock
+from tests.support.owner import Left, check_owner
 from tests.unit.storage.support import BODY, MAX_BODY, Storage, open_storage, some_bytes
 
 ALICE, BOB = "alice", "bob"
 DAY = 86_400
 ACCOUNT = new_id()
+PUBLIC_SECONDS = 4000
+
+
+@dataclass
+class Kept:
+    """Implements tests.support.owner.Trial."""
+
+    storage: Storage
+    owner: Owner
+    left: Mapping[str, Left]
+
+    @property
+    def store(self) -> Store:
+        return self.storage.store
+
+    @property
+    def clock(self) -> ManualClock:
+        return self.storage.clock
+
+    async def put(self, subject: Subject, mark: bytes) -> None:
+        mailbox_id, parts = subject.mailbox_id, self.storage.graph.parts
+        # Making mails takes a second for each.
+        expires_at = unix_seconds(self.clock) + 60 + PUBLIC_SECONDS
+        mails = [self.storage.mail(mailbox_id, envelope=mark, body=mark * 9, folder="sent") for _ in range(3)]
+        mails += [self.storage.mail(new_id(), keep_newest=6, expires_at=expires_at + n) for n in range(3)]
+        assert await self.storage.append(*mails) == ["ok"] * 6
+        await parts.folders.put(mailbox_id, "", mark)
+        for name in ("contacts", "settings"):
+            await parts.objects.put(mailbox_id, name, Object(mark, 0))
+        # What is announced goes on to the broker, and is forgotten here.
+        await self.store.clear_events(await self.storage.events())
+
+
+class Uncounted(Tombstones):
+    """They stay, as they should."""
+
+    async def count(self) -> Count:
+        return Count(0)
+
+
+async def test_it_keeps_to_what_every_owner_does(storage: Storage) -> None:
+    parts, terms = storage.graph.parts, Terms(load_policy())
+    expiry = Expiry(storage.store, Remover(storage.store, storage.graph.usage, parts.bodies, storage.clock))
+    classes = classes_of(storage.store, parts, expiry, terms, storage.clock)
+    classes[-1] = Uncounted(Keeping(storage.store, parts.erased))
+    over = (unix_seconds(storage.clock) // DAY + 1) * DAY + preferences_seconds()
+    left = {
+        "mailbox": Left(erased=1, exported=True),
+        "preferences": Left(erased=1, lifetime=over - unix_seconds(storage.clock), exported=True),
+        "contacts": Left(erased=1, exported=True),
+        "member_mail": Left(count=3, erased=3, exported=True),
+        "public_mail": Left(count=3, lifetime=PUBLIC_SECONDS),
+    }
+    await check_owner(Kept(storage, Owner(classes, storage.store, storage.clock), left))
 
 
 async def exported(storage: Storage, mailbox_id: str, *names: str, wanted: Wanted | None = None) -> dict[str, bytes]:
