@@ -58,7 +58,8 @@ async def test_errors_are_problems_and_pauses_are_told(document: dict[str, Any])
         assert {429, 500, 503} <= statuses, path
         for status, response in operation["responses"].items():
             if int(status) >= 400:
-                people = {"text/html"} if (path, status) == ("/m/{token}", "404") else set()
+                followed = path in ("/m/{token}", "/erasure/{token}") and status == "404"
+                people = {"text/html"} if followed else set()
                 assert set(response["content"]) == {PROBLEM} | people, (path, status)
             if status in ("429", "503"):
                 assert response["headers"]["Retry-After"]["required"] is True

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from pydantic import Field
 
+from libs.runtime.errors import NotFoundError
 from protos.retention.v1 import retention_pb2 as pb
 from services.gateway.http.caller import peers_of
 from services.gateway.http.models import In
@@ -16,9 +17,9 @@ from services.gateway.http.rights import models, translate
 from services.gateway.http.roles import Holder, OperatorRoute
 
 router = APIRouter(prefix="/v1/operator", tags=["operation"], route_class=OperatorRoute)
-Number = Annotated[int, Path(ge=1, le=1_000_000)]
 # All probes, one after the other.
 _PROBES_SECONDS = 120.0
+_MOST_DIGITS = 7
 
 
 class ProbesIn(In):
@@ -34,26 +35,26 @@ async def list_policy_versions(caller: Holder, request: Request) -> models.Versi
 
 
 @router.post("/policy/versions/{version}/announce", responses=errors(409))
-async def announce_policy(version: Number, caller: Holder, request: Request) -> models.Version:
+async def announce_policy(version: str, caller: Holder, request: Request) -> models.Version:
     """Begin the notices of a proposed version."""
     peers = peers_of(request)
-    wanted = pb.VersionRequest(version=version, officer=caller.account_id)
+    wanted = pb.VersionRequest(version=_number(version), officer=caller.account_id)
     return translate.version(await peers.retention.AnnounceVersion(wanted, timeout=peers.timeout))
 
 
 @router.post("/policy/versions/{version}/activate", responses=errors(403, 409))
-async def activate_policy(version: Number, caller: Holder, request: Request) -> models.Version:
+async def activate_policy(version: str, caller: Holder, request: Request) -> models.Version:
     """Put a version in force; 403 before everybody whom it affects has had its notice for as long as promised."""
     peers = peers_of(request)
-    wanted = pb.VersionRequest(version=version, officer=caller.account_id)
+    wanted = pb.VersionRequest(version=_number(version), officer=caller.account_id)
     return translate.version(await peers.retention.ActivateVersion(wanted, timeout=peers.timeout))
 
 
 @router.post("/policy/versions/{version}/withdraw", responses=errors(409))
-async def withdraw_policy(version: Number, caller: Holder, request: Request) -> models.Version:
+async def withdraw_policy(version: str, caller: Holder, request: Request) -> models.Version:
     """Take a version back that is not in force yet."""
     peers = peers_of(request)
-    wanted = pb.VersionRequest(version=version, officer=caller.account_id)
+    wanted = pb.VersionRequest(version=_number(version), officer=caller.account_id)
     return translate.version(await peers.retention.WithdrawVersion(wanted, timeout=peers.timeout))
 
 
@@ -77,6 +78,13 @@ async def run_probes(given: ProbesIn, caller: Holder, request: Request) -> model
     wanted = pb.RunProbesRequest(clause=given.clause, officer=caller.account_id)
     await peers_of(request).retention.RunProbes(wanted, timeout=_PROBES_SECONDS)
     return await _state(request)
+
+
+def _number(text: str) -> int:
+    """Return the number of a version. Raises: NotFoundError("policy_version") for what is none."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise NotFoundError("policy_version")
+    return int(text)
 
 
 async def _state(request: Request) -> models.RetentionState:
