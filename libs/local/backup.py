@@ -69,7 +69,10 @@ def restore(home: Path, source: Path, *, register_lost: bool = False) -> list[st
     """
     if is_running(home):
         raise BackupError("the platform is running; stop it first")
-    names = [store.name for store in _told(backup.verify(source)).stores]
+    manifest = _told(backup.verify(source))
+    if manifest.saved_at < _remembered():
+        raise BackupError(_SAID["backup_old"])
+    names = [store.name for store in manifest.stores]
     data = home / "data"
     # retention's own store has a copy of the register, and stays.
     stays = (data / _NEVER_BACK).exists()
@@ -86,7 +89,7 @@ def restore(home: Path, source: Path, *, register_lost: bool = False) -> list[st
     shutil.rmtree(beside, ignore_errors=True)
     new = beside / "new"
     new.mkdir(parents=True, mode=0o700)
-    _told(backup.restore(source, _stores(new, names), not_before=_remembered()))
+    _told(backup.restore(source, _stores(new, names)))
     restored = [name for name in names if not (stays and name == _NEVER_BACK)]
     for name in restored:
         if (data / name).exists():

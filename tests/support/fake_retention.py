@@ -65,7 +65,10 @@ def _evidence() -> pb.Evidence:
 
 @dataclass(eq=False)
 class FakeRetention:
-    """`answers` by name of the RPC, or what makes one of the request; `errors` are raised instead. `asked` is every call with its request."""
+    """`answers` by name of the RPC, or what makes one of the request; `errors` are raised instead.
+
+    `asked` is every call with its request.
+    """
 
     answers: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """After a restore everybody in the register is erased again, before anything else is served.
 
 Whoever restores a backup puts an empty file beside the register. As long as it is there the process is not ready, and
-what stands before it (gateway, ingest, delivery) is kept down by the procedure of the restore. Replaying knows no
-clock: a restored store cannot hold it up.
+what lets people in (gateway, ingest) is kept down by the procedure of the restore; delivery is not, for it has to
+erase too. Replaying knows no clock: a restored store cannot hold it up.
 """
 
 from __future__ import annotations
