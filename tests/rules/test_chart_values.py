@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from libs.policy import PolicyError, load_policy
 from libs.runtime.settings import PREFIX, SettingsError, load
 from tests.support import chart
 
@@ -209,3 +210,26 @@ def test_stubs_are_found_however_they_are_imported() -> None:
     assert imported_interfaces("import protos.crypto.v1.crypto_pb2_grpc as x") == {"crypto"}
     assert imported_interfaces("from protos.crypto.v1.crypto_pb2_grpc import CryptoStub") == {"crypto"}
     assert imported_interfaces("from protos.crypto.v1 import crypto_pb2") == set()
+
+
+def test_overrides_of_the_policy_reach_every_service_and_are_what_the_model_takes(tmp_path: Path) -> None:
+    documents = chart.render({"policy": {"overrides": {"public_mail_seconds": 172800}}})
+    (told,) = [one for one in documents if one["kind"] == "ConfigMap" and "-policy-" in one["metadata"]["name"]]
+    file = tmp_path / "overrides.yaml"
+    file.write_text(told["data"]["overrides.yaml"], encoding="utf-8")
+    assert load_policy(file).rules["public_mail_seconds"].value == 172800
+    for name in SERVICES:
+        spec = chart.find(documents, "Deployment", f"sealpost-{name}")["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        (path,) = [one["value"] for one in container["env"] if one["name"] == "SEALPOST_POLICY_OVERRIDES"]
+        (mount,) = [one for one in container["volumeMounts"] if one["name"] == "policy"]
+        assert path == f"{mount['mountPath']}/overrides.yaml"
+        (volume,) = [one for one in spec["volumes"] if one["name"] == "policy"]
+        assert volume["configMap"]["name"] == told["metadata"]["name"]
+    for wrong in ({"public_mail_seconds": "2d"}, {"Public": 1}, {"public_mail_seconds": -1}):
+        with pytest.raises(chart.RefusedError):
+            chart.render({"policy": {"overrides": wrong}})
+    weaker = tmp_path / "weaker.yaml"
+    weaker.write_text("rules:\n  public_mail_seconds: 31536000\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match="public_mail_seconds"):
+        load_policy(weaker)

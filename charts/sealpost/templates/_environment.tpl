@@ -13,6 +13,9 @@ What a service is told: its addresses, its peers and callers from the table, the
 - {name: SEALPOST_METRICS_ADDRESS, value: "{{ $root.Values.listenHost }}:9090"}
 - {name: SEALPOST_TLS_DIR, value: /etc/sealpost/tls}
 - {name: SEALPOST_DRAIN_SECONDS, value: {{ $root.Values.drainSeconds | quote }}}
+{{- if $root.Values.policy.overrides }}
+- {name: SEALPOST_POLICY_OVERRIDES, value: /etc/sealpost/policy/overrides.yaml}
+{{- end }}
 - name: SEALPOST_CALLERS
   value: {{ join "," $callers | quote }}
 {{- $peers := list }}
