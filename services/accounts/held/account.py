@@ -61,6 +61,8 @@ class AccountClass:
         if account is not None:
             body = self._shown.facts(account) if wanted.disclosure else self._shown.everything(account)
             yield json_item("account.json", body)
+            if not wanted.disclosure:
+                yield json_item("private-key.json", self._shown.private_key(account))
 
     async def erase_keys(self, subject: Subject) -> int:
         """See HeldClass. No mail comes in and nobody signs in any more when this returns."""
@@ -86,6 +88,15 @@ class ShownAccounts:
         """Return what a disclosure may hold."""
         everything = self.everything(account)
         return {name: everything[name] for name in self._facts}
+
+    def private_key(self, account: Account) -> dict[str, Any]:
+        """Return what its owner needs to open his mail elsewhere, beside his password."""
+        return {
+            "address": self._vault.identity(account).address,
+            "fingerprint": self._vault.identity(account).fingerprint,
+            "kdf": {"algorithm": "argon2id", **_kdf(account.kdf)},
+            "wrapped_private_key": account.wrapped_private_key,
+        }
 
     def everything(self, account: Account) -> dict[str, Any]:
         """Return what its owner gets."""

@@ -149,11 +149,11 @@ def _disclosure(fields: Fields, place: Place) -> Written:
     when, why = (f" on {day}" if day else ""), (f" ({basis})" if basis else "")
     period = f" from {since} to {until}" if since > _LONG_AGO and until > _LONG_AGO else ""
     return Written(
-        "Data of your account was disclosed",
+        "Data of your account is disclosed",
         (
-            f"{_hello(place)} A legal order{why} obliged us to hand over data of your account, and we did so{when}.",
-            f"What the order named was your messages{period}. They were handed over as they are stored: encrypted, "
-            "and we cannot decrypt them. Passwords, and what opens your key, were not among it; we do not have them.",
+            f"{_hello(place)} A legal order{why} obliges us to hand over data of your account; that was decided{when}.",
+            f"What the order names is your messages{period}. They are handed over as they are stored: encrypted, and "
+            "we cannot decrypt them. Passwords, and what opens your key, are not among it; we do not have them.",
             "What we may tell you about it stands here:",
             place.link("settings/data"),
         ),

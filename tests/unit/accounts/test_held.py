@@ -127,6 +127,9 @@ async def test_the_owner_gets_everything_in_clear(platform: Platform, wish: Sign
     found = await exported(platform, ada.account_id)
     assert {"account", "address_claim", "session", "credential", "forward", "role"} <= set(found)
     account = found["account"]["account.json"]
+    key = found["account"]["private-key.json"]
+    assert (key["address"], key["wrapped_private_key"]) == (ADA, account["wrapped_private_key"])
+    assert key["kdf"] == {"algorithm": "argon2id", **account["kdf"]}
     assert wish.recovery is not None
     assert account == {
         "account_id": ada.account_id,
