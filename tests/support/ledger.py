@@ -100,4 +100,5 @@ def mail_faults(mailboxes: Mailboxes, run: Run, ledger: Ledger) -> tuple[list[Fa
 
 def event_faults(home: Path, scratch: Path, copies: Iterable[StoredCopy]) -> list[Fault]:
     """Judge what a stopped platform has announced."""
-    return judge_events((copy.message_id for copy in copies), asyncio.run(announced(home, scratch)))
+    stored = {copy.message_id for copy in copies}
+    return judge_events(stored, asyncio.run(announced(home, scratch, stored)))

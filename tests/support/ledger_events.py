@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 from libs.docstore.sqlite import SqliteStore
@@ -27,16 +28,21 @@ _FIRST_SECONDS = 15.0
 _QUIET_SECONDS = 1.5
 
 
-async def announced(home: Path, scratch: Path) -> Counter[str]:
-    """Return how often each message id was announced, as a deduplicating consumer counts it; `home` is stopped."""
+async def announced(home: Path, scratch: Path, stored: Collection[str]) -> Counter[str]:
+    """Return how often each message id was announced, as a deduplicating consumer counts it; `home` is stopped.
+
+    Of the mailboxes alone in which messages of `stored` lie: the platform's own probes have mailboxes too, and empty
+    them again.
+    """
     scratch.mkdir(parents=True)
     shutil.copytree(home / "data" / "nats", scratch / "store")
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     heard = asyncio.Event()
     patience = _FIRST_SECONDS
 
     async def count(event: Event) -> None:
-        counts[events_pb2.MailStored.FromString(event.payload).message_id] += 1
+        told = events_pb2.MailStored.FromString(event.payload)
+        counts[told.mailbox_id, told.message_id] += 1
         heard.set()
 
     rights = {_READER: Rights(consumes={_READER: SUBJECT})}
@@ -50,7 +56,8 @@ async def announced(home: Path, scratch: Path) -> Counter[str]:
                 patience = _QUIET_SECONDS
         finally:
             await bus.close()
-    return counts
+    known = {mailbox for mailbox, message in counts if message in stored}
+    return Counter({message: number for (mailbox, message), number in counts.items() if mailbox in known})
 
 
 async def _comes(heard: asyncio.Event, seconds: float) -> bool:
