@@ -3,7 +3,8 @@
 Every write of every caller goes through one writer, which turns whatever has gathered into one transaction and one
 fsync (WAL, `synchronous=FULL`); the fsync, and whatever else may take long, in a thread of its own. Reads run on
 connections of their own and see what is committed, hence also everything that was acknowledged before they began.
-`secure_delete` overwrites what is deleted; `compact` empties the write-ahead log, the one place where it can still lie.
+`secure_delete` overwrites what is deleted; `compact` sees to where it can still lie: the write-ahead log, and gaps in
+pages (libs.docstore.sqlite_scrub).
 """
 
 from __future__ import annotations
@@ -21,20 +22,11 @@ from libs.docstore.changes import prepare
 from libs.docstore.group_commit import Bounds, Engine, GroupCommitter
 from libs.docstore.opening import Opening
 from libs.docstore.pacing import Pacing
+from libs.docstore.sqlite_jobs import Answer, ClearJob, DeleteJob, EmptyLogJob, Job, ScrubJob, ShrinkJob, WriteJob
 from libs.docstore.sqlite_query import among_index, delete_statements, find_statement
 from libs.docstore.sqlite_reads import Readers
 from libs.docstore.sqlite_schema import create_file, migrate, table_name
-from libs.docstore.sqlite_writer import (
-    Answer,
-    ClearJob,
-    DeleteJob,
-    EmptyLogJob,
-    Job,
-    ShrinkJob,
-    WriteJob,
-    Writer,
-    waiting,
-)
+from libs.docstore.sqlite_writer import Writer, waiting
 from libs.docstore.store import (
     Collection,
     Document,
@@ -50,8 +42,11 @@ from libs.runtime.errors import InternalError, SealpostError, UnavailableError
 
 _DELETE_PIECES = (100, 16, MAX_RESULTS)
 _SHRINK_PIECES = (100, 8, 2000)
+_SCRUB_PIECES = (256, 64, 20_000)
+"""Documents deleted, pages given back, pages scrubbed at once: at first, at least, at most (libs.docstore.pacing)."""
 _PIECE_WEIGHT = 8192
-"""Documents deleted, and pages given back, in one transaction: at first, at least, at most (libs.docstore.pacing)."""
+# So many pages are scrubbed while others wait; after so many attempts to get there, all of them.
+_LAST_PAGES, _ATTEMPTS = 500, 4
 
 _SWITCH_SECONDS = 0.0005
 _QUICK_KEYS = 50
@@ -74,6 +69,7 @@ class SqliteStore:
         writer.is_shared = self._committer.waits.are_recent
         self._deleting = Pacing(self._committer.waits, *_DELETE_PIECES)
         self._shrinking = Pacing(self._committer.waits, *_SHRINK_PIECES)
+        self._scrubbing = Pacing(self._committer.waits, *_SCRUB_PIECES)
 
     @classmethod
     def open(cls, path: Path, collections: Sequence[Collection], bounds: Bounds | None = None) -> Opening[SqliteStore]:
@@ -205,7 +201,7 @@ class SqliteStore:
                 break
         return deleted
 
-    async def _in_background(self, job: DeleteJob | ShrinkJob, pacing: Pacing, size: int) -> int:
+    async def _in_background(self, job: DeleteJob | ShrinkJob | ScrubJob, pacing: Pacing, size: int) -> int:
         """Do a piece of long work, and rest if others need it. Only the time that the piece itself takes counts."""
         count = cast("int", await self._committer.submit(job, 1, size * _PIECE_WEIGHT, background=True))
         rest = pacing.took(size, self._committer.last_seconds)
@@ -235,10 +231,15 @@ class SqliteStore:
             await self._committer.submit(ClearJob(tuple(events)), 1, 300 * len(events))
 
     async def compact(self) -> None:
-        """See Store: gives free pages back, a few at a time, and cuts the write-ahead log to nothing."""
+        """See Store: gives free pages back, a few at a time, cuts the log to nothing, fills gaps in pages."""
         while await self._in_background(ShrinkJob(self._shrinking.size), self._shrinking, self._shrinking.size):
             pass
-        await self._committer.submit(EmptyLogJob(), 1, 0)
+        for attempt in range(_ATTEMPTS):
+            most = _LAST_PAGES if attempt + 1 < _ATTEMPTS else sys.maxsize
+            if not await self._committer.submit(EmptyLogJob(most), 1, 0):
+                break
+            while await self._in_background(ScrubJob(self._scrubbing.size), self._scrubbing, self._scrubbing.size):
+                pass
 
     async def close(self) -> None:
         """See Store."""

@@ -19,17 +19,26 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
 
-from libs.docstore.changes import Prepared
 from libs.docstore.sqlite_batch import PoisonedError, apply_batch, begin_batch, commit
 from libs.docstore.sqlite_checkpoints import Checkpointer
-from libs.docstore.sqlite_query import Statement
+from libs.docstore.sqlite_jobs import (
+    Answer,
+    DeleteJob,
+    EmptyLogJob,
+    Job,
+    ScrubJob,
+    ShrinkJob,
+    WriteJob,
+    clear,
+    delete,
+    empty_log,
+    shrink,
+)
 from libs.docstore.sqlite_schema import BUSY_MILLISECONDS, LOG_BYTES, connect_reader, connect_writer
-from libs.docstore.store import PendingEvent, Written
+from libs.docstore.sqlite_scrub import Scrubber
 from libs.runtime.errors import UnavailableError
 from libs.telemetry import metrics
 from libs.telemetry.logs import get_logger
@@ -37,58 +46,15 @@ from libs.telemetry.logs import get_logger
 _log = get_logger("store")
 _failures = metrics.counter("sealpost_store_failures_total", "Transactions that the engine failed.")
 
-T = TypeVar("T")
-
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _LONG_LOG = 32
 # Where nobody waits for a commit, moving more at a time moves each page less often.
 _ALONE_LOG = 16
-# Free pages are overwritten, so keeping some for what comes next gives nothing away; moving others into them costs more
-# than deleting did.
-_SMALL_PAGES, _SPARE_PART = 4096, 4
 # What may be done on the event loop: a few milliseconds at most.
 _QUICK_OPERATIONS, _QUICK_WEIGHT = 256, 512 * 1024
 _SLOW_SECONDS, _SLOW_PAUSE = 0.02, 10.0
 _HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 _REASONS = {sqlite3.SQLITE_FULL: "disk_full", sqlite3.SQLITE_BUSY: "locked", sqlite3.SQLITE_CORRUPT: "corrupt"}
-
-
-@dataclass(frozen=True)
-class WriteJob:
-    """Operations of one caller."""
-
-    operations: Sequence[Prepared]
-
-
-@dataclass(frozen=True)
-class DeleteJob:
-    """One bounded piece of a delete_range: forget events, then delete; answers how many documents went."""
-
-    events: Statement
-    documents: Statement
-
-
-@dataclass(frozen=True)
-class ClearJob:
-    """Events that are published."""
-
-    events: Sequence[PendingEvent]
-
-
-@dataclass(frozen=True)
-class ShrinkJob:
-    """Give some free pages back, if there are more than new documents will soon use; answers how many more are left."""
-
-    pages: int
-
-
-@dataclass(frozen=True)
-class EmptyLogJob:
-    """Move the write-ahead log into the file and cut it to nothing."""
-
-
-Job: TypeAlias = WriteJob | DeleteJob | ClearJob | ShrinkJob | EmptyLogJob
-Answer: TypeAlias = "list[Written | Exception] | int | None"
 
 
 class Writer:
@@ -100,6 +66,8 @@ class Writer:
         self._wal = path.with_name(path.name + "-wal")
         self._monotonic = monotonic
         self._keeper: sqlite3.Connection | None = None
+        # None until something deleted is to leave the file for the first time: until then every page counts as written.
+        self._scrubber: Scrubber | None = None
         self.connection: sqlite3.Connection | None = connect_writer(path)
         try:
             self._keeper = connect_reader(path)
@@ -176,13 +144,18 @@ class Writer:
         if self.connection is not None:
             self.connection.close()
             self.connection = None
+        if self._scrubber is not None:
+            self._scrubber.close()
+            self._scrubber = None
 
     def _guarded(self, jobs: Sequence[Job]) -> list[Answer | Exception]:
         try:
             with waiting(connection := self._recovered()):
-                return self._apply(connection, jobs)
+                answers = self._apply(connection, jobs)
         except (sqlite3.Error, OSError) as error:
             return self._failed(error, jobs)
+        self._note()
+        return answers
 
     def _committed(
         self, connection: sqlite3.Connection, jobs: Sequence[Job], answers: list[Answer | Exception]
@@ -191,6 +164,7 @@ class Writer:
             commit(connection)
         except (sqlite3.Error, OSError) as error:
             return self._failed(error, jobs)
+        self._note()
         return answers
 
     def _failed(self, error: Exception, jobs: Sequence[Job]) -> list[Answer | Exception]:
@@ -204,15 +178,36 @@ class Writer:
             results = iter(apply_batch(connection, [prepared for group in groups for prepared in group]))
             return [[next(results) for _ in group] for group in groups]
         if isinstance(first, DeleteJob):
-            return [_delete(connection, first)]
+            return [delete(connection, first)]
         if isinstance(first, ShrinkJob):
-            return [_shrink(connection, first)]
-        if isinstance(first, ClearJob):
-            _clear(connection, first.events)
-        else:
-            with self._checkpoints.lock:
-                _empty_log(connection)
+            return [shrink(connection, first)]
+        if isinstance(first, EmptyLogJob):
+            return [self._empty_log(connection, first)]
+        if isinstance(first, ScrubJob):
+            return [self._scrubber.scrub(first.pages) if self._scrubber is not None else 0]
+        clear(connection, first)
         return [None]
+
+    def _empty_log(self, connection: sqlite3.Connection, job: EmptyLogJob) -> int:
+        with self._checkpoints.lock:
+            empty_log(connection)
+        self._scrubber = scrubber = self._scrubber or Scrubber(self._path)
+        scrubber.emptied()
+        if scrubber.left > job.most:
+            return scrubber.left
+        scrubber.scrub(scrubber.left)
+        # What is in the cache as it was would be written again.
+        connection.execute("PRAGMA shrink_memory").fetchall()
+        scrubber.sync()
+        return 0
+
+    def _note(self) -> None:
+        if self._scrubber is not None:
+            try:
+                self._scrubber.note()
+            except OSError:
+                # What is committed is committed; which pages it was may stay unknown.
+                self._scrubber.know_nothing()
 
     def _recovered(self) -> sqlite3.Connection:
         if error := self._checkpoints.take_error():
@@ -224,7 +219,7 @@ class Writer:
         connection = connect_writer(self._path)
         try:
             with waiting(connection), self._checkpoints.lock:
-                _empty_log(connection)
+                empty_log(connection)
         except BaseException:
             connection.close()
             raise
@@ -243,6 +238,8 @@ class Writer:
         self._give_up()
 
     def _give_up(self) -> None:
+        if self._scrubber is not None:
+            self._scrubber.know_nothing()
         if self.connection is not None:
             with contextlib.suppress(sqlite3.Error):  # it is being thrown away: whatever it says changes nothing
                 self.connection.close()
@@ -274,58 +271,3 @@ def _unavailable(cause: Exception) -> UnavailableError:
     error = UnavailableError("storage_unavailable", retry_after=1.0)
     error.__cause__ = cause
     return error
-
-
-def _empty_log(connection: sqlite3.Connection) -> None:
-    (busy, *_rest) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
-        error = sqlite3.OperationalError("a reader holds the log")
-        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-        raise error
-
-
-def _shrink(connection: sqlite3.Connection, job: ShrinkJob) -> int:
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    spare = pages // _SPARE_PART if pages > _SMALL_PAGES else 0
-    if free > spare:
-        # A script, for the statement works one page for each step, and `execute` makes only the first.
-        connection.executescript(f"PRAGMA incremental_vacuum({min(job.pages, free - spare)})")
-        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    return max(0, int(free) - int(spare))
-
-
-def _delete(connection: sqlite3.Connection, job: DeleteJob) -> int:
-    def body() -> int:
-        if connection.execute("SELECT 1 FROM pending LIMIT 1").fetchone():
-            connection.execute(job.events.sql, job.events.values)
-        return connection.execute(job.documents.sql, job.documents.values).rowcount
-
-    return _in_transaction(connection, body)
-
-
-def _clear(connection: sqlite3.Connection, events: Sequence[PendingEvent]) -> None:
-    def body() -> None:
-        for start in range(0, len(events), 256):
-            part = events[start : start + 256]
-            values = [value for item in part for value in (item.collection.name, item.key, item.event.event_id)]
-            connection.execute(
-                "DELETE FROM pending WHERE seq IN (SELECT seq FROM pending JOIN"  # noqa: S608 - only question marks
-                f" (VALUES {', '.join(['(?, ?, ?)'] * len(part))}) AS done"
-                " ON collection = done.column1 AND key = done.column2 AND event_id = done.column3)",
-                values,
-            )
-
-    _in_transaction(connection, body)
-
-
-def _in_transaction(connection: sqlite3.Connection, body: Callable[[], T]) -> T:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = body()
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return result

@@ -11,8 +11,9 @@ import pytest
 
 from libs.docstore.changes import prepare
 from libs.docstore.sqlite import SqliteStore
+from libs.docstore.sqlite_jobs import ClearJob, WriteJob
 from libs.docstore.sqlite_schema import create_file, migrate
-from libs.docstore.sqlite_writer import ClearJob, WriteJob, Writer
+from libs.docstore.sqlite_writer import Writer
 from libs.docstore.store import Collection, Index, Insert, Operation, Written
 from libs.runtime.errors import ConflictError, UnavailableError
 
