@@ -63,9 +63,10 @@ class Cage:
         found = await self._store.find(Query(CANARIES, "planted", lower=since, descending=True, limit=_PAGE))
         return [_shown(one) for one in found]
 
-    async def planted_on(self, day: int) -> bool:
-        """Tell whether canaries were planted on a day."""
-        return bool(await self._store.find(Query(CANARIES, "day", (day,), limit=1)))
+    async def planted_on(self, day: int) -> frozenset[str]:
+        """Return the classes of which canaries were planted on a day, or could not be."""
+        found = await self._store.find(Query(CANARIES, "day", (day,), limit=_PAGE))
+        return frozenset(text(one.body, "data_class") for one in found)
 
     def _canary(self, document: Document) -> Canary:
         shown = _shown(document)

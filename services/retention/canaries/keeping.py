@@ -1,6 +1,9 @@
 """Plants canaries once a day, and looks for each when its time is over: at the API and in the raw files.
 
-One that is found is missed: an entry of the ledger, an alert and a line on the public page, until it is gone.
+One that is found is missed: an entry of the ledger, an alert and a line on the public page, until it is gone. Where
+nobody can say, it is looked for again. A round that no door lets in - the limits that hold for everybody hold for it
+too - is planted again for a quarter of an hour before it counts as failed.
+
 Retention's own files are left out of the search, for the register of erasures must name what stays erased.
 """
 
@@ -23,6 +26,7 @@ from services.retention.probes.world import UnknowableError, World
 _DAY = 86_400
 _SHOWN_DAYS = 40
 _NOT_OUR_OWN = "retention"
+_PATIENCE_SECONDS = 900
 
 _MISSED = metrics.gauge("sealpost_retention_canaries_missed", "Canaries that are still there after their time.")
 _FAILED = metrics.counter("sealpost_retention_canaries_failed_total", "Canaries that could not be planted.")
@@ -46,33 +50,40 @@ class Keeper:
     def __init__(self, tools: Tools) -> None:
         """Nothing is planted before the first step."""
         self._tools = tools
+        # Rounds that could not be planted, and since when, Unix seconds.
+        self._shut_out: dict[str, int] = {}
 
     async def step(self, lead: Lead) -> None:
         """Do what is due, as a duty of the leader. Raises: UnavailableError."""
         world = await self._tools.world()
         await self._look(world)
         day = world.now // _DAY
-        if not await self._tools.cage.planted_on(day) and await _open(world):
-            await self._plant(world, day)
+        planted = await self._tools.cage.planted_on(day)
+        wanted = [kind for kind, classes in self._tools.planter.kinds.items() if planted.isdisjoint(classes)]
+        if wanted and await _open(world):
+            for kind in wanted:
+                await self._plant(kind, world, day)
 
     async def states(self, now: int) -> Sequence[CanaryState]:
         """Return the canaries of the last weeks, newest first. Raises: UnavailableError."""
         found = await self._tools.cage.of_late(now - _SHOWN_DAYS * _DAY)
         return [CanaryState(one.data_class, one.planted, one.due, one.state.value, one.checked) for one in found]
 
-    async def _plant(self, world: World, day: int) -> None:
-        for kind, classes in self._tools.planter.kinds.items():
-            try:
-                planted = await self._tools.planter.plant(kind, world)
-            except (UnknowableError, SealpostError) as error:
-                reason = error.reason if isinstance(error, SealpostError) else str(error)
-                _log.warning("canary_not_planted", kind=kind, reason=reason)
-                _FAILED.inc()
-                for name in classes:
-                    await self._keep(Planted(name, world.now, Trail()), day, world.now, State.FAILED)
-                continue
+    async def _plant(self, kind: str, world: World, day: int) -> None:
+        try:
+            planted = await self._tools.planter.plant(kind, world)
+        except (UnknowableError, SealpostError) as error:
+            reason = error.reason if isinstance(error, SealpostError) else str(error)
+            _log.warning("canary_not_planted", kind=kind, reason=reason)
+            if world.now - self._shut_out.setdefault(kind, world.now) < _PATIENCE_SECONDS:
+                return
+            _FAILED.inc()
+            for name in self._tools.planter.kinds[kind]:
+                await self._keep(Planted(name, world.now, Trail()), day, world.now, State.FAILED)
+        else:
             for one in planted:
                 await self._keep(one, day, world.now, State.WAITING)
+        self._shut_out.pop(kind, None)
 
     async def _keep(self, planted: Planted, day: int, now: int, state: State) -> None:
         canary = Canary(new_id(), planted.data_class, day, now, planted.due, state, 0, planted.trail)
@@ -83,7 +94,12 @@ class Keeper:
     async def _look(self, world: World) -> None:
         missed = 0
         for canary in [*await self._tools.cage.due(world.now), *await self._tools.cage.missed()]:
-            there = await self._there(canary.trail, world)
+            try:
+                there = await self._there(canary.trail, world)
+            except UnknowableError as error:
+                _log.warning("canary_not_looked_for", reason=str(error))
+                missed += canary.state is State.MISSED
+                continue
             state = State.MISSED if there else State.GONE
             missed += there
             await self._tools.cage.put(canary.seen(state, world.now))

@@ -80,9 +80,12 @@ class Planter:
     async def _account(self, world: World) -> AsyncIterator[Planted]:
         kept, token = await sign_up(world.web, "sealed", self._clock, "canary")
         person = Person(kept.address, kept.account_id, token, b"", b"", "", b"", "", b"")
-        message = await self._fill(world, person)
         form = {"current_authentication_key": kept.authentication_key}
-        asked = await world.web.ask("POST", "/v1/account/erasure", form=form, token=token)
+        try:
+            message = await self._fill(world, person)
+        finally:
+            # What could only be planted in part goes as well.
+            asked = await world.web.ask("POST", "/v1/account/erasure", form=form, token=token)
         if asked.status != 202:
             raise UnknowableError("erasure_refused")
         due = world.now + self._numbers.rule("erasure_grace_seconds") + self._slack() + 3600
