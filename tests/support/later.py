@@ -48,6 +48,10 @@ class Later:
         """Return what the services take for the time."""
         return clocks.SystemClock().now() + timedelta(seconds=self.wall + self.passed)
 
+    def monotonic(self) -> float:
+        """Return what the services take for the seconds of their other clock."""
+        return clocks.SystemClock().monotonic() + self.passed
+
     def _write(self) -> None:
         new = self.path.with_suffix(".new")
         new.write_text(f"{self.wall} {self.passed}", encoding="ascii")
