@@ -30,7 +30,7 @@ from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, InvalidError, NotFoundError, SealpostError
 from libs.runtime.ids import new_message_id
 from services.storage.domain import OPERATION_SECONDS, STAGE_SECONDS
-from services.storage.repository import BODIES, CHUNKS, MESSAGES, mailbox_range, number, text
+from services.storage.repository import BODIES, CHUNKS, MESSAGES, mailbox_of, number, text
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 32 * 1024
@@ -219,10 +219,7 @@ class Bodies:
 
     async def erase(self, mailbox_id: str, limit: int) -> int:
         """Delete at most `limit` bodies of a mailbox, whose messages are gone; return how many, 0 when none is left."""
-        lower, upper = mailbox_range(mailbox_id)
-        found = await self._store.find(
-            Query(BODIES, "message", lower=lower, upper=upper, limit=min(limit, _ERASE_BODIES))
-        )
+        found = await self._store.find(Query(BODIES, "mailbox", (mailbox_id,), limit=min(limit, _ERASE_BODIES)))
         await asyncio.gather(*[self._erase(record) for record in found])
         return len(found)
 
@@ -232,7 +229,7 @@ class Bodies:
             await self._delete(record.key)
         else:
             await self._delete_chunks(record.key)
-            fields: Body = {"message": None, "due": now + STAGE_SECONDS + 2 * OPERATION_SECONDS}
+            fields: Body = {"message": None, "mailbox": None, "due": now + STAGE_SECONDS + 2 * OPERATION_SECONDS}
             await self._store.write_many([Patch(BODIES, record.key, fields)])
 
     async def _delete_chunks(self, body_id: str) -> None:
@@ -248,7 +245,7 @@ class Bodies:
 
 
 def _record(body_id: str, message_key: str, due: int) -> Insert:
-    return Insert(BODIES, body_id, {"message": message_key, "due": due})
+    return Insert(BODIES, body_id, {"message": message_key, "mailbox": mailbox_of(message_key), "due": due})
 
 
 def _chunks(body: NewBody) -> list[Operation]:

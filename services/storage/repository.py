@@ -54,7 +54,9 @@ USAGE = Collection(
 )
 FOLDERS = Collection("folder", (Index("work_at", ("work_at",)),), fields=("names", "closing", "work_at"))
 BODIES = Collection(
-    "body", (Index("due", ("due",)), Index("message", ("message",))), fields=("message", "due", "ready", "size")
+    "body",
+    (Index("due", ("due",)), Index("message", ("message",)), Index("mailbox", ("mailbox",))),
+    fields=("message", "mailbox", "due", "ready", "size"),
 )
 CHUNKS = Collection("chunk", (Index("body", ("body", "number")),), fields=("body", "number", "data"))
 # What owners keep beside mail: contacts for as long as there is a mailbox, settings until they are not used any more.
@@ -77,13 +79,17 @@ _SIZE_CLASSES = (
 
 
 def message_key(mailbox_id: str, message_id: str) -> str:
-    """Return the key of a message: whoever asks for another mailbox's message asks for a key that does not exist."""
-    return f"{mailbox_id}/{message_id}"
+    """Return the key of a message: whoever asks for another mailbox's message asks for a key that does not exist.
+
+    The id, which sorts by time, comes first: mails come and go in that order, so those of one moment share pages of the
+    keys' index. With the mailbox first, each would write a page of its own.
+    """
+    return f"{message_id}/{mailbox_id}"
 
 
-def mailbox_range(mailbox_id: str) -> tuple[str, str]:
-    """Return the first and the last text that may be the key of a message of this mailbox."""
-    return f"{mailbox_id}/", f"{mailbox_id}/g"
+def mailbox_of(message_key: str) -> str:
+    """Return the mailbox of a message, by its key."""
+    return message_key.partition("/")[2]
 
 
 def new_fields(message: NewMessage, folder: str, body_id: str, body_size: int) -> dict[str, Value]:

@@ -21,7 +21,6 @@ from services.storage.repository import (
     MESSAGES,
     SETTINGS,
     USAGE,
-    mailbox_range,
     text,
 )
 from services.storage.spells import in_pieces
@@ -151,11 +150,10 @@ class Tombstones(MailboxClass):
         return Erased()
 
     async def _has_more(self, mailbox_id: str) -> bool:
-        lower, upper = mailbox_range(mailbox_id)
         for query in (
             Query(MESSAGES, "listed", (mailbox_id,), limit=1),
             Query(MESSAGES, "waiting", (mailbox_id,), limit=1),
-            Query(BODIES, "message", lower=lower, upper=upper, limit=1),
+            Query(BODIES, "mailbox", (mailbox_id,), limit=1),
         ):
             if await self._store.find(query):
                 return True
