@@ -1,0 +1,123 @@
+"""Mechanisms of clauses that a test takes out of a running platform, one by one, and puts back.
+
+A file names the clauses that are to be broken at this moment. A saboteur puts something in the place of the symbol that
+enforces a clause, once, when a service starts: it does what was there before, and while the file names the clause, what
+a platform without that mechanism would do. The file is looked at again every few milliseconds, so nothing is restarted.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from libs.docstore import sqlite_path
+from tests.support.altered import replace
+
+VARIABLE = "CLAUSES_OFF_FILE"
+LOOK_SECONDS = 0.05
+_BUSY_SECONDS = 10.0
+
+Anything = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Saboteur:
+    """Breaks one clause in the services named. `spoil` is told which service it is in."""
+
+    clause: str
+    services: tuple[str, ...]
+    spoil: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The file, as the test writes it."""
+
+    path: Path
+
+    def put(self, *clauses: str) -> None:
+        """Break these clauses and no other; every process knows it when this returns."""
+        new = self.path.with_suffix(".new")
+        new.write_text(" ".join(clauses), encoding="ascii")
+        new.replace(self.path)
+        time.sleep(2 * LOOK_SECONDS)
+
+
+class _Looking:
+    """The file, as services read it."""
+
+    def __init__(self) -> None:
+        self._looked = float("-inf")
+        self._clauses: Collection[str] = ()
+
+    def clauses(self) -> Collection[str]:
+        at = time.monotonic()
+        if at - self._looked >= LOOK_SECONDS:
+            self._looked = at
+            self._clauses = Path(os.environ[VARIABLE]).read_text(encoding="ascii").split()
+        return self._clauses
+
+
+_looking = _Looking()
+
+
+def is_off(clause: str) -> bool:
+    """Tell whether the mechanism of a clause is off just now."""
+    return clause in _looking.clauses()
+
+
+def switch(clause: str, place: Any, name: str, without: Callable[[Anything], Anything]) -> None:
+    """Put a switch in the place of `place.name`: on, what was there; off, what `without` makes of it.
+
+    A function of a module is replaced in every module that has imported it by name. Raises: AttributeError if it is not
+    there any more.
+    """
+    kept = getattr(place, name, None)
+    if kept is None:
+        raise AttributeError(f"there is no {name} to switch any more")
+    spoiled = without(kept)
+
+    @functools.wraps(kept)
+    def switched(*args: Any, **given: Any) -> Any:
+        return (spoiled if is_off(clause) else kept)(*args, **given)
+
+    replace(place, name, switched)
+    if isinstance(place, type(sys)):
+        for module in list(sys.modules.values()):
+            if getattr(module, name, None) is kept:
+                setattr(module, name, switched)
+
+
+def returning(value: Any) -> Callable[[Anything], Anything]:
+    """Return what makes of any function one that does nothing and returns `value`."""
+    return lambda kept: lambda *args, **given: value
+
+
+def awaited(value: Any) -> Callable[[Anything], Anything]:
+    """Return what makes of any coroutine function one that does nothing and returns `value`."""
+
+    async def nothing(*args: Any, **given: Any) -> Any:
+        return value
+
+    return lambda kept: nothing
+
+
+def write_down(content: bytes) -> None:
+    """Keep something where it has no place: in clear, in a table beside the documents of this service."""
+    path = sqlite_path(os.environ["SEALPOST_STORE"], Path(os.environ["SEALPOST_STORE"]).name)
+    if path is None:
+        raise RuntimeError("there is no file to write to")
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+    try:
+        with connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS written_down (content BLOB)")
+            connection.execute("INSERT INTO written_down VALUES (?)", (content,))
+    finally:
+        connection.close()

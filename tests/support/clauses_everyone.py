@@ -1,0 +1,187 @@
+"""What the platform would do without the mechanisms of the clauses that hold for everybody."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+from tests.support.clauses import Anything, Saboteur, awaited, returning, switch, write_down
+
+_ELSEWHERE = b"default-src 'none'; script-src 'self' https://elsewhere.example; img-src *"
+
+
+def _pages_from_elsewhere(service: str) -> None:
+    """E1: pages may load from other sites."""
+    from services.gateway.http.headers import SecurityHeaders
+
+    def without(kept: Anything) -> Anything:
+        def added_to(self: Any, path: str, headers: Any) -> Any:
+            merged = [one for one in kept(self, path, headers) if one[0] != b"content-security-policy"]
+            return [*merged, (b"content-security-policy", _ELSEWHERE)]
+
+        return added_to
+
+    switch("E1", SecurityHeaders, "added_to", without)
+
+
+def _requests_kept(service: str) -> None:
+    """E2: whoever asks is noted, as in the logs of others."""
+    from services.accounts.domain import verifiers
+
+    def without(kept: Anything) -> Anything:
+        def noted(hashes: Any, address: Any) -> Any:
+            write_down(address.text.encode())
+            return kept(hashes, address)
+
+        return noted
+
+    switch("E2", verifiers, "decoy_kdf", without)
+
+
+def _statistics_for_many(service: str) -> None:
+    """E3: any number of people may hold the role."""
+    from services.accounts.domain.staff import Staff
+
+    switch("E3", Staff, "most", returning(1000))
+
+
+def _another_cookie(service: str) -> None:
+    """E4: another cookie that stays, beside that of the session."""
+    from services.gateway.http import caller
+
+    def without(kept: Anything) -> Anything:
+        def set_both(response: Any, token: str) -> None:
+            kept(response, token)
+            response.set_cookie("visitor", "1", max_age=86_400)
+
+        return set_both
+
+    switch("E4", caller, "set_session", without)
+
+
+def _mail_in_clear(service: str) -> None:
+    """E5: each mail is kept in clear beside the sealed one."""
+    from services.crypto.domain import sealing
+
+    def without(kept: Anything) -> Anything:
+        def both(owner: Any, item: Any) -> Any:
+            write_down(item.body)
+            return kept(owner, item)
+
+        return both
+
+    switch("E5", sealing, "_seal_to", without)
+
+
+def _nothing_exported(service: str) -> None:
+    """E6: an owner of data hands out nothing of it."""
+    from libs.owner.owner import Owner
+
+    def without(kept: Anything) -> Anything:
+        async def nothing(*args: Any) -> Any:
+            for one in ():
+                yield one
+
+        return nothing
+
+    switch("E6", Owner, "export", without)
+
+
+def _preferences_stay(service: str) -> None:
+    """E7: preferences are not deleted when their owner asks for it."""
+    from services.storage.objects import Objects
+
+    switch("E7", Objects, "delete", awaited(None))
+
+
+def _consent_ignored(service: str) -> None:
+    """E8: mail goes out without consent."""
+    _reached_without("E8", "newsletter")
+
+
+def _reached_without(clause: str, purpose: str) -> None:
+    from services.accounts.domain.reach import Reach, Reached
+
+    def without(kept: Anything) -> Anything:
+        async def reached(self: Any, account_id: str, wanted: str) -> Any:
+            if wanted != purpose:
+                return await kept(self, account_id, wanted)
+            own = await self._rights.get(account_id)
+            addresses = (self._vault.identity(own.account).address, *([own.contact] if own.contact else ()))
+            return Reached(addresses, own.account.profile)
+
+        return reached
+
+    switch(clause, Reach, "of", without)
+
+
+def _any_purpose(service: str) -> None:
+    """E10: letters go out for purposes that are not theirs."""
+    from services.delivery.platform.sending import PlatformMail
+
+    switch("E10", PlatformMail, "_belongs", returning(True))
+
+
+def _roles_for_all(clause: str, *open_to_all: str) -> None:
+    from services.gateway.http import roles
+
+    def without(kept: Anything) -> Anything:
+        async def anybody(request: Any, wanted: Any) -> Any:
+            found = await kept(request, wanted)
+            if found is None and wanted & set(open_to_all):
+                return await roles.session_caller(request)
+            return found
+
+        return anybody
+
+    switch(clause, roles, "holder", without)
+
+
+def _cases_for_all(service: str) -> None:
+    """E11: whoever is signed in can work on cases."""
+    _roles_for_all("E11", "disclosure")
+
+
+def _staff_for_all(service: str) -> None:
+    """E12: whoever is signed in can do what operators do."""
+    _roles_for_all("E12", "operator")
+
+
+def _guesses_unlimited(service: str) -> None:
+    """E13: nobody counts wrong proofs."""
+    if service == "accounts":
+        from services.accounts.domain.attempts import Attempts
+
+        switch("E13", Attempts, "attempt", lambda kept: lambda *args: nullcontext())
+        return
+    from services.gateway.http.guard import Guard
+    from services.gateway.http.limits import Limits
+
+    switch("E13", Guard, "_count", returning(None))
+    switch("E13", Limits, "target", returning(None))
+
+
+def _nothing_swept(service: str) -> None:
+    """E14: nobody deletes what is over."""
+    from libs.owner.model import Swept
+    from libs.owner.owner import Owner
+
+    switch("E14", Owner, "sweep", awaited(Swept(0, False)))
+
+
+OWNERS = ("accounts", "crypto", "storage", "delivery", "analytics", "retention")
+SABOTEURS = (
+    Saboteur("E1", ("gateway",), _pages_from_elsewhere),
+    Saboteur("E2", ("accounts",), _requests_kept),
+    Saboteur("E3", ("accounts",), _statistics_for_many),
+    Saboteur("E4", ("gateway",), _another_cookie),
+    Saboteur("E5", ("crypto",), _mail_in_clear),
+    Saboteur("E6", ("accounts",), _nothing_exported),
+    Saboteur("E7", ("storage",), _preferences_stay),
+    Saboteur("E8", ("accounts",), _consent_ignored),
+    Saboteur("E10", ("delivery",), _any_purpose),
+    Saboteur("E11", ("gateway",), _cases_for_all),
+    Saboteur("E12", ("gateway",), _staff_for_all),
+    Saboteur("E13", ("accounts", "gateway"), _guesses_unlimited),
+    Saboteur("E14", OWNERS, _nothing_swept),
+)

@@ -1,0 +1,64 @@
+"""The platform with a switch at the mechanism of each clause.
+
+    CLAUSES_OFF_FILE=<file> LATER_FILE=<file> python -m tests.support.clauses_off platform
+
+starts it as tests.support.later does. Probes and canaries run when they are asked for, and at no other time, or what
+they find while a mechanism is off would be blamed on another.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support import clauses_everyone
+from tests.support.altered import replace, run
+from tests.support.clauses import VARIABLE, Broken, Saboteur
+from tests.support.later import VARIABLE as LATER
+from tests.support.later import Later, move_clocks
+from tests.support.platform import RunningPlatform, running_platform
+
+SABOTEURS: tuple[Saboteur, ...] = (*clauses_everyone.SABOTEURS,)
+
+
+@contextmanager
+def sabotaged_platform(home: Path, broken: Broken, later: Later) -> Iterator[RunningPlatform]:
+    """Start a platform in `home` that breaks the clauses which the file names."""
+    broken.put()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(broken.path))
+        patch.setenv(LATER, str(later.path))
+        with running_platform(home, program=(__name__, "platform")) as platform:
+            yield platform
+
+
+def _alter(role: str) -> None:
+    move_clocks()
+    if role == "gateway":
+        # All probes are one client here, and each is run several times within a minute.
+        os.environ["SEALPOST_PROOFS_PER_MINUTE"] = "600"
+    if role == "retention":
+        _only_when_asked()
+    for saboteur in SABOTEURS:
+        if role in saboteur.services:
+            saboteur.spoil(role)
+
+
+def _only_when_asked() -> None:
+    from services.retention.canaries.keeping import Keeper
+    from services.retention.probes.prober import Prober
+
+    async def nothing(self: object, lead: object) -> None:
+        return
+
+    for place in (Keeper, Prober):
+        replace(place, "step", nothing)
+
+
+if __name__ == "__main__":
+    sys.exit(run(__spec__.name, _alter))
