@@ -19,7 +19,7 @@ from libs.runtime import clock as clocks
 from tests.support.altered import replace, run
 
 VARIABLE = "LATER_FILE"
-_LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.05
 
 
 @dataclass
@@ -47,10 +47,6 @@ class Later:
     def now(self) -> datetime:
         """Return what the services take for the time."""
         return clocks.SystemClock().now() + timedelta(seconds=self.wall + self.passed)
-
-    def monotonic(self) -> float:
-        """Return what the services take for the seconds of their other clock."""
-        return clocks.SystemClock().monotonic() + self.passed
 
     def _write(self) -> None:
         new = self.path.with_suffix(".new")
@@ -80,7 +76,7 @@ class LaterClock:
 
     def _look(self) -> None:
         at = self._clock.monotonic()
-        if at - self._looked >= _LOOK_SECONDS:
+        if at - self._looked >= LOOK_SECONDS:
             self._looked = at
             self._wall, self._passed = map(int, self._path.read_text(encoding="ascii").split())
 

@@ -6,8 +6,11 @@ found where it must not be.
 
 from __future__ import annotations
 
+import base64
 import smtplib
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,15 +18,16 @@ from typing import Any
 
 import httpx
 
+from libs.client import keys
 from libs.client.api import Client
 from libs.client.http import COOKIE
 from libs.client.model import Mail
 from libs.policy import load_policy
-from tests.support.later import Later
+from tests.support.later import LOOK_SECONDS, Later
 from tests.support.ledger_mail import Run
 from tests.support.ledger_procs import wait_for
 from tests.support.ledger_scan import Scanner
-from tests.support.life_platform import Gate, living_platform
+from tests.support.life_platform import Gates, living_platform
 from tests.support.platform import RunningPlatform
 
 PASSWORD = "correct horse battery"
@@ -37,17 +41,23 @@ _UNSEARCHED = {
 
 @dataclass
 class Life:
-    """One platform. `token` is said in all mails and addresses, and may stand in no file."""
+    """One platform. `token` is said in all mails and addresses, and may stand in no file.
+
+    Of who is erased: `receipt`, the token, and `betrays`, ids that nobody else has.
+    """
 
     folder: Path
     token: str = field(default_factory=lambda: Run.fresh().token)
+    receipt: str = ""
+    betrays: tuple[str, ...] = ()
     _started: ExitStack = field(default_factory=ExitStack)
     _signed_in: dict[str, tuple[Client, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Nothing runs yet."""
         self.home, self.later = self.folder / "home", Later(self.folder / "later")
-        self.gate = Gate(self.folder / "gate")
+        self.gates = Gates(self.folder / "gates")
+        self.gates.folder.mkdir()
         self.platform: RunningPlatform
         self.born = self.later.now()
 
@@ -58,7 +68,7 @@ class Life:
 
     def start(self, rules: dict[str, int]) -> None:
         """Start the platform with these numbers in place of those of the policy."""
-        self.platform = self._started.enter_context(living_platform(self.home, self.later, self.gate, rules))
+        self.platform = self._started.enter_context(living_platform(self.home, self.later, self.gates, rules))
 
     def stop(self) -> None:
         """Stop it."""
@@ -77,20 +87,18 @@ class Life:
 
     def sign_up(self, name: str) -> None:
         """Make a member."""
-        client = self._client(name)
-        client.signup(self.address(name), PASSWORD)
-        self._signed_in[name] = client, self.later.passed
+        self._anew(name).signup(self.address(name), PASSWORD)
+
+    def sign_in(self, name: str) -> None:
+        """Sign a member in anew. Raises: ClientError."""
+        self._anew(name).login(self.address(name), PASSWORD)
 
     def client(self, name: str) -> Client:
         """Return a member's client, signed in; anew where its session may have ended."""
-        known = self._signed_in.pop(name, None)
-        if known is not None and self.later.passed - known[1] < _FRESH_SECONDS:
-            client = known[0]
-        else:
-            if known is not None:
-                known[0].close()
-            client = self._client(name)
-            client.login(self.address(name), PASSWORD)
+        known = self._signed_in.get(name)
+        if known is None or self.later.passed - known[1] >= _FRESH_SECONDS:
+            self.sign_in(name)
+        client, _ = self._signed_in[name]
         self._signed_in[name] = client, self.later.passed
         return client
 
@@ -106,6 +114,12 @@ class Life:
         with self.http(name) as http:
             answer = http.request(method, path, json=given).raise_for_status()
             return answer.json() if answer.content else None
+
+    def proof(self, name: str) -> str:
+        """Return what proves that somebody knows a member's password."""
+        kdf = self.ask("", "POST", "/v1/kdf", {"address": self.address(name)})["kdf"]
+        derived = keys.derive(PASSWORD, keys.Kdf.from_json(kdf))
+        return base64.b64encode(derived.authentication.reveal()).decode()
 
     def status(self, name: str, method: str, path: str, given: object = None) -> int:
         """Return with which status a member is answered."""
@@ -140,8 +154,24 @@ class Life:
 
     def let_pass(self, **delta: float) -> None:
         """Let time go by, and wait until whatever was over then is gone."""
-        with self.gate.shut():
+        with self.gates.watching.shut():
+            self._move(timedelta(**delta))
+            self.wait_swept()
+
+    def _move(self, delta: timedelta) -> None:
+        with self.gates.sweeping.shut():
+            self.later.let_pass(delta)
+            # Every service looks again within this time.
+            time.sleep(2 * LOOK_SECONDS)
+
+    @contextmanager
+    def away(self, rules: dict[str, int], **delta: float) -> Iterator[None]:
+        """Stop the platform for some time, and start it with these numbers; nobody looks before the caller is done."""
+        self.stop()
+        with self.gates.watching.shut():
             self.later.let_pass(timedelta(**delta))
+            self.start(rules)
+            yield
             self.wait_swept()
 
     def until(self, day: float) -> None:
@@ -165,11 +195,11 @@ class Life:
 
     def assert_well(self) -> None:
         """Assert that every promise holds: probes pass, nothing is past its time, no canary is where none may be."""
-        with self.gate.shut():
+        with self.gates.watching.shut():
             self.ask(OPERATOR, "POST", "/v1/operator/retention/probes", {})
             wait_for("all probes", self._probed, 60)
             # Probes have tried what is limited; canaries come later from the same address.
-            self.later.let_pass(timedelta(minutes=2))
+            self._move(timedelta(minutes=2))
         wait_for("canaries", self._canaries_in_order, 60)
         state = self.retention()
         assert (overdue(state), state["clock_held"], state["replaying"]) == ({}, False, False)
@@ -179,7 +209,7 @@ class Life:
         results = {one["clause"]: (one["result"], one["detail"]) for one in state["probes"]}
         assert results.keys() == {name for name, clause in load_policy().clauses.items() if clause.probe}
         broken = {clause: detail for clause, (result, detail) in results.items() if result == "fail"}
-        assert broken == {}, f"on day {self.day:.1f}"
+        assert broken == {}, f"on day {self.day:.1f}: {broken}"
         unknown = [clause for clause, (result, _) in results.items() if result != "pass"]
         for clause in unknown:
             self.ask(OPERATOR, "POST", "/v1/operator/retention/probes", {"clause": clause})
@@ -187,15 +217,33 @@ class Life:
 
     def _canaries_in_order(self) -> bool:
         now, canaries = self.later.now(), self.retention()["canaries"]
-        assert [one for one in canaries if one["state"] in ("missed", "failed")] == []
+        bad = [f"{one['data_class']} {one['state']}" for one in canaries if one["state"] in ("missed", "failed")]
+        assert bad == [], f"on day {self.day:.1f}: {bad}"
         waiting = [one for one in canaries if one["state"] == "waiting"]
         planted = any(_moment(one["planted"]).date() == now.date() for one in canaries)
         return planted and all(_moment(one["due"]) > now for one in waiting)
 
-    def _client(self, name: str) -> Client:
+    def ledger(self) -> bytes:
+        """Return the ledger of evidence of the whole life."""
+        days = {"first": self.born.date().isoformat(), "last": self.later.now().date().isoformat()}
+        return self._public("/evidence/ledger.jsonl", days)
+
+    def published(self) -> bytes:
+        """Return the signed ends of days."""
+        return self._public("/.well-known/sealpost-evidence.json", {"limit": "400"})
+
+    def _public(self, path: str, query: dict[str, str]) -> bytes:
+        with self.http() as http:
+            return http.get(path, params=query).raise_for_status().content
+
+    def _anew(self, name: str) -> Client:
+        if name in self._signed_in:
+            self._signed_in[name][0].close()
         # Limits count by address.
         transport = httpx.HTTPTransport(local_address=f"127.78.0.{sum(name.encode()) % 250 + 1}")
-        return Client(self.platform.url, transport=transport, clock=self.later)
+        client = Client(self.platform.url, transport=transport)
+        self._signed_in[name] = client, self.later.passed
+        return client
 
 
 def overdue(state: dict[str, Any]) -> dict[str, int]:
