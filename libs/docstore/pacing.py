@@ -1,8 +1,9 @@
 """How much of a long piece of work is done in one transaction, and how long it rests between two.
 
 Where nobody else writes, a piece is as long as a slow commit, and there is no rest: the work is done soonest. Where
-others do, a piece is so short that whoever comes in the middle of it does not notice, and the rest grows with how long
-others have waited for their turn. The number of items that fit is learnt from how long the last ones took.
+others do, a piece is so short that whoever comes in the middle of it does not notice, and the rest is several times as
+long, or more where others have waited long for their turn. How many items fit is learnt from how long the last ones
+took.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from libs.docstore.group_commit import Waits
 
 _ALONE_SECONDS, _BESIDE_SECONDS = 0.04, 0.003
 _UNNOTICED_SECONDS = 0.003
-_REST = 10.0
+_REST_PIECES, _REST = 4.0, 10.0
 _LONGEST_REST = 0.1
 
 
@@ -36,4 +37,5 @@ class Pacing:
             self.size = max(self.least, min(self.most, fits, self.size * 2))
         if alone:
             return 0.0
-        return min(_LONGEST_REST, _REST * max(0.0, self.waits.mean - _UNNOTICED_SECONDS))
+        waited = max(0.0, self.waits.mean - _UNNOTICED_SECONDS)
+        return min(_LONGEST_REST, max(_REST_PIECES * seconds, _REST * waited))

@@ -42,9 +42,11 @@ from libs.runtime.errors import InternalError, SealpostError, UnavailableError
 
 _DELETE_PIECES = (100, 16, MAX_RESULTS)
 _SHRINK_PIECES = (100, 8, 2000)
-_SCRUB_PIECES = (256, 64, 20_000)
+_SCRUB_PIECES = (256, 64, 4000)
 """Documents deleted, pages given back, pages scrubbed at once: at first, at least, at most (libs.docstore.pacing)."""
 _PIECE_WEIGHT = 8192
+# The pages given back in one go: the others are zeros, and can wait for the next.
+_SHRINK_AT_ONCE = 4000
 # So many pages are scrubbed while others wait; after so many attempts to get there, all of them.
 _LAST_PAGES, _ATTEMPTS = 500, 4
 
@@ -232,10 +234,14 @@ class SqliteStore:
 
     async def compact(self) -> None:
         """See Store: gives free pages back, a few at a time, cuts the log to nothing, fills gaps in pages."""
-        while await self._in_background(ShrinkJob(self._shrinking.size), self._shrinking, self._shrinking.size):
-            pass
+        given = 0
+        while given < _SHRINK_AT_ONCE:
+            given += self._shrinking.size
+            if not await self._in_background(ShrinkJob(self._shrinking.size), self._shrinking, self._shrinking.size):
+                break
         for attempt in range(_ATTEMPTS):
             most = _LAST_PAGES if attempt + 1 < _ATTEMPTS else sys.maxsize
+            await asyncio.to_thread(self._writer.move_log)
             if not await self._committer.submit(EmptyLogJob(most), 1, 0):
                 break
             while await self._in_background(ScrubJob(self._scrubbing.size), self._scrubbing, self._scrubbing.size):

@@ -22,9 +22,12 @@ class Checkpointer:
         """Checkpoint the file at `path`."""
         self._path = path
         self._thread: threading.Thread | None = None
+        self._connection: sqlite3.Connection | None = None
         self._wake = threading.Event()
         self._ends = False
         self._error: sqlite3.Error | OSError | None = None
+        # How many pages of the log were in the file already, when last looked at.
+        self.moved = 0
         # Held while one is made: SQLite itself refuses a second one at once instead of waiting.
         self.lock = threading.Lock()
 
@@ -51,24 +54,27 @@ class Checkpointer:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
+        with self.lock:
+            self._drop()
 
-    def _work(self) -> None:
-        connection: sqlite3.Connection | None = None
-        while self._wake.wait() and not self._ends:
-            self._wake.clear()
+    def move(self) -> None:
+        """Move what is in the log into the file, in the calling thread; commits go on meanwhile."""
+        with self.lock:
             try:
-                connection = connection or connect_writer(self._path)
-                with self.lock:
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                self._connection = self._connection or connect_writer(self._path)
+                _, _, self.moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             except (sqlite3.Error, OSError) as error:
                 if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_BUSY:
                     self._error = error
-                _close(connection)
-                connection = None
-        _close(connection)
+                self._drop()
 
+    def _work(self) -> None:
+        while self._wake.wait() and not self._ends:
+            self._wake.clear()
+            self.move()
 
-def _close(connection: sqlite3.Connection | None) -> None:
-    if connection is not None:
-        with contextlib.suppress(sqlite3.Error):  # it is not needed any more
-            connection.close()
+    def _drop(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # it is not needed any more
+                self._connection.close()
+            self._connection = None

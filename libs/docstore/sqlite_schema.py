@@ -23,7 +23,9 @@ APPLICATION_ID = 0x5EA1_0057
 BUSY_MILLISECONDS = 5000
 
 LOG_BYTES = 4 * 1024 * 1024
-"""The write-ahead log is moved into the file when it is longer, and cut back to this when it begins anew."""
+"""What is in the write-ahead log is moved into the file when it is more."""
+LONG_LOG_BYTES = 32 * LOG_BYTES
+"""A log of so many bytes is to begin anew. Its file may be as long: cutting it stops commits for a moment."""
 
 
 def create_file(path: Path) -> None:
@@ -54,7 +56,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         "PRAGMA secure_delete = ON",
         "PRAGMA foreign_keys = OFF",
         "PRAGMA wal_autocheckpoint = 0",
-        f"PRAGMA journal_size_limit = {LOG_BYTES}",
+        f"PRAGMA journal_size_limit = {LONG_LOG_BYTES}",
         "PRAGMA cache_size = -16384",
         "PRAGMA temp_store = MEMORY",
         "PRAGMA busy_timeout = 0",

@@ -11,19 +11,17 @@ are not in the write-ahead log, hence written by nobody, for every commit says w
 connection that writes may still have the old page in its cache and write it again; then it is in the log, and is looked
 at once more. Which pages are those of B-trees is told by the pointer map, which every file with `auto_vacuum` has.
 
-Source: the SQLite database file format, sections 1.5 (pages of B-trees), 1.8 (pointer map), 4 (write-ahead log).
+Source: the SQLite database file format, sections 1.5 (pages of B-trees), 1.8 (pointer map).
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 _HEADER = struct.Struct(">16xHxxB31xI")
-_LOG_HEADER = struct.Struct(">16x8s")
-_FRAME = struct.Struct(">II8s")
-_LOG_HEADER_BYTES, _FRAME_BYTES = 32, 24
 _BTREE = struct.Struct(">BxxHH")
 _INTERIOR, _LEAVES = (2, 5), (10, 13)
 _MAP_ENTRY_BYTES = 5
@@ -36,15 +34,12 @@ _CLEAN, _IN_FILE, _IN_LOG = 0, 1, 2
 class Scrubber:
     """Knows which pages were written since their gaps were filled. Used by one thread at a time.
 
-    Its descriptors are to be closed after the last connection: closing one drops the locks of the whole process.
+    Its descriptor is to be closed after the last connection: that drops the locks of the whole process.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file, of which nothing is known yet. Raises: OSError; ValueError for a file without pointer map."""
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self._log_path = path.with_name(path.name + "-wal")
-        self._log = -1
-        self._generation, self._read_to = b"", _LOG_HEADER_BYTES
         size, reserved, root = _HEADER.unpack(os.pread(self._file, _HEADER.size, 0))
         self._size = 65536 if size == 1 else size
         self._usable = self._size - reserved
@@ -60,40 +55,18 @@ class Scrubber:
         count = os.fstat(self._file).st_size // self._size
         # Numbers begin with 1, and the first page tells what tables there are; where they may be in the log they are.
         self._pages = bytearray(2) + bytearray((_IN_LOG,)) * max(0, count - 1)
-        self._generation = b""
 
     def close(self) -> None:
-        """Close the descriptors. Idempotent."""
-        for descriptor in (self._file, self._log):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._file = self._log = -1
+        """Close the descriptor. Idempotent."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
-    def note(self) -> None:
-        """Note which pages the last commit has logged; called after each, before anything else is written."""
-        if self._log < 0:
-            self._log = os.open(self._log_path, os.O_RDONLY | os.O_CLOEXEC)
-        head = os.pread(self._log, _LOG_HEADER_BYTES, 0)
-        if len(head) < _LOG_HEADER_BYTES:
-            return
-        (generation,) = _LOG_HEADER.unpack_from(head)
-        if generation != self._generation:
-            self._generation, self._read_to = generation, _LOG_HEADER_BYTES
-        at, logged, step = self._read_to, [], _FRAME_BYTES + self._size
-        while len(frame := os.pread(self._log, _FRAME.size, at)) == _FRAME.size:
-            number, commits, written = _FRAME.unpack(frame)
-            if written != generation:
-                break
-            logged.append(number)
-            at += step
-            if commits:
-                # What comes after the last commit was rolled back, and will be overwritten.
-                self._read_to = at
-        if logged:
-            missing = max(logged) + 1 - len(self._pages)
-            if missing > 0:
-                self._pages += bytes(missing)
-            for number in logged:
+    def note(self, pages: Sequence[int]) -> None:
+        """Note that `pages` were logged; said after each commit, before anything else is written."""
+        if pages:
+            self._pages += bytes(max(0, max(pages) + 1 - len(self._pages)))
+            for number in pages:
                 self._pages[number] = _IN_LOG
             self._pages[1] = _CLEAN
 

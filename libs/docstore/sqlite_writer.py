@@ -37,7 +37,8 @@ from libs.docstore.sqlite_jobs import (
     empty_log,
     shrink,
 )
-from libs.docstore.sqlite_schema import BUSY_MILLISECONDS, LOG_BYTES, connect_reader, connect_writer
+from libs.docstore.sqlite_log import Log
+from libs.docstore.sqlite_schema import BUSY_MILLISECONDS, LOG_BYTES, LONG_LOG_BYTES, connect_reader, connect_writer
 from libs.docstore.sqlite_scrub import Scrubber
 from libs.runtime.errors import UnavailableError
 from libs.telemetry import metrics
@@ -47,7 +48,6 @@ _log = get_logger("store")
 _failures = metrics.counter("sealpost_store_failures_total", "Transactions that the engine failed.")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-_LONG_LOG = 32
 # Where nobody waits for a commit, moving more at a time moves each page less often.
 _ALONE_LOG = 16
 # What may be done on the event loop: a few milliseconds at most.
@@ -63,9 +63,9 @@ class Writer:
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Open the connection."""
         self._path = path
-        self._wal = path.with_name(path.name + "-wal")
         self._monotonic = monotonic
         self._keeper: sqlite3.Connection | None = None
+        self._log = Log(path)
         # None until something deleted is to leave the file for the first time: until then every page counts as written.
         self._scrubber: Scrubber | None = None
         self.connection: sqlite3.Connection | None = connect_writer(path)
@@ -121,12 +121,13 @@ class Writer:
         has come since; so when it is very long, the rest is moved here.
         """
         try:
-            length = self._wal.stat().st_size if self.connection is not None else 0
-            if length > LOG_BYTES * (1 if self.is_shared() else _ALONE_LOG):
+            length, moved = self._log.bytes, self._checkpoints.moved * self._log.frame_bytes
+            # More than there is was moved before the log began anew.
+            if length - (moved if moved <= length else 0) > LOG_BYTES * (1 if self.is_shared() else _ALONE_LOG):
                 self._checkpoints.wake()
-            if self.connection is not None and length > _LONG_LOG * LOG_BYTES:
+            if self.connection is not None and length > LONG_LOG_BYTES:
                 # While the other one is at work it has most of it to do still, and is waited for only if need be.
-                if self._checkpoints.lock.acquire(blocking=length > 2 * _LONG_LOG * LOG_BYTES):
+                if self._checkpoints.lock.acquire(blocking=length > 2 * LONG_LOG_BYTES):
                     try:
                         with waiting(self.connection):
                             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -134,6 +135,10 @@ class Writer:
                         self._checkpoints.lock.release()
         except (sqlite3.Error, OSError) as error:
             self._after(error)
+
+    def move_log(self) -> None:
+        """Move what is in the log into the file, in the calling thread, so that little is left for EmptyLogJob."""
+        self._checkpoints.move()
 
     def close(self) -> None:
         """Close the connections; the last one to close empties the log."""
@@ -144,6 +149,7 @@ class Writer:
         if self.connection is not None:
             self.connection.close()
             self.connection = None
+        self._log.close()
         if self._scrubber is not None:
             self._scrubber.close()
             self._scrubber = None
@@ -202,12 +208,15 @@ class Writer:
         return 0
 
     def _note(self) -> None:
-        if self._scrubber is not None:
-            try:
-                self._scrubber.note()
-            except OSError:
-                # What is committed is committed; which pages it was may stay unknown.
+        try:
+            pages = self._log.look()
+        except OSError:
+            # What is committed is committed; which pages it was may stay unknown.
+            if self._scrubber is not None:
                 self._scrubber.know_nothing()
+            return
+        if self._scrubber is not None:
+            self._scrubber.note(pages)
 
     def _recovered(self) -> sqlite3.Connection:
         if error := self._checkpoints.take_error():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from libs.docstore.sqlite import SqliteStore
+from libs.docstore.sqlite_log import Log
 from libs.docstore.sqlite_schema import connect_writer
 from libs.docstore.sqlite_scrub import Scrubber, unallocated
 from libs.docstore.store import Collection, Delete, Index, Insert, Patch, Query
@@ -131,12 +132,12 @@ async def test_beside_writes_the_file_stays_sound(tmp_path: Path) -> None:
     assert _sound(tmp_path / "mails.db")
 
 
-async def test_a_log_that_cannot_be_read_costs_knowledge_and_nothing_else(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_read_costs_knowledge_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "mails.db"
     connection = connect_writer(path)
     connection.execute("CREATE TABLE t (a TEXT)")
-    scrubber = Scrubber(path)
-    scrubber.note()
+    scrubber, log = Scrubber(path), Log(path)
+    scrubber.note(log.look())
     for number in range(500):
         connection.execute("INSERT INTO t VALUES (?)", (f"{number}" * 50,))
     scrubber.know_nothing()
@@ -151,15 +152,16 @@ async def test_a_log_that_cannot_be_read_costs_knowledge_and_nothing_else(tmp_pa
     assert left == pages - 4
     assert scrubber.scrub(left) == 0
     connection.execute("INSERT INTO t VALUES ('more')")
-    scrubber.note()
+    scrubber.note(log.look())
     scrubber.emptied()
     assert 0 < scrubber.left < 4, "only what was written"
     connection.close()
     scrubber.close()
+    log.close()
     assert _sound(path)
 
 
-async def test_a_file_without_a_pointer_map_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_a_pointer_map_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE t (a)")
