@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
 import smtplib
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -21,8 +18,8 @@ from libs.local.backup import MARKER, restore, save
 from libs.runtime.clock import SystemClock
 from tests.support.ledger_procs import wait_for
 from tests.support.life import OPERATOR, Life, overdue
+from tests.support.life_evidence import assert_evidence
 from tests.support.operators import make_operator
-from tests.support.platform import ROOT
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -42,10 +39,11 @@ def test_120_days(tmp_path: Path) -> None:
             life.assert_well()
             print(f"day {life.day:6.2f} {stage.__name__} {acted - began:.1f} s, {time.monotonic() - acted:.1f} s")
         assert life.in_clear() == []
-        ledger, published = life.ledger(), life.published()
+        life.publish()
+        ledger = life.ledger()
     finally:
         life.stop()
-    _assert_evidence(life, ledger, published)
+    assert_evidence(life, ledger)
 
 
 def _sign_up(life: Life) -> None:
@@ -108,6 +106,7 @@ def _outage(life: Life) -> None:
         life.ask(OPERATOR, "POST", "/v1/operator/retention/clock")
     wait_for("no trace of it", lambda: life.holding(mail.id) == {}, 20)
     assert life.status(OPERATOR, "POST", "/v1/operator/retention/clock") == 409
+    life.publish()
 
 
 def _policy_announced(life: Life) -> None:
@@ -261,36 +260,3 @@ STAGES: tuple[Callable[[Life], None], ...] = (
     _restored,
     _end,
 )
-
-
-def _assert_evidence(life: Life, ledger: bytes, published: bytes) -> None:
-    """Check the ledger without a platform: it is genuine, tells this life, and an entry that is changed is found."""
-    lines = ledger.splitlines(keepends=True)
-    entries = [json.loads(line)["entry"] for line in lines if line.startswith(b'{"entry"')]
-    code, said = _verify(life.folder, ledger, published)
-    assert (code, f"GENUINE: {len(entries)} entries" in said) == (0, True), said
-    told = [one["kind"] for one in entries]
-    steps = ("version_activated", "clock_held", "clock_confirmed", "version_proposed", "version_announced", "restored")
-    assert [kind for kind in told if kind in steps] == [*steps[:5], steps[0], steps[5]]
-    assert {"sweep", "erasure_begun", "erasure_keys", "erasure_done", "role_granted"} <= set(told)
-    assert {one["data"]["state"] for one in entries if one["kind"] == "canary"} == {"gone"}
-    assert [one for one in entries if one["kind"] == "probe" and one["data"].get("result") == "fail"] == []
-    assert not any(word.encode() in ledger for word in life.betrays)
-    number = next(place for place, line in enumerate(lines) if place > len(lines) // 2 and b'"kind":"sweep"' in line)
-    entry = json.loads(lines[number])
-    entry["entry"]["data"]["deleted"] += 1
-    changed = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
-    code, said = _verify(life.folder, b"".join([*lines[:number], changed, *lines[number + 1 :]]), published)
-    assert (code, f"entry {entry['entry']['n']}: was changed" in said) == (1, True), said
-    code, said = _verify(life.folder, b"".join(lines[:number]), published)
-    assert (code, "are missing" in said) == (1, True), said
-
-
-def _verify(folder: Path, ledger: bytes, published: bytes) -> tuple[int, str]:
-    for name, content in (("ledger.jsonl", ledger), ("published.json", published)):
-        (folder / name).write_bytes(content)
-    program = [sys.executable, "-m", "services.retention.verify", "ledger.jsonl", "--published", "published.json"]
-    done = subprocess.run(
-        program, cwd=folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
