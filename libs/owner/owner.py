@@ -17,6 +17,7 @@ from libs.owner.model import Count, Erased, HeldClass, Item, Subject, Swept, Wan
 from libs.owner.traces import Traces, search
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InvalidError
+from libs.runtime.owed import Owed
 
 MOST = 10_000
 
@@ -39,8 +40,8 @@ class Owner:
             raise ValueError("a data class stands twice")
         self._store = store
         self._clock = clock
-        # A process before this one may have died between deleting and settling.
-        self._owed = True
+        # Where many are erased at once, one compaction does for all that wait for it.
+        self._compaction = Owed(lambda: store.compact())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,9 +60,10 @@ class Owner:
         one = self._class(name)
         _check_limit(limit)
         swept = await one.sweep(min(until, unix_seconds(self._clock)), limit)
-        self._owed = self._owed or swept.deleted > 0
+        if swept.deleted:
+            self._compaction.owe()
         if not swept.more:
-            await self._settle()
+            await self._compaction.pay()
         return swept
 
     async def export(self, subject: Subject, names: Collection[str], wanted: Wanted) -> AsyncIterator[tuple[str, Item]]:
@@ -92,9 +94,10 @@ class Owner:
                 more = True
                 break
         # Also after keys alone: what they opened must not lie in the log any longer than it takes to answer.
-        self._owed = self._owed or any(one.keys or one.deleted for one in done.values())
+        if any(one.keys or one.deleted for one in done.values()):
+            self._compaction.owe()
         if not more or any(one.keys for one in done.values()):
-            await self._settle()
+            await self._compaction.pay()
         return Erasing({name: one for name, one in done.items() if one != Erased()}, more)
 
     async def traces(self, needles: Sequence[bytes]) -> Traces:
@@ -102,11 +105,6 @@ class Owner:
         if not 1 <= len(needles) <= 64 or any(not 8 <= len(needle) <= 64 for needle in needles):
             raise InvalidError("needles")
         return await asyncio.to_thread(search, self._store.files(), tuple(needles))
-
-    async def _settle(self) -> None:
-        if self._owed:
-            await self._store.compact()
-            self._owed = False
 
     def _class(self, name: str) -> HeldClass:
         if name not in self._classes:

@@ -34,9 +34,16 @@ from services.retention.repository.erasures import Erasure, Erasures, Receipt
 
 LAST = "accounts"
 _LISTED = 1000
-_SIDE_BY_SIDE = 8
-# One step of one erasure: others, and those that have become due, get their turn.
-_STEP_SECONDS = 2.0
+# Owners compact their files once for all who wait for it, so many at once are cheaper than one after the other. So many
+# documents go with the keys: most accounts need no second call, and no key waits for more.
+_SIDE_BY_SIDE, _WITH_KEYS = 64, 50
+# Of those that need more, a few: an owner lets only so much deleting wait.
+_LARGE = 4
+# One step of all: those that have become due get their turn, and their keys go first.
+_STEP_SECONDS = 0.5
+_RUN_SECONDS = 10.0
+# What is due in a moment is waited for, so that keys are gone within a second.
+_AHEAD_SECONDS, _LOOK_SECONDS = 2, 0.05
 _DAY = 86_400
 
 _log = get_logger("erasures")
@@ -80,6 +87,15 @@ class Tools:
     store: Store
 
 
+class _Gates:
+    """How many erasures go on at once in one step, which ends at `until` (monotonic)."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.many = asyncio.Semaphore(_SIDE_BY_SIDE)
+        self.few = asyncio.Semaphore(_LARGE)
+
+
 class Erasing:
     """Erases what is due."""
 
@@ -88,45 +104,72 @@ class Erasing:
         self._tools = tools
         self._batch = batch
         self._compact = True
+        # The ledger is one chain: entries written at once would get in each other's way.
+        self._noting = asyncio.Lock()
 
     async def run(self, lead: Lead) -> None:
         """Take on what is due, go a step on with all that is under way. Raises: UnavailableError, LeaseLostError."""
-        await self._take_on(lead)
-        limit = asyncio.Semaphore(_SIDE_BY_SIDE)
+        end = self._tools.clock.monotonic() + _RUN_SECONDS
+        going = True
+        while going and self._tools.clock.monotonic() < end:
+            coming = await self._take_on(lead)
+            going = await self._round(lead)
+            if self._compact:
+                self._compact = False
+                await self._tools.store.compact()
+            if not going and coming:
+                going = await self._wait_for(coming)
+
+    async def _round(self, lead: Lead) -> bool:
+        """Go a step on with all; tell whether anything is left. Raises: UnavailableError where an owner is away."""
+        gates = _Gates(self._tools.clock.monotonic() + _STEP_SECONDS)
         after: Erasure | None = None
-        oldest = 0
-        failed = False
+        oldest, good, left = 0, True, False
         while page := await self._tools.erasures.page(lead, after):
             oldest = oldest or page[0].due
-            results = await together(self._step(lead, one, limit) for one in page)
-            failed = failed or not all(results)
+            good &= all(await together(self._step(lead, one, gates) for one in page))
+            left |= not all(one.ended for one in page)
             after = page[-1]
-        now = unix_seconds(self._tools.clock)
-        _LATE.set(max(0, now - oldest) if oldest else 0)
-        if self._compact:
-            self._compact = False
-            await self._tools.store.compact()
-        if failed:
+        _LATE.set(max(0, unix_seconds(self._tools.clock) - oldest) if oldest else 0)
+        if not good:
             raise UnavailableError("erasure_waits")
+        return left
 
-    async def _take_on(self, lead: Lead) -> None:
-        due = await self._tools.accounts.due(self._tools.time.now(), _LISTED)
+    async def _take_on(self, lead: Lead) -> int:
+        """Note what is due; return when the next will be, in the seconds to come, or 0."""
+        now = self._tools.time.now()
+        listed = await self._tools.accounts.due(now + _AHEAD_SECONDS, _LISTED)
+        due = [one for one in listed if one.due <= now]
         known = await self._tools.erasures.known([one.subject.account_id for one in due])
-        for one in due:
-            if one.subject.account_id not in known:
-                erasure = Erasure(one.subject, one.receipt.hex(), one.asked_at, one.due, new_id())
-                await self._tools.erasures.put(lead, erasure)
+        new = [one for one in due if one.subject.account_id not in known]
+        fresh = [Erasure(one.subject, one.receipt.hex(), one.asked_at, one.due, new_id()) for one in new]
+        await together(self._tools.erasures.put(lead, one) for one in fresh)
+        return min((one.due for one in listed if one.due > now), default=0)
 
-    async def _step(self, lead: Lead, one: Erasure, limit: asyncio.Semaphore) -> bool:
+    async def _wait_for(self, due: int) -> bool:
+        """Wait until it is `due`, a moment from now; False where it is not then, for the clock may be set back."""
+        for _ in range(int(_AHEAD_SECONDS / _LOOK_SECONDS)):
+            if self._tools.time.now() >= due:
+                return True
+            await asyncio.sleep(_LOOK_SECONDS)
+        return False
+
+    async def _step(self, lead: Lead, one: Erasure, gates: _Gates) -> bool:
         """Go on with one erasure; False where an owner did not answer."""
-        async with limit:
-            try:
+        try:
+            async with gates.many:
                 if not one.begun and not await self._begin(lead, one):
+                    one.ended = True
                     return True
-                return await self._erase(lead, one)
-            except SealpostError as error:
-                _log.warning("erasure_delayed", error=error, reason=error.reason)
-                return False
+                good = await self._destroy_keys(lead, one)
+            others = one.answered - one.done - {LAST}
+            async with gates.few if others else gates.many:
+                if others and self._tools.clock.monotonic() >= gates.until:
+                    return good
+                return await self._go_on(lead, one, gates.until) and good
+        except SealpostError as error:
+            _log.warning("erasure_delayed", error=error, reason=error.reason)
+            return False
 
     async def _begin(self, lead: Lead, one: Erasure) -> bool:
         """End the time for undo, and write it into the register; False where it was taken back."""
@@ -144,29 +187,36 @@ class Erasing:
         _ERASED.inc(stage="begun")
         return True
 
-    async def _erase(self, lead: Lead, one: Erasure) -> bool:
-        until = self._tools.clock.monotonic() + _STEP_SECONDS
+    async def _destroy_keys(self, lead: Lead, one: Erasure) -> bool:
+        """Ask those who have not answered yet, who destroy keys before they do."""
         owners = self._tools.owners
         first = [owner for name, owner in owners.items() if name not in one.answered]
-        good = all(await together(self._ask(one, owner, 1) for owner in first))
-        if first and one.answered >= set(owners):
+        if not first:
+            return True
+        # The account itself stays as long as anything of it does.
+        limits = {LAST: 1}
+        good = all(await together(self._ask(one, it, limits.get(it.service, _WITH_KEYS)) for it in first))
+        if one.answered >= set(owners):
             one.keys_gone_at = unix_seconds(self._tools.clock)
             await self._note("erasure_keys", one)
             _ERASED.inc(stage="keys")
-        if first:
-            await self._tools.erasures.put(lead, one)
+        await self._tools.erasures.put(lead, one)
+        return good
+
+    async def _go_on(self, lead: Lead, one: Erasure, until: float) -> bool:
+        owners, good = self._tools.owners, True
         others = [owner for name, owner in owners.items() if name in one.answered - one.done - {LAST}]
         if others:
-            good &= all(await together(self._go_on(one, owner, until) for owner in others))
+            good = all(await together(self._delete(one, owner, until) for owner in others))
             await self._tools.erasures.put(lead, one)
         if one.done >= set(owners) - {LAST} and LAST in one.answered - one.done:
-            good &= await self._go_on(one, owners[LAST], until)
+            good &= await self._delete(one, owners[LAST], until)
             await self._tools.erasures.put(lead, one)
         if one.done >= set(owners):
             await self._finish(one)
         return good
 
-    async def _go_on(self, one: Erasure, owner: DataOwner, until: float) -> bool:
+    async def _delete(self, one: Erasure, owner: DataOwner, until: float) -> bool:
         """Have an owner delete until it has nothing left or the step is over."""
         while owner.service not in one.done and self._tools.clock.monotonic() < until:
             if not await self._ask(one, owner, self._batch):
@@ -199,10 +249,11 @@ class Erasing:
             receipt = Receipt(one.asked_at, one.due, one.keys_gone_at, done_at, lines, entry)
             await self._tools.erasures.keep(one.receipt, receipt)
         await self._tools.erasures.drop(one)
-        self._compact = True
+        one.ended = self._compact = True
         _ERASED.inc(stage="done")
 
     async def _note(self, kind: str, one: Erasure, counts: Mapping[str, int] | None = None) -> int:
         """Write a step into the ledger, under a random reference; return the number of the entry."""
         data: Data = {"erasure": one.reference, **(counts or {})}
-        return (await self._tools.evidence.append(kind, data, once=f"{kind}:{one.reference}")).number
+        async with self._noting:
+            return (await self._tools.evidence.append(kind, data, once=f"{kind}:{one.reference}")).number

@@ -136,21 +136,21 @@ class Register:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             content = self._read()
-            block, tip = bytearray(), content.tip
+            block, tip, added = bytearray(), content.tip, dict(content.lines)
             for subject, day in lines:
-                if subject.account_id not in content.lines:
+                if subject.account_id not in added:
                     line, tip = _line(tip, subject.account_id, subject.mailbox_id, day)
                     block += line
+                    added[subject.account_id] = (subject.mailbox_id, day)
             if not block:
                 return
-            os.ftruncate(descriptor, content.whole)
-            os.pwrite(descriptor, block, content.whole)
-            os.fsync(descriptor)
+            _put(descriptor, bytes(block), content.whole)
         finally:
             os.close(descriptor)
-        self._known = (-1, _Content())
         if fresh:
             _sync(self._path.parent)
+        whole = content.whole + len(block)
+        self._known = (whole, _Content(added, tip, whole, content.damaged))
 
     def _rewrite(self, without: set[str]) -> None:
         kept = {account: line for account, line in self._read().lines.items() if account not in without}
@@ -166,6 +166,17 @@ class Register:
         new.replace(self._path)
         _sync(self._path.parent)
         self._known = (-1, _Content())
+
+
+def _put(descriptor: int, block: bytes, at: int) -> None:
+    """Write `block` where the whole lines end, durably, or leave nothing of it: what is there counts as durable."""
+    try:
+        os.ftruncate(descriptor, at)
+        os.pwrite(descriptor, block, at)
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, at)
+        raise
 
 
 def _parse(raw: bytes) -> _Content:

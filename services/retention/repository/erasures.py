@@ -79,6 +79,8 @@ class Erasure:
     done: set[str] = field(default_factory=set)
     lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     document: Document | None = None
+    # Whether nothing is to be done any more; not kept, for then there is nothing to keep.
+    ended: bool = False
 
     def add(self, service: str, data_class: str, erased: Erased) -> None:
         """Count what one step has done."""
