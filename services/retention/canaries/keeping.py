@@ -1,8 +1,9 @@
 """Plants canaries once a day, and looks for each when its time is over: at the API and in the raw files.
 
-One that is found is missed: an entry of the ledger, an alert and a line on the public page, until it is gone. Where
-nobody can say, it is looked for again. A round that no door lets in - the limits that hold for everybody hold for it
-too - is planted again for a quarter of an hour before it counts as failed.
+One that is found is missed: an entry of the ledger, an alert and a line on the public page, until it is gone. It has
+to be found again after some sweeps, for when a platform has been off, whatever was due meanwhile is there until the
+first of them. Where nobody can say, it is looked for again. A round that no door lets in - the limits that hold for
+everybody hold for it too - is planted again for a quarter of an hour before it counts as failed.
 
 Retention's own files are left out of the search, for the register of erasures must name what stays erased.
 """
@@ -27,6 +28,8 @@ _DAY = 86_400
 _SHOWN_DAYS = 40
 _NOT_OUR_OWN = "retention"
 _PATIENCE_SECONDS = 900
+# How long a sweep may take.
+_SWEPT_SECONDS = 60
 
 _MISSED = metrics.gauge("sealpost_retention_canaries_missed", "Canaries that are still there after their time.")
 _FAILED = metrics.counter("sealpost_retention_canaries_failed_total", "Canaries that could not be planted.")
@@ -50,8 +53,10 @@ class Keeper:
     def __init__(self, tools: Tools) -> None:
         """Nothing is planted before the first step."""
         self._tools = tools
-        # Rounds that could not be planted, and since when, Unix seconds.
-        self._shut_out: dict[str, int] = {}
+        # Rounds of a day that could not be planted, and since when, Unix seconds.
+        self._shut_out: dict[tuple[str, int], int] = {}
+        # Canaries that were found after their time, and since when.
+        self._found: dict[str, int] = {}
 
     async def step(self, lead: Lead) -> None:
         """Do what is due, as a duty of the leader. Raises: UnavailableError."""
@@ -75,7 +80,7 @@ class Keeper:
         except (UnknowableError, SealpostError) as error:
             reason = error.reason if isinstance(error, SealpostError) else str(error)
             _log.warning("canary_not_planted", kind=kind, reason=reason)
-            if world.now - self._shut_out.setdefault(kind, world.now) < _PATIENCE_SECONDS:
+            if world.now - self._shut_out.setdefault((kind, day), world.now) < _PATIENCE_SECONDS:
                 return
             _FAILED.inc()
             for name in self._tools.planter.kinds[kind]:
@@ -83,7 +88,7 @@ class Keeper:
         else:
             for one in planted:
                 await self._keep(one, day, world.now, State.WAITING)
-        self._shut_out.pop(kind, None)
+        self._shut_out.pop((kind, day), None)
 
     async def _keep(self, planted: Planted, day: int, now: int, state: State) -> None:
         canary = Canary(new_id(), planted.data_class, day, now, planted.due, state, 0, planted.trail)
@@ -100,6 +105,9 @@ class Keeper:
                 _log.warning("canary_not_looked_for", reason=str(error))
                 missed += canary.state is State.MISSED
                 continue
+            if there and canary.state is State.WAITING and not self._found_again(canary, world):
+                continue
+            self._found.pop(canary.key, None)
             state = State.MISSED if there else State.GONE
             missed += there
             await self._tools.cage.put(canary.seen(state, world.now))
@@ -107,6 +115,11 @@ class Keeper:
                 entry = {"class": canary.data_class, "state": state.value, "day": canary.day}
                 await self._tools.evidence.append("canary", entry, once=f"canary:{canary.key}:{state.value}")
         _MISSED.set(missed)
+
+    def _found_again(self, canary: Canary, world: World) -> bool:
+        """Tell whether a canary that was found was found before the last sweeps too."""
+        since = self._found.setdefault(canary.key, world.now)
+        return world.now - since >= 2 * world.numbers.rule("sweep_seconds") + _SWEPT_SECONDS
 
     async def _there(self, trail: Trail, world: World) -> bool:
         """Tell whether it is still to be found. Raises: UnknowableError, UnavailableError where nobody can say."""
