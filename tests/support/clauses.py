@@ -13,16 +13,19 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Collection
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from libs.docstore import sqlite_path
+from libs.docstore.places import sqlite_path
 from tests.support.altered import replace
+from tests.support.ledger_procs import wait_for
 
 VARIABLE = "CLAUSES_OFF_FILE"
 LOOK_SECONDS = 0.05
 _BUSY_SECONDS = 10.0
+_TABLE = "written_down"
 
 Anything = Callable[..., Any]
 
@@ -111,13 +114,47 @@ def awaited(value: Any) -> Callable[[Anything], Anything]:
 
 def write_down(content: bytes) -> None:
     """Keep something where it has no place: in clear, in a table beside the documents of this service."""
-    path = sqlite_path(os.environ["SEALPOST_STORE"], Path(os.environ["SEALPOST_STORE"]).name)
+    with closing(sqlite3.connect(_store(), timeout=_BUSY_SECONDS)) as connection, connection:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE} (content BLOB)")
+        connection.execute(f"INSERT INTO {_TABLE} VALUES (?)", (content,))  # noqa: S608 - a name of ours
+
+
+def wipe(data: Path) -> None:
+    """Take what services have written down out of their files in `data`, so that probes stop finding it."""
+    for path in data.glob("*/*.db"):
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_TABLE,)).fetchall():
+                continue
+            connection.execute("PRAGMA secure_delete = ON").fetchall()
+            connection.execute(f"DELETE FROM {_TABLE}")  # noqa: S608 - a name of ours
+            wait_for("the log to be empty", lambda one=connection: _emptied(one), _BUSY_SECONDS)
+
+
+def _emptied(connection: sqlite3.Connection) -> bool:
+    ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return not busy
+
+
+def _store() -> Path:
+    url = os.environ["SEALPOST_STORE"]
+    path = sqlite_path(url, Path(url).name)
     if path is None:
         raise RuntimeError("there is no file to write to")
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
-    try:
-        with connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS written_down (content BLOB)")
-            connection.execute("INSERT INTO written_down VALUES (?)", (content,))
-    finally:
-        connection.close()
+    return path
+
+
+def reached_without(clause: str, purpose: str) -> None:
+    """Let mail for a purpose, and to the contact address, go without consent while `clause` is off."""
+    from services.accounts.domain.reach import Reach, Reached
+
+    def without(kept: Anything) -> Anything:
+        async def reached(self: Any, account_id: str, wanted: str) -> Any:
+            if wanted != purpose:
+                return await kept(self, account_id, wanted)
+            own = await self._rights.get(account_id)
+            addresses = (self._vault.identity(own.account).address, *([own.contact] if own.contact else ()))
+            return Reached(addresses, own.account.profile)
+
+        return reached
+
+    switch(clause, Reach, "of", without)

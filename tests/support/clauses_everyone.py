@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from typing import Any
 
-from tests.support.clauses import Anything, Saboteur, awaited, returning, switch, write_down
+from tests.support.clauses import Anything, Saboteur, awaited, reached_without, returning, switch, write_down
 
 _ELSEWHERE = b"default-src 'none'; script-src 'self' https://elsewhere.example; img-src *"
 
@@ -78,8 +79,9 @@ def _nothing_exported(service: str) -> None:
     from libs.owner.owner import Owner
 
     def without(kept: Anything) -> Anything:
-        async def nothing(*args: Any) -> Any:
-            for one in ():
+        async def nothing(*args: Any) -> AsyncIterator[Any]:
+            held: tuple[Any, ...] = ()
+            for one in held:
                 yield one
 
         return nothing
@@ -96,23 +98,7 @@ def _preferences_stay(service: str) -> None:
 
 def _consent_ignored(service: str) -> None:
     """E8: mail goes out without consent."""
-    _reached_without("E8", "newsletter")
-
-
-def _reached_without(clause: str, purpose: str) -> None:
-    from services.accounts.domain.reach import Reach, Reached
-
-    def without(kept: Anything) -> Anything:
-        async def reached(self: Any, account_id: str, wanted: str) -> Any:
-            if wanted != purpose:
-                return await kept(self, account_id, wanted)
-            own = await self._rights.get(account_id)
-            addresses = (self._vault.identity(own.account).address, *([own.contact] if own.contact else ()))
-            return Reached(addresses, own.account.profile)
-
-        return reached
-
-    switch(clause, Reach, "of", without)
+    reached_without("E8", "newsletter")
 
 
 def _any_purpose(service: str) -> None:
@@ -124,12 +110,13 @@ def _any_purpose(service: str) -> None:
 
 def _roles_for_all(clause: str, *open_to_all: str) -> None:
     from services.gateway.http import roles
+    from services.gateway.http.caller import session_caller
 
     def without(kept: Anything) -> Anything:
         async def anybody(request: Any, wanted: Any) -> Any:
             found = await kept(request, wanted)
             if found is None and wanted & set(open_to_all):
-                return await roles.session_caller(request)
+                return await session_caller(request)
             return found
 
         return anybody

@@ -14,6 +14,7 @@ from libs.runtime.ids import new_id
 from protos.accounts.v1 import accounts_pb2 as pb
 from protos.delivery.v1 import delivery_pb2
 from services.retention.probes.mails import forget, listed, newest_mail
+from services.retention.probes.people import session_of
 from services.retention.probes.world import Broken, Person, UnknowableError, World, mark
 
 _MEMBER_MOST = 1000
@@ -166,8 +167,14 @@ async def open_is_told(world: World) -> None:
 
 
 async def password_unknown(world: World) -> None:
-    """S3: neither the password nor what is made of it is in any file."""
+    """S3: neither the password nor what is made of it is in any file, not even when somebody has just signed in."""
     person = await world.people.of("sealed")
+    proof = base64.b64encode(person.authentication_key).decode("ascii")
+    form = {"address": person.address, "authentication_key": proof}
+    signed_in = await world.web.ask("POST", "/v1/session", form=form)
+    if signed_in.status != 200:
+        raise UnknowableError("sign_in")
+    await world.web.ask("DELETE", "/v1/session", token=session_of(signed_in))
     if await world.traces(person.password, person.authentication_key, person.wrapping_key, person.private_key[-48:]):
         raise Broken("password_kept")
 

@@ -68,7 +68,7 @@ class Accounts:
         answer = await self._web.ask("POST", "/v1/session", form=form)
         if answer.status == 401:
             return None
-        return _person(kept, _token(answer))
+        return _person(kept, session_of(answer))
 
     async def _make(self, profile: str) -> Person:
         kept, token = await sign_up(self._web, profile, self._clock)
@@ -142,7 +142,7 @@ async def sign_up(web: Web, profile: str, clock: Clock, name: str = "probe") -> 
         fingerprint=new.fingerprint,
         certificate=_b64(new.certificate),
     )
-    return kept, _token(answer)
+    return kept, session_of(answer)
 
 
 def private_key(person: Person) -> keys.PrivateKey:
@@ -169,7 +169,8 @@ def signed_out(person: Person) -> Person:
     return replace(person, token="")
 
 
-def _token(answer: Answer) -> str:
+def session_of(answer: Answer) -> str:
+    """Return the token of the session that an answer begins. Raises: UnknowableError("no_account")."""
     if answer.status not in (200, 201):
         raise UnknowableError("no_account")
     for cookie in answer.all("set-cookie"):
