@@ -15,6 +15,7 @@ from pathlib import Path
 
 from libs.events.server_config import NatsServer, server_config
 from libs.local import plan
+from libs.local.backup import MARKER
 from libs.local.settings import LocalError, LocalSettings, clean_environment
 from libs.local.supervisor import Program, Supervisor
 from libs.rpc.devca import ensure_dev_ca
@@ -23,6 +24,9 @@ from libs.runtime.secret import Secret
 
 _NEEDED_BYTES = 256 * 1024**2
 _PROBE_SECONDS = 1.0
+_READY_SECONDS, _REPLAY_SECONDS = 40.0, 3600.0
+# Who erases again after a restore.
+_KEEPER = "retention"
 
 
 class Platform:
@@ -43,6 +47,9 @@ class Platform:
         await self._launch(self._nats())
         # Side by side, which shortens the wait; nobody before those that it calls.
         table = plan.calls_table()
+        if self._replays():
+            # Nobody comes in by the MX either before who was erased is erased again.
+            table["ingest"] = [*table["ingest"], _KEEPER]
         waiting = list(self.names)
         while waiting:
             next_ones = [name for name in waiting if not set(table[name]) & set(waiting)]
@@ -65,9 +72,15 @@ class Platform:
         new.write_text(json.dumps(self.supervisor.pids()), encoding="utf-8")
         new.replace(self._settings.home / "pids.json")
 
+    def _replays(self) -> bool:
+        """Tell whether a backup was brought back, so that erasures are replayed at this start."""
+        return (self._settings.home / MARKER).exists()
+
     async def _launch(self, program: Program) -> None:
+        # A long register takes its time.
+        seconds = _REPLAY_SECONDS if program.name == _KEEPER and self._replays() else _READY_SECONDS
         try:
-            await self.supervisor.start(program)
+            await self.supervisor.start(program, seconds)
         except TimeoutError as late:
             raise LocalError(f"{program.name} did not become ready; see {program.log}") from late
 
