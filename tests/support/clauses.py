@@ -127,7 +127,7 @@ def wipe(data: Path) -> None:
                 continue
             connection.execute("PRAGMA secure_delete = ON").fetchall()
             connection.execute(f"DELETE FROM {_TABLE}")  # noqa: S608 - a name of ours
-            wait_for("the log to be empty", lambda one=connection: _emptied(one), _BUSY_SECONDS)
+            wait_for("the log to be empty", functools.partial(_emptied, connection), _BUSY_SECONDS)
 
 
 def _emptied(connection: sqlite3.Connection) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace as changed
 from typing import Any
 
+from libs.policy.document import document
 from tests.support.altered import replace
 from tests.support.clauses import Anything, Saboteur, is_off, switch
 
@@ -44,9 +45,7 @@ class _Weaker:
         return {**self._running.rules, _RULE: _VALUE}
 
     def document(self, version: int) -> Any:
-        found = self._running.document(version)
-        found["rules"][_RULE]["value"] = _VALUE
-        return found
+        return document(self._running._policy, version, self.rules)
 
 
 def _weaker_when_asked() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from libs.owner.model import Subject
+from libs.policy.classify import affected, classify
 from libs.runtime.errors import NotFoundError
 from protos.accounts.v1 import accounts_pb2 as pb
+from protos.common.v1 import common_pb2
 from services.retention.domain.ports import ExportWanted
 from services.retention.ledger.entries import Entry
 from services.retention.probes.world import Broken, UnknowableError, World, encodings
@@ -75,20 +77,34 @@ async def nothing_overdue(world: World) -> None:
 
 async def owners_are_told(world: World) -> None:
     """R4: while a version is announced, everybody whom it affects gets to know within the day."""
-    announced: dict[object, int] = {}
+    announced: dict[object, Entry] = {}
     async for entry in _entries(world, world.now - 400 * _DAY):
         version = entry.data.get("version")
         if entry.kind == "version_announced":
-            announced[version] = entry.at
+            announced[version] = entry
         elif entry.kind in ("version_activated", "version_withdrawn"):
             announced.pop(version, None)
-    for number, at in announced.items():
-        if at + _DAY > world.now or not isinstance(number, int):
+    for number, entry in announced.items():
+        if entry.at + _DAY > world.now or not isinstance(number, int):
             continue
-        wanted = pb.GetNoticeStateRequest(version=number, before=world.now)
+        profiles = [common_pb2.Profile.Value(f"PROFILE_{one.upper()}") for one in await _affected(world, entry)]
+        # Who is affected is not left to accounts: where nobody was told, nothing is announced to anybody there.
+        wanted = pb.GetNoticeStateRequest(version=number, profiles=profiles, before=world.now)
         try:
             state = await world.accounts.GetNoticeState(wanted, timeout=world.timeout)
         except NotFoundError as error:
             raise UnknowableError("notices") from error
         if not state.complete:
             raise Broken("not_told")
+
+
+async def _affected(world: World, announced: Entry) -> tuple[str, ...]:
+    """Return the profiles from which an announced version takes something away, by what is published of it."""
+    documents = []
+    for name in ("replaces", "version"):
+        path = f"/.well-known/sealpost-policy.json?version={announced.data.get(name)}"
+        answer = await world.web.ask("GET", path)
+        if answer.status != 200:
+            raise UnknowableError("policy_not_served")
+        documents.append(answer.json()["document"])
+    return affected(list(classify(*documents)))
