@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from libs.client.api import Client
-from tests.bench import expiry, facts_counting, facts_emit, facts_release, listing, memory, peer, queue, relay
+from tests.bench import erasure, expiry, facts_counting, facts_emit, facts_release, listing, memory, peer, queue, relay
 from tests.bench.load import Load, client_name, latencies, send
 from tests.support.platform import ROOT, RunningPlatform, running_platform
 
@@ -93,9 +93,10 @@ def main() -> int:
             report |= _inbound(parts, home, chosen.mails, chosen.rounds)
         if "listing" in parts:
             report["listing"] = _run("listing", listing.measure)
-        for name, part in (("expiry", expiry.expiry), ("erasure", expiry.erasure)):
-            if name in parts:
-                report[name] = _run(name, part)
+        if "expiry" in parts:
+            report["expiry"] = _run("expiry", expiry.expiry)
+        if "erasure" in parts:
+            report["erasure"] = _run("erasure", erasure.measure) | {"storage": _run("erasure: storage", expiry.erasure)}
         if "relay" in parts:
             report |= relay.measure(home / "out", chosen.mails, chosen.rounds)
         if parts & {"relay", "queue"}:
