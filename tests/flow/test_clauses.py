@@ -86,18 +86,19 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 def test_every_clause_in_force_has_a_saboteur() -> None:
-    assert sorted(one.clause for one in SABOTEURS) == sorted(CLAUSES)
+    assert {one.clause for one in SABOTEURS} == set(CLAUSES)
+    assert len({one.name for one in SABOTEURS}) == len(SABOTEURS)
 
 
 ALONE = {"E9", "E14", "R4"}
 
 
-@pytest.mark.parametrize("clause", [one.clause for one in SABOTEURS if one.clause not in ALONE])
-def test_a_probe_sees_that_its_mechanism_is_off(scene: Scene, clause: str) -> None:
+@pytest.mark.parametrize("name", [one.name for one in SABOTEURS if one.name not in ALONE])
+def test_a_probe_sees_that_its_mechanism_is_off(scene: Scene, name: str) -> None:
+    clause = name.partition("/")[0]
     assert scene.found(clause)[0] == "pass", f"{clause}: its probe is not green while everything is on"
-    scene.broken.put(clause)
-    detail = scene.assert_red(clause)
-    scene.broken.put()
+    with scene.broken.by(name):
+        scene.assert_red(clause)
     wipe(scene.platform.home / "data")
     result, detail = scene.found(clause)
     assert result == "pass", f"{clause}: its mechanism is on again, and its probe says {result} {detail}"
@@ -106,32 +107,29 @@ def test_a_probe_sees_that_its_mechanism_is_off(scene: Scene, clause: str) -> No
 def test_what_nobody_sweeps_is_overdue(scene: Scene) -> None:
     """E14: days go by in which nobody deletes anything."""
     scene.wait_green("E14")
-    scene.broken.put("E14")
-    scene.later.let_pass(timedelta(days=5))
-    assert scene.assert_red("E14").startswith("overdue:")
-    scene.broken.put()
+    with scene.broken.by("E14"):
+        scene.later.let_pass(timedelta(days=5))
+        assert scene.assert_red("E14").startswith("overdue:")
     scene.wait_green("E14")
 
 
 def test_whom_nobody_tells_is_not_told(scene: Scene) -> None:
     """R4: a version is announced, a day goes by, and nobody has been told."""
     assert scene.found("R4")[0] == "pass"
-    scene.broken.put("R4", WEAKER)
-    wait_for("a version that is announced", lambda: scene.states() == {1: "active", 2: "announced"}, 30.0)
-    scene.later.let_pass(timedelta(hours=25))
-    scene.assert_red("R4")
-    scene.broken.put(WEAKER)
+    with scene.broken.by("R4", WEAKER):
+        wait_for("a version that is announced", lambda: scene.states() == {1: "active", 2: "announced"}, 30.0)
+        scene.later.let_pass(timedelta(hours=25))
+        scene.assert_red("R4")
     scene.wait_green("R4")
 
 
 def test_what_is_in_force_too_early_stays_in_the_ledger(scene: Scene) -> None:
     """E9: the last, since what the ledger says of it can never be green again: that a promise was broken once."""
-    scene.broken.put(WEAKER)
-    wait_for("a version that is announced", lambda: scene.states() == {1: "active", 2: "announced"}, 30.0)
-    assert (scene.activate().status_code, scene.found("E9")[0]) == (403, "pass")
-    scene.broken.put("E9", WEAKER)
-    assert scene.activate().status_code == 200
-    wait_for("the ledger", lambda: scene.found("E9")[0] == "fail", 30.0)
-    scene.assert_red("E9")
-    scene.broken.put(WEAKER)
+    with scene.broken.by(WEAKER):
+        wait_for("a version that is announced", lambda: scene.states() == {1: "active", 2: "announced"}, 30.0)
+        assert (scene.activate().status_code, scene.found("E9")[0]) == (403, "pass")
+    with scene.broken.by("E9"):
+        assert scene.activate().status_code == 200
+        wait_for("the ledger", lambda: scene.found("E9")[0] == "fail", 30.0)
+        scene.assert_red("E9")
     assert scene.found("E9")[0] == "fail"

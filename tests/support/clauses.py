@@ -1,20 +1,22 @@
 """Mechanisms of clauses that a test takes out of a running platform, one by one, and puts back.
 
-A file names the clauses that are to be broken at this moment. A saboteur puts something in the place of the symbol that
-enforces a clause, once, when a service starts: it does what was there before, and while the file names the clause, what
+A file names the saboteurs that are at work at this moment. A saboteur puts something in the place of the symbol that
+enforces a clause, once, when a service starts: it does what was there before, and while the file names it, what
 a platform without that mechanism would do. The file is looked at again every few milliseconds, so nothing is restarted.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Collection
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,19 @@ Anything = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Saboteur:
-    """Breaks one clause in the services named. `spoil` is told which service it is in."""
+    """Breaks one clause, in one way, in the services named. `spoil` is told which service it is in.
 
-    clause: str
+    `name` is what the file says: the clause, and behind a slash the way where there are several.
+    """
+
+    name: str
     services: tuple[str, ...]
     spoil: Callable[[str], None]
+
+    @property
+    def clause(self) -> str:
+        """Return the clause."""
+        return self.name.partition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -45,12 +55,21 @@ class Broken:
 
     path: Path
 
-    def put(self, *clauses: str) -> None:
-        """Break these clauses and no other; every process knows it when this returns."""
+    def put(self, *names: str) -> None:
+        """Let these saboteurs work and no other; every process knows it when this returns."""
         new = self.path.with_suffix(".new")
-        new.write_text(" ".join(clauses), encoding="ascii")
+        new.write_text(" ".join(names), encoding="ascii")
         new.replace(self.path)
         time.sleep(2 * LOOK_SECONDS)
+
+    @contextmanager
+    def by(self, *names: str) -> Iterator[None]:
+        """Let these saboteurs work for a while, and none afterwards."""
+        self.put(*names)
+        try:
+            yield
+        finally:
+            self.put()
 
 
 class _Looking:
@@ -58,25 +77,25 @@ class _Looking:
 
     def __init__(self) -> None:
         self._looked = float("-inf")
-        self._clauses: Collection[str] = ()
+        self._names: Collection[str] = ()
 
-    def clauses(self) -> Collection[str]:
+    def names(self) -> Collection[str]:
         at = time.monotonic()
         if at - self._looked >= LOOK_SECONDS:
             self._looked = at
-            self._clauses = Path(os.environ[VARIABLE]).read_text(encoding="ascii").split()
-        return self._clauses
+            self._names = Path(os.environ[VARIABLE]).read_text(encoding="ascii").split()
+        return self._names
 
 
 _looking = _Looking()
 
 
-def is_off(clause: str) -> bool:
-    """Tell whether the mechanism of a clause is off just now."""
-    return clause in _looking.clauses()
+def is_off(name: str) -> bool:
+    """Tell whether the mechanism that a saboteur takes away is off just now."""
+    return name in _looking.names()
 
 
-def switch(clause: str, place: Any, name: str, without: Callable[[Anything], Anything]) -> None:
+def switch(saboteur: str, place: Any, name: str, without: Callable[[Anything], Anything]) -> None:
     """Put a switch in the place of `place.name`: on, what was there; off, what `without` makes of it.
 
     A function of a module is replaced in every module that has imported it by name. Raises: AttributeError if it is not
@@ -89,7 +108,7 @@ def switch(clause: str, place: Any, name: str, without: Callable[[Anything], Any
 
     @functools.wraps(kept)
     def switched(*args: Any, **given: Any) -> Any:
-        return (spoiled if is_off(clause) else kept)(*args, **given)
+        return (spoiled if is_off(saboteur) else kept)(*args, **given)
 
     replace(place, name, switched)
     if isinstance(place, type(sys)):
@@ -143,8 +162,8 @@ def _store() -> Path:
     return path
 
 
-def reached_without(clause: str, purpose: str) -> None:
-    """Let mail for a purpose, and to the contact address, go without consent while `clause` is off."""
+def reached_without(saboteur: str, purpose: str) -> None:
+    """Let mail for a purpose, and to the contact address, go without consent while `saboteur` works."""
     from services.accounts.domain.reach import Reach, Reached
 
     def without(kept: Anything) -> Anything:
@@ -157,4 +176,20 @@ def reached_without(clause: str, purpose: str) -> None:
 
         return reached
 
-    switch(clause, Reach, "of", without)
+    switch(saboteur, Reach, "of", without)
+
+
+def document_changed(saboteur: str, change: Callable[[Any], None]) -> None:
+    """Let the gateway serve another policy than the one in force while `saboteur` works."""
+    from services.gateway.policy.source import Policies
+
+    def without(kept: Anything) -> Anything:
+        async def others(self: Any, number: int = 0) -> Any:
+            found = await kept(self, number)
+            document = copy.deepcopy(found.document)
+            change(document)
+            return changed(found, document=document)
+
+        return others
+
+    switch(saboteur, Policies, "version", without)

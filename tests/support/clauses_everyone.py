@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from typing import Any
 
-from tests.support.clauses import Anything, Saboteur, awaited, reached_without, returning, switch, write_down
+from tests.support.clauses import (
+    Anything,
+    Saboteur,
+    awaited,
+    document_changed,
+    reached_without,
+    returning,
+    switch,
+    write_down,
+)
 
 _ELSEWHERE = b"default-src 'none'; script-src 'self' https://elsewhere.example; img-src *"
 
@@ -46,6 +55,11 @@ def _statistics_for_many(service: str) -> None:
     switch("E3", Staff, "most", returning(1000))
 
 
+def _statistics_for_all(service: str) -> None:
+    """E3: whoever is signed in sees statistics."""
+    _roles_for_all("E3/role", "statistics")
+
+
 def _another_cookie(service: str) -> None:
     """E4: another cookie that stays, beside that of the session."""
     from services.gateway.http import caller
@@ -58,6 +72,34 @@ def _another_cookie(service: str) -> None:
         return set_both
 
     switch("E4", caller, "set_session", without)
+
+
+def _cookie_for_guests(service: str) -> None:
+    """E4: whoever looks at a page is given a cookie."""
+    from services.gateway.http.headers import SecurityHeaders
+
+    def without(kept: Anything) -> Anything:
+        def added_to(self: Any, path: str, headers: Any) -> Any:
+            return [*kept(self, path, headers), (b"set-cookie", b"visitor=1")]
+
+        return added_to
+
+    switch("E4/guest", SecurityHeaders, "added_to", without)
+
+
+def _cookie_stays(service: str) -> None:
+    """E4: the cookie of the session outlives the browser."""
+    from services.gateway.http import caller
+
+    def without(kept: Anything) -> Anything:
+        def set_for_long(response: Any, token: str) -> None:
+            response.set_cookie(
+                caller.COOKIE, token, max_age=86_400, secure=True, httponly=True, samesite="strict", path="/"
+            )
+
+        return set_for_long
+
+    switch("E4/stays", caller, "set_session", without)
 
 
 def _mail_in_clear(service: str) -> None:
@@ -108,7 +150,12 @@ def _any_purpose(service: str) -> None:
     switch("E10", PlatformMail, "_belongs", returning(True))
 
 
-def _roles_for_all(clause: str, *open_to_all: str) -> None:
+def _purpose_changed(service: str) -> None:
+    """E10: what is held is said to be held for something else."""
+    document_changed("E10/class", lambda document: document["classes"]["contact"].update(purpose="security"))
+
+
+def _roles_for_all(saboteur: str, *open_to_all: str) -> None:
     from services.gateway.http import roles
     from services.gateway.http.caller import session_caller
 
@@ -121,7 +168,7 @@ def _roles_for_all(clause: str, *open_to_all: str) -> None:
 
         return anybody
 
-    switch(clause, roles, "holder", without)
+    switch(saboteur, roles, "holder", without)
 
 
 def _cases_for_all(service: str) -> None:
@@ -148,6 +195,20 @@ def _guesses_unlimited(service: str) -> None:
     switch("E13", Limits, "target", returning(None))
 
 
+def _guesses_kept(service: str) -> None:
+    """E13: what somebody tries is noted."""
+    from services.accounts.domain.access import Access
+
+    def without(kept: Anything) -> Anything:
+        async def noted(self: Any, text: str, authentication_key: bytes) -> Any:
+            write_down(text.encode())
+            return await kept(self, text, authentication_key)
+
+        return noted
+
+    switch("E13/kept", Access, "sign_in", without)
+
+
 def _nothing_swept(service: str) -> None:
     """E14: nobody deletes what is over."""
     from libs.owner.model import Swept
@@ -161,14 +222,19 @@ SABOTEURS = (
     Saboteur("E1", ("gateway",), _pages_from_elsewhere),
     Saboteur("E2", ("accounts",), _requests_kept),
     Saboteur("E3", ("accounts",), _statistics_for_many),
+    Saboteur("E3/role", ("gateway",), _statistics_for_all),
     Saboteur("E4", ("gateway",), _another_cookie),
+    Saboteur("E4/guest", ("gateway",), _cookie_for_guests),
+    Saboteur("E4/stays", ("gateway",), _cookie_stays),
     Saboteur("E5", ("crypto",), _mail_in_clear),
     Saboteur("E6", ("accounts",), _nothing_exported),
     Saboteur("E7", ("storage",), _preferences_stay),
     Saboteur("E8", ("accounts",), _consent_ignored),
     Saboteur("E10", ("delivery",), _any_purpose),
+    Saboteur("E10/class", ("gateway",), _purpose_changed),
     Saboteur("E11", ("gateway",), _cases_for_all),
     Saboteur("E12", ("gateway",), _staff_for_all),
     Saboteur("E13", ("accounts", "gateway"), _guesses_unlimited),
+    Saboteur("E13/kept", ("accounts",), _guesses_kept),
     Saboteur("E14", OWNERS, _nothing_swept),
 )

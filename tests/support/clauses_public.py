@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import replace
 from typing import Any
 
-from tests.support.clauses import Anything, Saboteur, awaited, switch
+from tests.support.clauses import Anything, Saboteur, awaited, document_changed, switch
 
 _RUNS = b"default-src 'none'; script-src 'self' 'unsafe-inline'; form-action 'none'"
 
@@ -66,24 +64,48 @@ def _mail_runs(service: str) -> None:
 
 def _policy_of_another(service: str) -> None:
     """P7: what is served here is the policy of another installation."""
-    from services.gateway.policy.source import Policies
+
+    def another(document: Any) -> None:
+        document["rules"]["public_mail_seconds"]["value"] += 1
+
+    document_changed("P7", another)
+
+
+def _kept_longer(service: str) -> None:
+    """P4: public mail is kept for a day more than is promised."""
+    from libs.mailbox import copies
 
     def without(kept: Anything) -> Anything:
-        async def others(self: Any, number: int = 0) -> Any:
-            found = await kept(self, number)
-            document = copy.deepcopy(found.document)
-            document["rules"]["public_mail_seconds"]["value"] += 1
-            return replace(found, document=document)
+        def for_longer(*args: Any) -> Any:
+            copy = kept(*args)
+            copy.expires_at += 86_400 if copy.expires_at else 0
+            return copy
 
-        return others
+        return for_longer
 
-    switch("P7", Policies, "version", without)
+    switch("P4/longer", copies, "make_copy", without)
+
+
+def _page_runs(service: str) -> None:
+    """P6: the page lets scripts of a mail run."""
+    from services.gateway.http.headers import SecurityHeaders
+
+    def without(kept: Anything) -> Anything:
+        def runs(self: Any, path: str, headers: Any) -> Any:
+            merged = [one for one in kept(self, path, headers) if one[0] != b"content-security-policy"]
+            return [*merged, (b"content-security-policy", _RUNS)]
+
+        return runs
+
+    switch("P6/page", SecurityHeaders, "added_to", without)
 
 
 SABOTEURS = (
     Saboteur("P1", ("gateway",), _not_told),
     Saboteur("P2", ("gateway",), _account_needed),
     Saboteur("P4", ("storage",), _nothing_trimmed),
+    Saboteur("P4/longer", ("ingest", "ingest.worker"), _kept_longer),
     Saboteur("P6", ("gateway",), _mail_runs),
+    Saboteur("P6/page", ("gateway",), _page_runs),
     Saboteur("P7", ("gateway",), _policy_of_another),
 )

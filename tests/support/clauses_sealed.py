@@ -13,7 +13,7 @@ def _second_key(service: str) -> None:
 
     from services.crypto.domain import certificates
 
-    staff = pysequoia.Cert.generate("staff")
+    staff = pysequoia.Tsk.generate("staff").extract_certificate()
 
     def without(kept: Anything) -> Anything:
         def to_both(certificate: Any, plaintext: bytes) -> bytes:
@@ -22,6 +22,13 @@ def _second_key(service: str) -> None:
         return to_both
 
     switch("S1", certificates, "seal_to", without)
+
+
+def _not_sealed(service: str) -> None:
+    """S1: mail is kept as it came."""
+    from services.crypto.domain import certificates
+
+    switch("S1/clear", certificates, "seal_to", lambda kept: lambda certificate, plaintext: plaintext)
 
 
 def _no_directory(service: str) -> None:
@@ -73,6 +80,20 @@ def _contact_for_all(service: str) -> None:
     reached_without("S5", "contact")
 
 
+def _contact_in_clear(service: str) -> None:
+    """S5: the contact address is kept as it is."""
+    from services.accounts.domain.rights import OwnersRights
+
+    def without(kept: Anything) -> Anything:
+        async def noted(self: Any, account_id: str, text: str) -> None:
+            write_down(text.encode())
+            await kept(self, account_id, text)
+
+        return noted
+
+    switch("S5/clear", OwnersRights, "put_contact", without)
+
+
 def _no_limits(service: str) -> None:
     """S6: a member may write to as many as he likes."""
     from services.delivery.customers.limits import SendingLimits
@@ -82,9 +103,11 @@ def _no_limits(service: str) -> None:
 
 SABOTEURS = (
     Saboteur("S1", ("crypto",), _second_key),
+    Saboteur("S1/clear", ("crypto",), _not_sealed),
     Saboteur("S2", ("gateway",), _no_directory),
     Saboteur("S3", ("accounts",), _proofs_kept),
     Saboteur("S4", ("gateway",), _open_not_told),
     Saboteur("S5", ("accounts",), _contact_for_all),
+    Saboteur("S5/clear", ("accounts",), _contact_in_clear),
     Saboteur("S6", ("delivery",), _no_limits),
 )

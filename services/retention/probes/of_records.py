@@ -67,12 +67,18 @@ async def disclosure_guarded(world: World) -> None:
 
 
 async def nothing_overdue(world: World) -> None:
-    """E14: nothing is held past its time by more than a sweep takes."""
+    """E14: nothing is held past its time by more than a sweep takes, and no canary is found that should be gone."""
     slack = 2 * world.numbers.rule("sweep_seconds") + 120
     for owner in world.owners.values():
         for held in await owner.inventory():
             if held.first_due and held.first_due + slack < world.now:
                 raise Broken(f"overdue:{held.data_class}")
+    states: dict[object, object] = {}
+    async for entry in _entries(world, world.now - world.numbers.rule("canary_seconds")):
+        if entry.kind == "canary":
+            states[entry.data.get("class"), entry.data.get("day")] = entry.data.get("state")
+    if "missed" in states.values():
+        raise Broken("canary_missed")
 
 
 async def owners_are_told(world: World) -> None:
