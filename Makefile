@@ -20,9 +20,9 @@ export PYTHONPATH := $(CURDIR)
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: ## Start the whole platform on this machine
+run: ## Start the whole platform on this machine: make run [POLICY=overrides.yaml]
 	$(SETUP) local
-	@exec $(BIN)/python -m services
+	@exec $(if $(POLICY),env SEALPOST_POLICY_OVERRIDES=$(abspath $(POLICY)) )$(BIN)/python -m services
 
 backup: ## Save the stores of `make run`: make backup TO=directory
 	$(SETUP) local

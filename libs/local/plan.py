@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from libs.local.settings import LocalError, LocalSettings, clean_environment
+from libs.policy import PolicyError, load_policy
 from libs.runtime.secret import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +76,14 @@ def require_free(port: int, host: str, variable: str) -> None:
             raise LocalError(
                 f"Port {port} on {host} is taken. Stop what listens there, or set {variable} to another port."
             ) from taken
+
+
+def require_policy(settings: LocalSettings) -> None:
+    """Raise LocalError if the operator's numbers of the policy cannot be taken: told once, and not by each service."""
+    try:
+        load_policy(settings.policy_overrides)
+    except (OSError, PolicyError) as fault:
+        raise LocalError(f"SEALPOST_POLICY_OVERRIDES: {fault}") from fault
 
 
 def free_ports(count: int, spoken_for: Collection[int] = ()) -> list[int]:
@@ -146,6 +155,8 @@ def environment(name: str, settings: LocalSettings, addresses: Addresses) -> dic
         own[f"{key.upper()}_FILE"] = str(settings.secrets / name / key)
     if name == "analytics":
         own["TARGETS"] = ",".join(f"{service}={address}" for service, address in addresses.metrics.items())
+    if settings.policy_overrides is not None:
+        own["POLICY_OVERRIDES"] = str(settings.policy_overrides)
     own |= _edges(name, settings)
     frame = {"PYTHONPATH": str(ROOT)}
     return clean_environment() | _NATIVE | frame | {f"SEALPOST_{key}": text for key, text in own.items()}

@@ -86,6 +86,7 @@ class Platform:
 
     def _prepare(self) -> None:
         settings = self._settings
+        plan.require_policy(settings)
         for edge in ("http", "smtp", "submission", "submissions"):
             plan.require_free(getattr(settings, f"{edge}_port"), settings.host, f"SEALPOST_{edge.upper()}_PORT")
         try:

@@ -24,6 +24,8 @@ class LocalSettings:
     Mail to the world goes to its mail servers, or all of it to `smarthost` ("host:port"). The services that connect to
     the world ask `resolvers`, and connect to private networks only where `allowed_networks` names them.
 
+    `policy_overrides` is a YAML file that gives rules of the policy other values; every service gets it.
+
     The workers of the MX share the cores with crypto and storage. Each gathers batches of its own: a second one on two
     cores halved them, which cost more than it brought (docs/performance.md).
     """
@@ -48,6 +50,7 @@ class LocalSettings:
     allowed_networks: str = ""
     fetch_ports: str = ""
     ca_file: str = ""
+    policy_overrides: Path | None = None
 
     @property
     def url(self) -> str:
@@ -87,7 +90,7 @@ def load(environ: Mapping[str, str], root: Path) -> LocalSettings:
             faults.append(f"{name} is not known; known are {', '.join(sorted(known))}")
             continue
         one = known[name]
-        if one.type == "Path":
+        if one.type in ("Path", "Path | None"):
             given[one.name] = Path(text).expanduser().resolve()
         elif one.type == "int":
             if not text.isdigit() or int(text) > 65535:

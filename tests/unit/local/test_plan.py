@@ -46,6 +46,28 @@ def test_every_service_takes_what_it_is_told(tmp_path: Path) -> None:
             pytest.fail(f"{name}: {error}")
 
 
+def test_every_service_gets_the_operators_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "overrides.yaml"
+    file.write_text("rules:\n  public_mail_seconds: 86400\n", encoding="ascii")
+    settings = LocalSettings(home=tmp_path, policy_overrides=file)
+    plan.require_policy(settings)
+    names = plan.in_order(plan.calls_table())
+    addresses = plan.make_addresses(names, settings)
+    told = {plan.environment(name, settings, addresses)["SEALPOST_POLICY_OVERRIDES"] for name in names}
+    assert told == {str(file)}
+    assert "SEALPOST_POLICY_OVERRIDES" not in plan.environment(names[0], LocalSettings(home=tmp_path), addresses)
+
+
+@pytest.mark.parametrize("rules", ["no_such_rule: 1", "notice_seconds: 60"])
+def test_numbers_that_the_policy_does_not_allow_are_told_before_anything_starts(tmp_path: Path, rules: str) -> None:
+    file = tmp_path / "overrides.yaml"
+    file.write_text(f"rules:\n  {rules}\n", encoding="ascii")
+    with pytest.raises(LocalError, match="SEALPOST_POLICY_OVERRIDES"):
+        plan.require_policy(LocalSettings(home=tmp_path, policy_overrides=file))
+    with pytest.raises(LocalError, match="SEALPOST_POLICY_OVERRIDES"):
+        plan.require_policy(LocalSettings(home=tmp_path, policy_overrides=tmp_path / "missing.yaml"))
+
+
 def test_secrets_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "key"
     first = plan.make_secret(path)

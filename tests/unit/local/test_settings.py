@@ -21,6 +21,12 @@ def test_each_variable_counts(tmp_path: Path) -> None:
     assert (found.home, found.smtp_port, found.host) == (tmp_path / "x", 26, "0.0.0.0")
 
 
+def test_a_file_of_numbers_is_found_from_anywhere(tmp_path: Path) -> None:
+    assert load({}, tmp_path).policy_overrides is None
+    file = tmp_path / "overrides.yaml"
+    assert load({"SEALPOST_POLICY_OVERRIDES": str(file)}, tmp_path).policy_overrides == file.resolve()
+
+
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(LocalError) as caught:
         load({"SEALPOST_SMTP_PROT": "26", "SEALPOST_HTTP_PORT": "eighty"}, tmp_path)
