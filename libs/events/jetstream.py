@@ -183,6 +183,8 @@ class EventBus:
                     if session.ended.is_set():
                         break
                     try:
+                        # It may be here before anybody has published.
+                        await self.describe(session, stream_of(subject))
                         await ensure_consumer(session.client, consumer.name, subject)
                         await Puller(session, subject, workers).run()
                     except (*BROKEN, UnavailableError) as error:

@@ -1,8 +1,9 @@
 """The configuration of nats-server: TLS for everybody, one user per service, and each may do what its part needs.
 
 JetStream is used through subjects, so permissions on subjects are permissions on streams: who publishes may make and
-describe its stream; who consumes may make, describe, pull from and acknowledge its own durable consumer; everybody has
-an inbox that nobody else can read. Nothing else is allowed, and there is no user without a password.
+describe its stream; who consumes may do that too, for it may be there first, and make, describe, pull from and
+acknowledge its own durable consumer; everybody has an inbox that nobody else can read. Nothing else is
+allowed, and there is no user without a password.
 
 Facts go one way. Services tell them, may put a salt where there is none and read it, and hear how far they are counted;
 none may read facts. analytics reads them, in consumers that last as long as itself, keeps its log of units, and says
@@ -133,7 +134,8 @@ def server_config(server: NatsServer) -> str:
 def permissions(name: str, rights: Rights) -> dict[str, object]:
     """Return NATS permissions for user `name`; whatever is not listed is refused."""
     publish = list(rights.publishes)
-    for stream in sorted({stream_of(subject).name for subject in rights.publishes}):
+    used = (*rights.publishes, *rights.consumes.values())
+    for stream in sorted({stream_of(subject).name for subject in used}):
         publish += _describe(stream)
     for durable, subject in sorted(rights.consumes.items()):
         place = f"{stream_of(subject).name}.{durable}"

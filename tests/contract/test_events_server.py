@@ -12,6 +12,7 @@ from typing import Any
 
 import nats
 import nats.errors
+import nats.js.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
@@ -160,6 +161,34 @@ async def test_a_wiped_server_is_described_anew(server: NatsProcess, tmp_path: P
                     await storage.publish(Event("e2", STORED, b""))
                 await asyncio.sleep(0.1)
         assert handled == ["e1", "e2"]
+
+
+async def test_a_consumer_that_is_there_first_waits_quietly(
+    server: NatsProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handled: list[str] = []
+
+    async def handler(event: Event) -> None:
+        handled.append(event.event_id)
+
+    async with SqliteStore.open(tmp_path / "seen.db", (SEEN_EVENTS,)) as store, bus_of(server, "billing") as billing:
+        await billing.consume("billing", STORED, handler, DedupeStore(store, SystemClock()))
+        password = server.passwords["storage"].reveal()
+        tls = tls_of(server, "storage")
+        looking = await connect(server, user="storage", password=password, tls=tls, inbox_prefix=b"_INBOX.storage")
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await looking.jetstream().stream_info("MAIL")
+                    break
+                except nats.js.errors.NotFoundError:
+                    await asyncio.sleep(0.05)
+        await looking.close()
+        assert handled == []
+        async with bus_of(server, "storage") as storage:
+            await storage.publish(Event("e1", STORED, b""))
+            await until(lambda: handled == ["e1"])
+    assert "events_consume_failed" not in capsys.readouterr().out
 
 
 async def test_a_failed_event_comes_again_and_others_do_not_wait(server: NatsProcess, tmp_path: Path) -> None:

@@ -93,6 +93,9 @@ def test_a_consumer_may_use_its_own_consumer() -> None:
     assert permissions("billing", Rights(consumes={"bills": "mail.stored.v1"})) == {
         "publish": {
             "allow": [
+                "$JS.API.STREAM.CREATE.MAIL",
+                "$JS.API.STREAM.UPDATE.MAIL",
+                "$JS.API.STREAM.INFO.MAIL",
                 "$JS.API.CONSUMER.CREATE.MAIL.bills.mail.stored.v1",
                 "$JS.API.CONSUMER.INFO.MAIL.bills",
                 "$JS.API.CONSUMER.MSG.NEXT.MAIL.bills",
