@@ -75,6 +75,10 @@ async def counted(store: Store, collection: Collection, index: str = "") -> Coun
 
 async def delete_one(store: Store, collection: Collection, key: str) -> int:
     """Delete a document; return how many there were."""
+    # Asked first: each call of an erasure comes by here, and a write for nothing is somebody else's for the engine,
+    # beside whom it deletes a fraction as fast.
+    if await store.get(collection, key) is None:
+        return 0
     try:
         await store.write(Delete(collection, key))
     except NotFoundError:
