@@ -181,6 +181,13 @@ def _staff_for_all(service: str) -> None:
     _roles_for_all("E12", "operator")
 
 
+def _dns_for_all(service: str) -> None:
+    """E12: nobody looks for the role where that is done in the route itself."""
+    from services.gateway.http import relay_operator
+
+    switch("E12/route", relay_operator, "_require", returning(None))
+
+
 def _guesses_unlimited(service: str) -> None:
     """E13: nobody counts wrong proofs."""
     if service == "accounts":
@@ -234,6 +241,7 @@ SABOTEURS = (
     Saboteur("E10/class", ("gateway",), _purpose_changed),
     Saboteur("E11", ("gateway",), _cases_for_all),
     Saboteur("E12", ("gateway",), _staff_for_all),
+    Saboteur("E12/route", ("gateway",), _dns_for_all),
     Saboteur("E13", ("accounts", "gateway"), _guesses_unlimited),
     Saboteur("E13/kept", ("accounts",), _guesses_kept),
     Saboteur("E14", OWNERS, _nothing_swept),

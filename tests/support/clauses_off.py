@@ -52,12 +52,14 @@ def _alter(role: str) -> None:
         # All probes are one client here, and each is run several times within a minute.
         os.environ["SEALPOST_PROOFS_PER_MINUTE"] = "600"
     if role == "retention":
-        from services.retention.probes import people
+        from services.retention.probes import of_mail, people
 
         # The library of OpenPGP has a clock of its own, and takes no key that is made later than now.
         replace(people, "unix_seconds", lambda clock: unix_seconds(SystemClock()))
         _only_when_asked()
         _soon()
+        # How often the inbox is looked at whose mails do not go.
+        replace(of_mail, "_SETTLING", 32)
     for saboteur in SABOTEURS:
         if role in saboteur.services:
             saboteur.spoil(role)

@@ -20,7 +20,9 @@ _LOADS = re.compile(
     rb"""|<link\b[^>]*?\bhref\s*=\s*["']?(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import"""
 )
 _OWN_SOURCES = frozenset({"'none'", "'self'", "data:", "blob:"})
-_STAFF = (
+# What only those who hold a role can ask for; to everybody else there is nothing there, or he is told that he may not.
+STAFF = (
+    "/v1/operator/dns",
     "/v1/operator/health",
     "/v1/operator/audit",
     "/v1/operator/holders",
@@ -31,6 +33,13 @@ _STAFF = (
     "/v1/operator/concerns",
     "/v1/disclosure/cases",
 )
+# What they can do; who is let in is told that the form is wrong, so nothing comes of it.
+STAFF_DOES = (
+    "/v1/operator/holders",
+    "/v1/operator/retention/probes",
+    "/v1/disclosure/cases",
+)
+_WRONG: dict[str, object] = {"clause": 0}
 
 
 async def no_third_party(world: World) -> None:
@@ -82,9 +91,13 @@ async def one_cookie(world: World) -> None:
 async def roles_refused(world: World) -> None:
     """E12: what is for staff is not there for anybody else."""
     person = await world.people.of("sealed")
-    for path in _STAFF:
+    asked = [("GET", path, None) for path in STAFF] + [("POST", path, _WRONG) for path in STAFF_DOES]
+    for method, path, form in asked:
         for token in (person.token, ""):
-            if (await world.web.ask("GET", path, token=token)).status != 404:
+            answer = await world.web.ask(method, path, form=form, token=token)
+            if answer.status >= 500:
+                raise UnknowableError("staff_route")
+            if answer.status not in (401, 403, 404):
                 raise Broken("staff_route_open")
 
 

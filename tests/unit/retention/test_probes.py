@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +12,8 @@ from typing import Any, cast
 
 import pysequoia
 import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 
 from libs.docstore.sqlite import SqliteStore
 from libs.policy import load_policy
@@ -17,8 +21,10 @@ from libs.policy.document import document
 from libs.runtime.errors import NotFoundError
 from protos.accounts.v1 import accounts_pb2 as pb
 from protos.common.v1 import common_pb2
+from services.gateway import http
 from services.retention.graph import CORE_COLLECTIONS
 from services.retention.ledger.ledger import Ledger
+from services.retention.probes import of_pages
 from services.retention.probes.of_mail import sealed_to
 from services.retention.probes.of_records import nothing_overdue, owners_are_told
 from services.retention.probes.world import Answer, Broken, UnknowableError, World
@@ -117,3 +123,25 @@ def test_keys_that_open_a_mail_are_counted() -> None:
         message = pysequoia.encrypt(b"words", recipients=recipients, armor=False)
         assert sealed_to(message) == len(recipients)
     assert [sealed_to(one) for one in (b"", b"\xc1", b"words", b"\xc1\xff\x00\x00")] == [0, 0, 0, 0]
+
+
+def test_the_probe_of_roles_knows_what_is_for_staff() -> None:
+    """Not with an id in their path: they answer alike to everybody who knows none.
+
+    Nor what confirms a clock that is held, for it would; nor what lets an account send again, which reads its form
+    before it asks who calls, and with a right one answers as if there were nothing.
+    """
+    modules = [importlib.import_module(one.name) for one in pkgutil.walk_packages(http.__path__, f"{http.__name__}.")]
+    routers = {id(one): one for module in modules for one in vars(module).values() if isinstance(one, APIRouter)}
+    paths = [
+        (method, route.path)
+        for router in routers.values()
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.path.startswith(("/v1/operator", "/v1/disclosure"))
+        for method in route.methods or ()
+    ]
+    plain = {one for one in paths if "{" not in one[1]}
+    assert plain - {("POST", "/v1/operator/retention/clock"), ("POST", "/v1/operator/resume")} == {
+        *(("GET", path) for path in of_pages.STAFF),
+        *(("POST", path) for path in of_pages.STAFF_DOES),
+    }
