@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from libs.events.streams import FACTS, MEMORY_BYTES, SALTS, UNITS, stream_of
+from libs.events.streams import FACTS, FILE_BYTES, MEMORY_BYTES, SALTS, UNITS, stream_of
 from libs.runtime.secret import Secret
 
 _PASSWORD = re.compile(r"[A-Za-z0-9_-]{16,200}\Z")
@@ -91,7 +91,7 @@ class NatsServer:
     passwords: Mapping[str, Secret[str]]
     host: str = "127.0.0.1"
     monitor_port: int = 0
-    max_store_bytes: int = 2 * 1024 * 1024 * 1024
+    max_store_bytes: int = FILE_BYTES
     rights: Mapping[str, Rights] = field(default_factory=lambda: RIGHTS)
 
 

@@ -119,7 +119,9 @@ UNITS = Stream(
 STREAMS = (MAIL, DELIVERY, ROLE, FACTS, SALTS, UNITS)
 
 MEMORY_BYTES = 896 * _MIB
-"""What the server may use for streams in memory: it reserves what each may grow to, twice where one is made again."""
+FILE_BYTES = 2560 * _MIB
+"""What the server may use for streams in memory, in files: it reserves what each may grow to, twice where one is made
+again. With less, a service that describes its stream anew after a restart is refused, and publishes nothing."""
 
 
 def stream_of(subject: str) -> Stream:

@@ -22,6 +22,8 @@ from libs.docstore.store import Event
 from libs.events.dedupe import SEEN_EVENTS, DedupeStore
 from libs.events.jetstream import EventBus
 from libs.events.link import Address, Link
+from libs.events.server_config import RIGHTS
+from libs.events.streams import stream_of
 from libs.rpc.tls import TlsFiles
 from libs.runtime import cancelling
 from libs.runtime.backoff import Backoff
@@ -325,3 +327,11 @@ async def test_a_connection_whose_end_fails_is_made_anew(server: NatsProcess, mo
         assert first.ended.is_set()
     finally:
         await cancelling.end({running})
+
+
+async def test_streams_are_described_again_with_all_of_them_there(tmp_path: Path) -> None:
+    async with run_nats(tmp_path / "nats", RIGHTS) as server:
+        for _ in range(2):
+            for name in ("storage", "delivery", "accounts"):
+                async with bus_of(server, name) as bus:
+                    await bus.describe(bus.session, stream_of(*RIGHTS[name].publishes))

@@ -11,7 +11,7 @@ from nats.js.api import StorageType
 from libs.docstore.store import Event
 from libs.events.envelope import event_of, headers_of
 from libs.events.server_config import RIGHTS, NatsServer, Rights, permissions, server_config
-from libs.events.streams import MAIL, MEMORY_BYTES, STREAMS, stream_of
+from libs.events.streams import FILE_BYTES, MAIL, MEMORY_BYTES, STREAMS, stream_of
 from libs.runtime.secret import Secret
 
 PASSWORD = Secret("0123456789abcdef")
@@ -87,6 +87,12 @@ def test_streams_in_memory_fit_into_it_and_stay_there() -> None:
     assert json.loads(config_of())["jetstream"]["max_memory_store"] == MEMORY_BYTES
     assert all(stream.config(3).storage == StorageType.MEMORY for stream in held)
     assert all(stream.config(1).storage == StorageType.FILE for stream in STREAMS if not stream.in_memory)
+
+
+def test_streams_in_files_fit_twice() -> None:
+    held = [stream for stream in STREAMS if not stream.in_memory]
+    assert 2 * sum(stream.max_bytes for stream in held) <= FILE_BYTES
+    assert json.loads(config_of())["jetstream"]["max_file_store"] == FILE_BYTES
 
 
 def test_a_consumer_may_use_its_own_consumer() -> None:
