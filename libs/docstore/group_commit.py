@@ -130,7 +130,9 @@ class GroupCommitter(Generic[J, R]):
         """
         if self._closed:
             raise UnavailableError("storage_closed")
-        full = self._items + items > self._bounds.queue_items or self._weight + weight > self._bounds.queue_weight
+        # Work in the background weighs when it is done; what waits holds no documents.
+        held = 0 if background else weight
+        full = self._items + items > self._bounds.queue_items or self._weight + held > self._bounds.queue_weight
         if full and self._items:
             _refusals.inc()
             raise ExhaustedError("queue_full", retry_after=1.0)
@@ -139,7 +141,7 @@ class GroupCommitter(Generic[J, R]):
         )
         (self._background if background else self._waiting).append(waiting)
         self._items += items
-        self._weight += weight
+        self._weight += held
         if not self._busy:
             self._busy = True
             # In the next turn, for others of this turn may come along.
@@ -225,7 +227,7 @@ class GroupCommitter(Generic[J, R]):
                 batch.append(head)
             queued.popleft()
             self._items -= head.items
-            self._weight -= head.weight
+            self._weight -= 0 if head.background else head.weight
         return batch
 
 

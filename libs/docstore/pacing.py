@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from libs.docstore.group_commit import Waits
 
-_ALONE_SECONDS, _BESIDE_SECONDS = 0.04, 0.003
+_ALONE_SECONDS, _BESIDE_SECONDS = 0.04, 0.001
 _UNNOTICED_SECONDS = 0.003
 _REST_PIECES, _REST = 4.0, 10.0
 _LONGEST_REST = 0.1

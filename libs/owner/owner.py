@@ -81,6 +81,20 @@ class Owner:
     async def erase(self, subject: Subject, limit: int) -> Erasing:
         """Destroy keys, then delete at most `limit` documents. Raises: InvalidError("limit"), UnavailableError."""
         _check_limit(limit)
+        try:
+            done, more = await self._erase(subject, limit)
+        except BaseException:
+            # What went before it failed is in the files still.
+            self._compaction.owe()
+            raise
+        # Also after keys alone: what they opened must not lie in the log any longer than it takes to answer.
+        if any(one.keys or one.deleted for one in done.values()):
+            self._compaction.owe()
+        if not more or any(one.keys for one in done.values()):
+            await self._compaction.pay()
+        return Erasing({name: one for name, one in done.items() if one != Erased()}, more)
+
+    async def _erase(self, subject: Subject, limit: int) -> tuple[dict[str, Erased], bool]:
         done = {name: Erased(keys=await one.erase_keys(subject)) for name, one in self._classes.items()}
         left, more = limit, False
         for name, one in self._classes.items():
@@ -93,12 +107,7 @@ class Owner:
             if step.more:
                 more = True
                 break
-        # Also after keys alone: what they opened must not lie in the log any longer than it takes to answer.
-        if any(one.keys or one.deleted for one in done.values()):
-            self._compaction.owe()
-        if not more or any(one.keys for one in done.values()):
-            await self._compaction.pay()
-        return Erasing({name: one for name, one in done.items() if one != Erased()}, more)
+        return done, more
 
     async def traces(self, needles: Sequence[bytes]) -> Traces:
         """Return how often `needles` occur in the files of the engine. Raises: InvalidError("needles")."""

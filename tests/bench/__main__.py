@@ -20,7 +20,19 @@ from pathlib import Path
 from typing import Any
 
 from libs.client.api import Client
-from tests.bench import erasure, expiry, facts_counting, facts_emit, facts_release, listing, memory, peer, queue, relay
+from tests.bench import (
+    erasure,
+    expiry,
+    expiry_ingest,
+    facts_counting,
+    facts_emit,
+    facts_release,
+    listing,
+    memory,
+    peer,
+    queue,
+    relay,
+)
 from tests.bench.load import Load, client_name, latencies, send
 from tests.support.platform import ROOT, RunningPlatform, running_platform
 
@@ -94,7 +106,7 @@ def main() -> int:
         if "listing" in parts:
             report["listing"] = _run("listing", listing.measure)
         if "expiry" in parts:
-            report["expiry"] = _run("expiry", expiry.expiry)
+            report["expiry"] = _run("expiry", expiry.expiry) | {"ingest": _run("expiry: ingest", expiry_ingest.measure)}
         if "erasure" in parts:
             report["erasure"] = _run("erasure", erasure.measure) | {"storage": _run("erasure: storage", expiry.erasure)}
         if "relay" in parts:

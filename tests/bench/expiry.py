@@ -153,6 +153,13 @@ async def _left(file: Path, mailbox: str) -> int:
     return await asyncio.to_thread(count)
 
 
+async def fill_expiring(file: Path, due: Sequence[int]) -> None:
+    """Write to the store at `file` a mail for each of `due`, Unix seconds when its time is over, each in its own inbox."""
+    async with await SqliteStore.open(file, COLLECTIONS) as store:
+        for first in range(0, len(due), _BATCH):
+            await store.write_many([_insert(new_id(), at, True) for at in due[first : first + _BATCH]])
+
+
 async def _fill(store: SqliteStore, mailboxes: Sequence[str], *, expires: bool) -> None:
     """Write a mail to each of `mailboxes` ("": one of its own), a hundred for each second."""
     for first in range(0, len(mailboxes), _BATCH):

@@ -194,3 +194,20 @@ async def test_callers_are_answered_before_upkeep_and_the_next_begins_after_it()
     assert await next_one == 8
     assert [what for what, _ in engine.calls] == ["begin", "commit", "after", "begin", "commit"]
     await committer.close()
+
+
+async def test_what_waits_in_the_background_takes_no_room_from_others() -> None:
+    engine = Doubler()
+    committer: GroupCommitter[int, int] = GroupCommitter("test", Engine(engine.run), Bounds(queue_weight=10))
+    engine.let.clear()
+    first = asyncio.create_task(committer.submit(1, 1, 1))
+    await started(engine, 1)
+    waiting = [asyncio.create_task(committer.submit(2, 1, 8, background=True)) for _ in range(5)]
+    await asyncio.sleep(0)
+    other = asyncio.create_task(committer.submit(3, 1, 8))
+    await asyncio.sleep(0)
+    with pytest.raises(ExhaustedError, match="queue_full"):
+        await committer.submit(4, 1, 8)
+    engine.let.set()
+    assert [await first, await other, *await asyncio.gather(*waiting)] == [2, 6, 4, 4, 4, 4, 4]
+    await committer.close()
