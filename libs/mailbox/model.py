@@ -35,6 +35,8 @@ class Route:
     profile: str = ""
     # Addresses that get copies; ingest alone is told.
     forward_to: tuple[str, ...] = ()
+    # The version of the policy whose terms hold for the mailbox; 0: the one in force.
+    terms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

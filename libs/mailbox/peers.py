@@ -199,6 +199,7 @@ def _route(route: accounts_pb2.Route) -> Route:
         retention_seconds=route.retention_seconds,
         profile=_PROFILES.get(route.profile, ""),
         forward_to=tuple(route.forward_to),
+        terms=route.terms,
     )
 
 

@@ -51,6 +51,7 @@ class ErasedAccounts:
     async def note(self, account_id: str) -> bool:
         """Have an account be gone, durably; tell whether its keys are known to be destroyed."""
         whose = self.whose(account_id)
+        # By the terms in force: there is nobody any more who could have kept others.
         expires = unix_seconds(self._clock) + self._terms.rule("erased_account_seconds")
         body: Body = {"mails": whose.mails, "keys": False, "expires": expires}
         try:

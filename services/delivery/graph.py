@@ -149,8 +149,8 @@ def make_queue(base: Base, outside: Outside, customers: Customers, local: LocalD
     codec = MailCodec(Hashes(base.secrets.hashes), base.secrets.vault)
     repository = QueueRepository(base.store, codec, keys, shredder, clock)
 
-    def life() -> int:
-        return base.terms.rule("outgoing_mail_seconds")
+    def life(terms: int) -> int:
+        return base.terms.rule("outgoing_mail_seconds", terms)
 
     schedule = Schedule(life, settings.delay_notice_seconds, pauses=settings.retry_seconds)
     paths = ReturnPaths(base.secrets.hashes, settings.bounce_domain)

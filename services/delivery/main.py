@@ -96,7 +96,8 @@ async def build(ctx: Context) -> None:
     reports = taking.ReportParts(
         queue.paths, queue.submission.trails, happenings, local, site_of(settings.hostname), ctx.clock
     )
-    unsubscribing = Unsubscribing(links, happenings, ctx.clock, letters.consents)
+    trails = queue.submission.trails
+    unsubscribing = Unsubscribing(links, happenings, ctx.clock, letters.consents, trails)
     servicer = DeliveryRpc(
         queue.submission,
         ReportParts(taking.Reports(reports), unsubscribing, forwards.returning),

@@ -44,11 +44,12 @@ class Proof:
 @dataclass(frozen=True, slots=True)
 class Submitter:
     """Who has signed in. `profile` is a number of sealpost.common.v1.Profile and means nothing here; `relay` tells
-    whether the account is one that sends much."""
+    whether the account is one that sends much, `terms` the version of the policy that holds for it."""
 
     account_id: str
     profile: int
     relay: bool
+    terms: int = 0
 
 
 @dataclass(slots=True)

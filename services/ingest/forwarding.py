@@ -48,6 +48,8 @@ class ForwardCopy:
     verdict: Verdict
     content: bytes
     smtputf8: bool
+    # The version of the policy that holds for the account.
+    terms: int = 0
 
 
 class Forwards(Protocol):
@@ -92,6 +94,7 @@ class Forwarding:
                 verdict=Verdict(),
                 content=b"",
                 smtputf8=mail.smtputf8,
+                terms=one.route.terms,
             )
             for one in chosen
         ]

@@ -53,7 +53,8 @@ class ProofsClient:
         principal = await self._stub.Authenticate(request, timeout=_SIGN_IN_SECONDS)
         if _SCOPE not in principal.scopes:
             raise UnauthenticatedError("scope")
-        return Submitter(principal.account_id, principal.profile, principal.profile == common_pb2.PROFILE_RELAY)
+        relay = principal.profile == common_pb2.PROFILE_RELAY
+        return Submitter(principal.account_id, principal.profile, relay, principal.terms)
 
 
 class DeliveryClient:
@@ -145,6 +146,7 @@ class DeliveryClient:
             content=copy.content,
             digest=copy.digest,
             smtputf8=copy.smtputf8,
+            terms=copy.terms,
             checks=_checks(copy.verdict),
         )
         if len(copy.content) < _ALONE_BYTES:
@@ -224,6 +226,7 @@ def _item(submission: Submission) -> delivery_pb2.SubmitItem:
         recipients=submission.recipients,
         content=bytes(content),
         smtputf8=submission.smtputf8,
+        terms=submitter.terms,
     )
     # A number here: what it means is between accounts and delivery.
     item.profile = submitter.profile  # type: ignore[assignment]

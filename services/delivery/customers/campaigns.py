@@ -59,15 +59,17 @@ class StoppedCampaigns:
             self._running.popitem(last=False)
         return False
 
-    async def stop(self, account_id: str, campaign: str, queue: Stopper) -> int:
+    async def stop(self, account_id: str, campaign: str, queue: Stopper, terms: int = 0) -> int:
         """Stop a campaign and cancel what waits; return how many recipients. Repeated it cancels what has come since.
+
+        `terms` is the version of the policy by which the stop is kept; 0: the one in force.
 
         Raises: InvalidError("campaign_invalid"), UnavailableError.
         """
         if not _NAME.match(campaign):
             raise InvalidError("campaign_invalid")
         key, now = self._marks.campaign(account_id, campaign), unix_seconds(self._clock)
-        kept = self._terms.rule("campaign_seconds")
+        kept = self._terms.rule("campaign_seconds", terms)
         body: Body = {"account": self._marks.account(account_id), "stopped": now, "expires": now + kept}
         await insert_new(self._store, [Insert(STOPPED, key, body)])
         self._running.pop(key, None)

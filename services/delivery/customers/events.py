@@ -64,7 +64,7 @@ class Events:
             "kind": happening.kind.value,
             "submission": happening.submission_id,
             "sealed": self._vault.seal(place_of(EVENTS.name, key, "sealed"), json.dumps(content).encode()),
-            "expires": happening.at + self._kept,
+            "expires": happening.at + self._terms.rule("sending_event_seconds", happening.terms),
         }
         return Insert(EVENTS, key, body)
 
@@ -74,32 +74,26 @@ class Events:
             EVENTS,
             "account",
             (self._marks.account(account_id),),
-            # What has expired is not told, whether it is swept yet or not.
-            lower=self._oldest(),
             after=read_cursor(cursor),
             descending=True,
             limit=page_size(limit),
         )
         found = await self._store.find(query)
-        return [self.decode(document) for document in found], cursor_after("at", found, query.limit)
+        now = unix_seconds(self._clock)
+        events = [self.decode(document) for document in found if _holds(document, now)]
+        return events, cursor_after("at", found, query.limit)
 
     async def since(self, account_id: str, since: int, most: int) -> list[tuple[str, Kind]]:
         """Return the ids and kinds of at most `most` events from `since` (Unix seconds) on, oldest first."""
-        lower = max(since, self._oldest())
-        query = Query(EVENTS, "account", (self._marks.account(account_id),), lower=lower, limit=_PAGE)
-        return [(document.key, _kind(document)) for document in await find_all(self._store, query, most)]
+        now = unix_seconds(self._clock)
+        query = Query(EVENTS, "account", (self._marks.account(account_id),), lower=since, limit=_PAGE)
+        found = await find_all(self._store, query, most)
+        return [(document.key, _kind(document)) for document in found if _holds(document, now)]
 
     async def get_many(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """Return those of at most 1,000 events that exist, by id."""
         found = await self._store.get_many(EVENTS, event_ids)
         return {key: self.decode(document) for key, document in found.items()}
-
-    @property
-    def _kept(self) -> int:
-        return self._terms.rule("sending_event_seconds")
-
-    def _oldest(self) -> int:
-        return max(0, unix_seconds(self._clock) - self._kept + 1)
 
     def decode(self, document: Document) -> Event:
         """Return what a document holds. Raises: InternalError, UnavailableError("kek_missing")."""
@@ -114,6 +108,11 @@ class Events:
             content["recipient"],
             content["status"],
         )
+
+
+def _holds(document: Document, now: int) -> bool:
+    """Tell whether an event may still be told; one that has expired is not, whether it is swept yet or not."""
+    return number(document.body, "expires") > now
 
 
 def _kind(document: Document) -> Kind:

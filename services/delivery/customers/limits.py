@@ -53,7 +53,10 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where it is counted, opened with SENT, and for how long a count is kept."""
+    """Where it is counted, opened with SENT, and for how long a count is kept.
+
+    Counts guard against abuse and hold a number only: they follow the terms in force, for everybody alike.
+    """
 
     store: Store
     terms: Terms

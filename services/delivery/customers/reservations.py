@@ -25,7 +25,7 @@ _MOST = 200
 
 
 class Reservations:
-    """Reserves by name."""
+    """Reserves by name. As counts do, a reservation follows the terms in force, for everybody alike."""
 
     def __init__(self, counts: Counts, marks: Marks, limits: Limits, clock: Clock) -> None:
         """Remember in the store of `counts`, opened with RESERVED, what was counted by `limits`."""

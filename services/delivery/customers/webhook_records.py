@@ -138,10 +138,10 @@ class WebhookRecords:
         found = await self._store.get_many(WEBHOOKS, webhook_ids)
         return {key: (_state(one.body), number(one.body, "wake", 0)) for key, one in found.items()}
 
-    def post(self, event_id: str, webhook_id: str, account: str, now: int) -> Insert:
+    def post(self, event_id: str, webhook_id: str, account: str, now: int, terms: int = 0) -> Insert:
         """Return the write that queues an event for a webhook; ConflictError("exists") where it is queued.
 
-        `account` is the mark of whose it is.
+        `account` is the mark of whose it is, `terms` the version of the policy by which the post is kept.
         """
         body: Body = {
             "account": account,
@@ -150,7 +150,7 @@ class WebhookRecords:
             "due": now,
             "attempts": 0,
             "queued": now,
-            "expires": now + self._terms.rule("webhook_post_seconds"),
+            "expires": now + self._terms.rule("webhook_post_seconds", terms),
         }
         return Insert(POSTS, f"{event_id}/{webhook_id}", body)
 

@@ -86,10 +86,12 @@ class Webhooks:
             if not await self._records.drop(webhook_id):
                 break
 
-    async def replay(self, account_id: str, webhook_id: str, since: int) -> int:
+    async def replay(self, account_id: str, webhook_id: str, since: int, terms: int = 0) -> int:
         """Queue the events since then (Unix seconds) once more, the oldest 10,000 at most; return how many.
 
-        A webhook that was switched off is switched on. Raises: NotFoundError("webhook").
+        A webhook that was switched off is switched on. `terms`: see WebhookRecords.post.
+
+        Raises: NotFoundError("webhook").
         """
         mark = self._marks.account(account_id)
         hook = await self._own(mark, webhook_id)
@@ -99,7 +101,8 @@ class Webhooks:
         now = unix_seconds(self._clock)
         for start in range(0, len(wanted), _PAGE):
             page = wanted[start : start + _PAGE]
-            await self._records.queue([self._records.post(event_id, webhook_id, mark, now) for event_id in page])
+            posts = [self._records.post(event_id, webhook_id, mark, now, terms) for event_id in page]
+            await self._records.queue(posts)
         if hook.state is HookState.OFF:
             await self._records.turn(webhook_id, HookState.OK)
             self._known.pop(mark, None)
@@ -113,7 +116,7 @@ class Webhooks:
         for one in happenings:
             wishes = await self._wishes(one.account_id)
             posts += [
-                self._records.post(one.event_id, wish.webhook_id, self._marks.account(one.account_id), now)
+                self._records.post(one.event_id, wish.webhook_id, self._marks.account(one.account_id), now, one.terms)
                 for wish in wishes
                 if _wants(wish, one.kind.value)
             ]

@@ -68,6 +68,8 @@ class Order:
     smtputf8: bool = False
     # None for what the account itself has submitted.
     forwarded: Forwarded | None = None
+    # The version of the policy whose numbers hold for what is kept of the mail; 0: the one in force.
+    terms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

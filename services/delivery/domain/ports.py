@@ -47,6 +47,8 @@ class Happening:
     recipient: str
     # RFC 3463, "" where there is none.
     status: str = ""
+    # See Order.terms.
+    terms: int = 0
 
 
 class Happenings(Protocol):
@@ -132,6 +134,8 @@ class Trace:
     address: str
     state: State
     status: str
+    # See Order.terms.
+    terms: int = 0
 
 
 class Trails(Protocol):

@@ -95,7 +95,7 @@ class Judge:
         one = mail.recipients[index]
         one.attempts += 1
         one.status, one.text, one.host = outcome.status, outcome.text[:MAX_TEXT], outcome.host
-        until = starts_at(mail) + self.schedule.max_age
+        until = self.given_up_at(mail)
         if outcome.result is Result.DELIVERED:
             one.status = outcome.status or "2.0.0"
             settle(mail, index, State.DELIVERED, told, now)
@@ -111,7 +111,11 @@ class Judge:
 
     def is_over(self, mail: QueuedMail, now: int) -> bool:
         """Tell whether the time for attempts is over."""
-        return now >= starts_at(mail) + self.schedule.max_age
+        return now >= self.given_up_at(mail)
+
+    def given_up_at(self, mail: QueuedMail) -> int:
+        """Return when the time for attempts is over, in Unix seconds."""
+        return starts_at(mail) + self.schedule.max_age(mail.order.terms)
 
     def expire(self, mail: QueuedMail, index: int, told: list[Happening], now: int) -> None:
         """Give a recipient up."""
@@ -186,5 +190,6 @@ def _note(mail: QueuedMail, index: int, kind: Kind, told: list[Happening], now: 
             campaign=order.campaign,
             recipient=one.address,
             status=one.status,
+            terms=order.terms,
         )
     )

@@ -20,18 +20,19 @@ _JITTER = 0.1
 class Schedule:
     """Times in seconds; `life`, until a mail is given up, and `notice_after` count from when it was to be sent.
 
+    `life` is asked with the version of the policy that holds for the mail.
+
     `pauses` (at least one) stand between attempts; the last of them is used again and again.
     """
 
-    life: Callable[[], int]
+    life: Callable[[int], int]
     notice_after: int
     uniform: Callable[[float, float], float] = random.uniform
     pauses: Sequence[int] = PAUSES
 
-    @property
-    def max_age(self) -> int:
-        """After how many seconds a mail is given up, by the policy in force."""
-        return self.life()
+    def max_age(self, terms: int) -> int:
+        """After how many seconds a mail is given up, by this version of the policy; 0: the one in force."""
+        return self.life(terms)
 
     def next_attempt(self, attempts: int, now: int, until: int) -> int:
         """Return when to try again after `attempts` (from 1) attempts, in Unix seconds; not after `until`.

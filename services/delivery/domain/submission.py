@@ -62,8 +62,10 @@ class Queue(Protocol):
 class Keys(Protocol):
     """Customers' own keys for submissions."""
 
-    async def claim(self, name: str, digest: bytes, mail_id: str) -> str:
+    async def claim(self, name: str, digest: bytes, mail_id: str, terms: int = 0) -> str:
         """Return the id of the mail that was submitted first under `name`: perhaps this one.
+
+        `terms`: see Order.
 
         Raises: ConflictError("idempotency_mismatch"), UnavailableError.
         """
@@ -122,7 +124,8 @@ class Submissions:
         await self._check_senders(order, prepared)
         if order.idempotency_key:
             name = desks.names.idempotency(order.account_id, order.idempotency_key)
-            first = await desks.keys.claim(name, desks.names.same(_fingerprint(order)), order.submission_id)
+            digest = desks.names.same(_fingerprint(order))
+            first = await desks.keys.claim(name, digest, order.submission_id, order.terms)
             if first != order.submission_id:
                 found = await desks.queue.find(order.account_id, first)
                 if found is not None:

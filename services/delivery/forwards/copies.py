@@ -58,6 +58,7 @@ class Incoming:
     digest: bytes
     smtputf8: bool
     verdict: Verdict
+    terms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,7 @@ class Copies:
             send_at=unix_seconds(self._parts.clock) + self._rules.hold,
             smtputf8=mail.smtputf8 or not all(map(str.isascii, recipients)),
             forwarded=Forwarded(Way.COPY, mail.domain, mail.verdict),
+            terms=mail.terms,
         )
 
     def _may_go_to(self, address: str) -> bool:

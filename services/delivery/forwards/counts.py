@@ -23,7 +23,10 @@ class DailyCounts:
     """Counts per UTC day."""
 
     def __init__(self, store: Store, hashes: KeyedHash, clock: Clock, terms: Terms) -> None:
-        """Count in `store`, opened with COUNTS, and forget a day's counts when `terms` say."""
+        """Count in `store`, opened with COUNTS, and forget a day's counts when `terms` say.
+
+        Counts guard against abuse and hold a number only: they follow the terms in force, for everybody alike.
+        """
         self._store = store
         self._terms = terms
         self._marks = Marks(hashes)

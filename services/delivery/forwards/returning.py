@@ -107,6 +107,7 @@ class Returning:
             content=b"",
             smtputf8=not trace.mail_from.isascii(),
             forwarded=Forwarded(Way.RETURN, "", Verdict()),
+            terms=trace.terms,
         )
         received = _received(parts.hostname, order.submission_id, parts.clock.now())
         try:

@@ -29,6 +29,8 @@ from services.delivery.queue.repository import QueueRepository
 from services.delivery.queue.shredder import Shredder
 
 _PAGE = 200
+# Read at once of mails that are looked at with what is inside.
+_OPEN = 50
 _KEYS = 1000
 
 _log = get_logger("held")
@@ -64,18 +66,22 @@ class OutgoingMails:
         # A mail has the time of its next attempt for as long as it is in the queue.
         count = await count_of(self._store, MAILS, "due")
         first = await self._store.find(Query(MAILS, "until", (QUEUED,), limit=1))
-        due = number(first[0].body, "until") + self._late if first else 0
+        due = self._gone_by(first[0]) if first else 0
         return Count(count.count, at_least=count.at_least, first_due=due)
 
     async def sweep(self, until: int, limit: int) -> Swept:
         """See HeldClass."""
-        over = min(until, unix_seconds(self._clock)) - self._late
-        query = Query(MAILS, "until", (QUEUED,), upper=over, limit=min(limit, _PAGE))
-        found = await self._store.find(query)
+        now, most = min(until, unix_seconds(self._clock)), min(limit, _PAGE)
+        found: list[Document] = []
+        # Those that are over and may still wait are few: the worker gives up what it can open.
+        async for document in documents(self._store, Query(MAILS, "until", (QUEUED,), upper=now, limit=_OPEN)):
+            found += [document] if self._gone_by(document) <= now else []
+            if len(found) == most:
+                break
         await self._remove(found)
         if found:
             _log.warning("mails_swept", count=len(found))
-        return Swept(len(found), more=len(found) == query.limit)
+        return Swept(len(found), more=len(found) == most)
 
     async def export(self, subject: Subject, wanted: Wanted) -> AsyncIterator[Item]:
         """See HeldClass: to whom, when and with what success; the mail itself is in the sender's folder."""
@@ -130,10 +136,10 @@ class OutgoingMails:
             await delete_quietly(self._store, CONTENTS, pieces[start : start + _KEYS])
         await delete_quietly(self._store, MAILS, [one.key for one in found])
 
-    @property
-    def _late(self) -> int:
-        """For how many seconds a mail may be here after it was to be given up."""
-        return self._terms.rule("outgoing_mail_late_seconds")
+    def _gone_by(self, document: Document) -> int:
+        """Return until when, in Unix seconds, a mail may be here after it was to be given up."""
+        late = self._terms.rule("outgoing_mail_late_seconds", number(document.body, "terms", 0))
+        return number(document.body, "until") + late
 
 
 class OutgoingTrails:

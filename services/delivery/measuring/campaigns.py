@@ -83,8 +83,10 @@ class MeasuredCampaigns:
             self._known.popitem(last=False)
         return measuring
 
-    async def put(self, account_id: str, campaign: str, *, opens: bool, clicks: bool) -> Measuring:
+    async def put(self, account_id: str, campaign: str, *, opens: bool, clicks: bool, terms: int = 0) -> Measuring:
         """Set what a campaign counts from now on; it keeps its number.
+
+        `terms` is the version of the policy by which that is kept; 0: the one in force.
 
         Raises: InvalidError("campaign_invalid"), UnavailableError; ConflictError if others change it all the time.
         """
@@ -100,7 +102,7 @@ class MeasuredCampaigns:
                 "opens": int(opens),
                 "clicks": int(clicks),
                 "number": drawn,
-                "expires": unix_seconds(self._clock) + self._terms.rule("campaign_seconds"),
+                "expires": unix_seconds(self._clock) + self._terms.rule("campaign_seconds", terms),
             }
             try:
                 if document is None:

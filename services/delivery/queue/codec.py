@@ -85,6 +85,7 @@ class MailCodec:
             "size": entry.size,
             "pieces": entry.pieces,
             "holder": entry.holder,
+            "terms": order.terms,
             **self.progress(entry, due),
             "wait": entry.waits_for,
         }
@@ -151,6 +152,7 @@ def traces(entry: Entry) -> list[Trace]:
             address=one.address,
             state=one.state,
             status=one.status,
+            terms=order.terms,
         )
         for index, one in enumerate(mail.recipients)
     ]
@@ -195,6 +197,7 @@ def _order_object(entry: Entry) -> dict[str, Any]:
         "unsubscribe": order.one_click_unsubscribe,
         "utf8": order.smtputf8,
         "forwarded": _forwarded_list(order.forwarded),
+        "terms": order.terms,
         "message_id": entry.facts.message_id,
         "domain": entry.facts.sender_domain,
         "auto": entry.facts.auto_submitted,
@@ -222,6 +225,8 @@ def _entry(mail_id: str, read: Mapping[str, Any], key: Secret[bytes]) -> Entry:
         one_click_unsubscribe=read["unsubscribe"],
         smtputf8=read["utf8"],
         forwarded=_forwarded(read.get("forwarded")),
+        # Absent in what was written before accounts had terms of their own.
+        terms=read.get("terms", 0),
     )
     mail = QueuedMail(mail_id, order, read["submitted"], recipients)
     facts = Facts(read["message_id"], read["domain"], read["auto"])
@@ -246,9 +251,8 @@ def _forwarded(read: Sequence[str] | None) -> Forwarded | None:
 
 def _happening(order: Order, mail_id: str, read: Sequence[Any]) -> Happening:
     event_id, kind, at, recipient, status = read
-    return Happening(
-        event_id, Kind(kind), at, order.account_id, order.profile, mail_id, order.campaign, recipient, status
-    )
+    whose = order.account_id, order.profile, mail_id, order.campaign
+    return Happening(event_id, Kind(kind), at, *whose, recipient, status, order.terms)
 
 
 def _recipient(read: Sequence[Any]) -> Recipient:

@@ -2,7 +2,7 @@
 
     mail         key = mail id; one document is one mail with all its recipients, and changes as one
                  queued:  state, due, until, submitted, account, campaign, key_id, order, content | pieces, size, to,
-                          wait, claims, holder, cancel
+                          wait, claims, holder, cancel, terms
                  settled: state, account, trail, expires
                  lost:    what was queued and cannot be opened any more
     content      key = <key id>/<number>; pieces of the content of a large mail, written before its mail
@@ -50,6 +50,7 @@ MAILS = Collection(
         "to",
         "order",
         "cancel",
+        "terms",
         "expires",
         "trail",
     ),

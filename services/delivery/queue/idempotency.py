@@ -25,16 +25,16 @@ class IdempotencyKeys:
         self._clock = clock
         self._terms = terms
 
-    async def claim(self, name: str, digest: bytes, mail_id: str) -> str:
+    async def claim(self, name: str, digest: bytes, mail_id: str, terms: int = 0) -> str:
         """Return the id of the mail that was submitted first under `name` with the same `digest`: perhaps this one.
 
-        `name` is that of codec.Hashes.idempotency.
+        `name` is that of codec.Hashes.idempotency, `terms` the version of the policy by which it is kept.
 
         Raises: ConflictError("idempotency_mismatch") where it was another mail, UnavailableError.
         """
         now = unix_seconds(self._clock)
         account, _, name = name.rpartition("/")
-        expires = now + self._terms.rule("idempotency_seconds")
+        expires = now + self._terms.rule("idempotency_seconds", terms)
         body: dict[str, Value] = {"account": account, "mail": mail_id, "digest": digest, "expires": expires}
         for _ in range(_TRIES):
             found = await self._store.get(IDEMPOTENCY, name)

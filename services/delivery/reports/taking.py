@@ -182,6 +182,7 @@ def _happening(trace: Trace, kind: Kind, status: str, now: int) -> Happening:
         campaign=trace.campaign,
         recipient=trace.address,
         status=status,
+        terms=trace.terms,
     )
 
 

@@ -127,7 +127,7 @@ class CustomersRpc(DeliveryServicer):
     async def ReplayWebhook(self, request: pb.ReplayWebhookRequest, context: _Context) -> pb.ReplayWebhookResponse:
         """Have a webhook told what happened since a time."""
         account_id = account_of(request.account_id)
-        count = await self._parts.webhooks.replay(account_id, request.webhook_id, request.since)
+        count = await self._parts.webhooks.replay(account_id, request.webhook_id, request.since, request.terms)
         return pb.ReplayWebhookResponse(events=count)
 
     async def GetSending(self, request: pb.GetSendingRequest, context: _Context) -> pb.Sending:
@@ -143,7 +143,8 @@ class CustomersRpc(DeliveryServicer):
     async def StopCampaign(self, request: pb.StopCampaignRequest, context: _Context) -> pb.StopCampaignResponse:
         """Stop a campaign."""
         account_id = account_of(request.account_id)
-        stopped = await self._parts.campaigns.stop(account_id, request.campaign, self._customers.stopper)
+        stopper = self._customers.stopper
+        stopped = await self._parts.campaigns.stop(account_id, request.campaign, stopper, request.terms)
         return pb.StopCampaignResponse(stopped=stopped)
 
     @property

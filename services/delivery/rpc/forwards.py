@@ -43,6 +43,7 @@ class ForwardsRpc(DeliveryServicer):
                 digest=request.digest,
                 smtputf8=request.smtputf8,
                 verdict=Verdict(checks.spf, checks.dkim, checks.dmarc, checks.results, checks.arc),
+                terms=request.terms,
             )
         )
         return pb.ForwardResponse(limited=not queued)

@@ -25,7 +25,11 @@ class MeasuringRpc(DeliveryServicer):
     async def PutMeasuring(self, request: pb.PutMeasuringRequest, context: _Context) -> pb.Measuring:
         """Set what a campaign counts."""
         account_id, campaigns = account_of(request.account_id), self._measure.campaigns
-        return _measuring(await campaigns.put(account_id, request.campaign, opens=request.opens, clicks=request.clicks))
+        return _measuring(
+            await campaigns.put(
+                account_id, request.campaign, opens=request.opens, clicks=request.clicks, terms=request.terms
+            )
+        )
 
     async def FollowLink(self, request: pb.FollowLinkRequest, context: _Context) -> pb.FollowLinkResponse:
         """Tell where a link leads, and count it."""

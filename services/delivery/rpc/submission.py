@@ -93,6 +93,7 @@ def _order(item: pb.SubmitItem) -> Order:
         campaign=item.campaign,
         one_click_unsubscribe=item.one_click_unsubscribe,
         smtputf8=item.smtputf8,
+        terms=item.terms,
     )
 
 

@@ -219,8 +219,8 @@ class Attempt:
 
     async def _settle(self, beside: Beside | None) -> None:
         entry, queue = self._entry, self._parts.queue
-        expires, writes = self._now() + self._parts.trail, beside.writes if beside else ()
-        results = await insist(self._parts, entry, lambda: queue.settle(entry, expires, writes))
+        kept, writes = self._parts.trail(self._mail.order.terms), beside.writes if beside else ()
+        results = await insist(self._parts, entry, lambda: queue.settle(entry, self._now() + kept, writes))
         meters.SETTLED.inc()
         if beside is not None:
             try:
@@ -275,7 +275,7 @@ class Attempt:
                 await parts.local.put(self._mail.order.account_id, report.message_id, made)
             except SealpostError as error:
                 _log.warning("report_waits", error=error)
-                if self._now() < report.at + parts.judge.schedule.max_age:
+                if self._now() < report.at + parts.judge.schedule.max_age(self._mail.order.terms):
                     left.append(report)
         entry.reports = left
 

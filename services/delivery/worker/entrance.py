@@ -55,7 +55,7 @@ class Entrance:
             raise NotFoundError("account_not_found")
         entry, pieces = await self._sealed(order, prepared)
         now = unix_seconds(self._clock)
-        until = max(now, order.send_at) + self._schedule.max_age
+        until = max(now, order.send_at) + self._schedule.max_age(order.terms)
         domain = only_domain(order.recipients)
         if order.send_at > now:
             entry.holder = ""
@@ -124,4 +124,5 @@ def _without_content(order: Order) -> Order:
         one_click_unsubscribe=order.one_click_unsubscribe,
         smtputf8=order.smtputf8,
         forwarded=order.forwarded,
+        terms=order.terms,
     )

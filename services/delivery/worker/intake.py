@@ -144,7 +144,8 @@ class Intake:
         if isinstance(error, NotFoundError | InternalError):
             meters.UNREADABLE.inc()
             _log.error("mail_unreadable", error=error)
-            await self._parts.queue.bury(document, unix_seconds(self._parts.clock) + self._parts.trail)
+            kept = self._parts.trail(_number(document, "terms"))
+            await self._parts.queue.bury(document, unix_seconds(self._parts.clock) + kept)
         elif isinstance(error, SealpostError):
             _log.warning("mail_not_opened", error=error)
             await self._parts.queue.put_back(document, unix_seconds(self._parts.clock) + _UNOPENED_SECONDS)

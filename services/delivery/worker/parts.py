@@ -45,7 +45,6 @@ class Parts:
     teller: Teller | None = None
     facts: Recorder = field(default_factory=NoFacts)
 
-    @property
-    def trail(self) -> int:
-        """For how many seconds the outcome of a mail is remembered."""
-        return self.terms.rule("outgoing_trail_seconds")
+    def trail(self, terms: int) -> int:
+        """For how many seconds the outcome of a mail is remembered by a version of the policy, see Order.terms."""
+        return self.terms.rule("outgoing_trail_seconds", terms)

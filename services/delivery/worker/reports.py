@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.delivery.domain.dsn import Dsn, make_dsn, site_of
-from services.delivery.domain.queue import Judge, Report, starts_at
+from services.delivery.domain.queue import Judge, Report
 from services.delivery.forwards.letters import make_failure
 from services.delivery.queue.entry import Entry
 
@@ -31,6 +31,6 @@ class DsnReporter:
             recipients=[mail.recipients[index] for index in report.indices],
             content=content,
             arrived_at=mail.submitted_at,
-            retry_until=starts_at(mail) + self._judge.schedule.max_age,
+            retry_until=self._judge.given_up_at(mail),
         )
         return make_dsn(dsn, self._site, report.message_id, now)

@@ -47,7 +47,11 @@ async def put_measuring(
     """
     peers = peers_of(request)
     wanted = pb.PutMeasuringRequest(
-        account_id=caller.account_id, campaign=campaign, opens=measuring.opens, clicks=measuring.clicks
+        account_id=caller.account_id,
+        campaign=campaign,
+        opens=measuring.opens,
+        clicks=measuring.clicks,
+        terms=caller.terms,
     )
     found = await peers.delivery.PutMeasuring(wanted, timeout=peers.timeout)
     return models.Measuring(opens=found.opens, clicks=found.clicks)

@@ -82,6 +82,7 @@ async def send_mail(caller: Sender, request: Request, idempotency_key: Idempoten
             campaign=options.campaign or "",
             one_click_unsubscribe=options.one_click_unsubscribe,
             smtputf8=composed.smtputf8,
+            terms=caller.terms,
         )
         submitted = await _submit(request, item)
     return relay_models.Sent(id=submitted.submission_id, message_id=submitted.message_id)
@@ -128,7 +129,7 @@ async def get_sending(caller: Sender, request: Request) -> relay_models.Sending:
 async def stop_campaign(campaign: str, caller: Sender, request: Request) -> relay_models.Stopped:
     """Stop everything of a campaign that is not sent yet, and refuse what is sent for it later."""
     peers = peers_of(request)
-    wanted = pb.StopCampaignRequest(account_id=caller.account_id, campaign=campaign)
+    wanted = pb.StopCampaignRequest(account_id=caller.account_id, campaign=campaign, terms=caller.terms)
     stopped = await peers.delivery.StopCampaign(wanted, timeout=_SUBMIT_SECONDS)
     return relay_models.Stopped(stopped=stopped.stopped)
 

@@ -52,7 +52,10 @@ async def replay_webhook(
     """Post the events since a time again, the oldest 10,000 at most; one that was off is switched on."""
     peers = peers_of(request)
     wanted = pb.ReplayWebhookRequest(
-        account_id=caller.account_id, webhook_id=require_id(webhook_id), since=max(0, int(given.since.timestamp()))
+        account_id=caller.account_id,
+        webhook_id=require_id(webhook_id),
+        since=max(0, int(given.since.timestamp())),
+        terms=caller.terms,
     )
     found = await peers.delivery.ReplayWebhook(wanted, timeout=_REPLAY_SECONDS)
     return relay_models.Replayed(events=found.events)

@@ -15,7 +15,7 @@ def middle(low: float, high: float) -> float:
 
 
 def schedule(*pauses: int) -> Schedule:
-    return Schedule(lambda: _FAR, _FAR, middle, pauses or PAUSES)
+    return Schedule(lambda _: _FAR, _FAR, middle, pauses or PAUSES)
 
 
 def test_pauses_grow_as_documented_and_the_last_one_repeats() -> None:
