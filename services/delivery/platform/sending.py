@@ -133,6 +133,7 @@ class PlatformMail:
             "account": parts.marks.account(letter.account_id),
             "at": now,
             "sent": False,
+            # By the terms in force: it guards against a second letter, and holds nothing but its time.
             "expires": now + parts.terms.rule("platform_mail_seconds"),
         }
         try:

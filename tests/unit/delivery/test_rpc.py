@@ -60,13 +60,14 @@ def item(*recipients: str, **changes: object) -> pb.SubmitItem:
 
 
 async def test_submit_and_look(world: World, node: Node, stub: Any) -> None:
-    good, bad = item("carol@example.org"), item("carol@example.org", profile=common_pb2.PROFILE_GUEST)
+    good, bad = item("carol@example.org", terms=3), item("carol@example.org", profile=common_pb2.PROFILE_GUEST)
     answer = await stub.Submit(pb.SubmitRequest(items=[good, bad]), timeout=5)
     first, second = answer.results
     assert first.submitted.submission_id == good.submission_id
     assert first.submitted.message_id == f"<{good.submission_id}@sealpost.test>"
     assert (second.failure.code, second.failure.reason) == ("denied", "sender_not_allowed")
     await node.idle()
+    assert [one.terms for one in await node.graph.submission.trails.find(good.submission_id)] == [3]
     asked = pb.GetSubmissionRequest(account_id=ACCOUNT, submission_id=good.submission_id)
     submission = await stub.GetSubmission(asked, timeout=5)
     assert submission.submitted_at == world.now and submission.send_at == 0

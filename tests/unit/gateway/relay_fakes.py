@@ -14,6 +14,8 @@ from tests.support.fake_delivery import FakeDelivery
 from tests.unit.gateway.fakes import FakeAccounts, Gateway
 
 ACCOUNT = "c" * 32
+# The version whose terms the account with the key has kept.
+KEPT_TERMS = 3
 AT = 1_800_000_000
 KEY = {"authorization": "Bearer sp_send"}
 
@@ -36,7 +38,11 @@ class RelayAccounts(FakeAccounts):
     async def Authenticate(self, request: accounts_pb2.AuthenticateRequest, timeout: float) -> accounts_pb2.Principal:
         if request.api_key == "sp_send":
             return accounts_pb2.Principal(
-                account_id=ACCOUNT, profile=common_pb2.PROFILE_RELAY, scopes=["mail:send"], proof_id="k2"
+                account_id=ACCOUNT,
+                profile=common_pb2.PROFILE_RELAY,
+                scopes=["mail:send"],
+                proof_id="k2",
+                terms=KEPT_TERMS,
             )
         found = await super().Authenticate(request, timeout)
         found.roles.extend(self.roles)

@@ -13,7 +13,7 @@ from protos.analytics.v1 import analytics_pb2
 from protos.delivery.v1 import delivery_pb2 as pb
 from services.gateway.http.campaign_responses import sum_half_width
 from tests.unit.gateway.fakes import Gateway
-from tests.unit.gateway.relay_fakes import ACCOUNT, KEY, Relay, relay_on
+from tests.unit.gateway.relay_fakes import ACCOUNT, KEPT_TERMS, KEY, Relay, relay_on
 
 NUMBER = 0xA3F1_0000_5EA1_9057
 DAY = 86400
@@ -96,7 +96,8 @@ async def test_switches(relay: Relay) -> None:
     assert found.json() == {"opens": False, "clicks": False}
     put = await relay.site.client.put(path, json={"clicks": True}, headers=KEY)
     assert put.json() == {"opens": False, "clicks": True}
-    assert relay.delivery.asked[-1] == pb.PutMeasuringRequest(account_id=ACCOUNT, campaign="spring", clicks=True)
+    wanted = pb.PutMeasuringRequest(account_id=ACCOUNT, campaign="spring", clicks=True, terms=KEPT_TERMS)
+    assert relay.delivery.asked[-1] == wanted
     for wrong in ({"opens": "perhaps"}, {"views": True}):
         assert (await relay.site.client.put(path, json=wrong, headers=KEY)).status_code == 422
 

@@ -19,7 +19,7 @@ from libs.runtime.ids import is_id
 from protos.common.v1 import common_pb2
 from protos.delivery.v1 import delivery_pb2 as pb
 from tests.unit.gateway.fakes import Gateway
-from tests.unit.gateway.relay_fakes import ACCOUNT, KEY, Relay, relay_on
+from tests.unit.gateway.relay_fakes import ACCOUNT, KEPT_TERMS, KEY, Relay, relay_on
 from tests.unit.gateway.test_outbox import FRAME, frame
 
 PARTS = {"from": "Ann <ann@shop.example>", "to": ["ben@there.test"], "subject": "Hello", "text": "Hi"}
@@ -42,6 +42,7 @@ async def test_a_mail_in_parts(relay: Relay) -> None:
     assert answer.json() == {"id": item.submission_id, "message_id": f"<{item.submission_id}@sealpost.test>"}
     assert is_id(item.submission_id)
     assert (item.account_id, item.profile) == (ACCOUNT, common_pb2.PROFILE_RELAY)
+    assert item.terms == KEPT_TERMS
     assert (item.mail_from, list(item.recipients)) == ("ann@shop.example", ["ben@there.test"])
     assert (item.send_at, item.campaign, item.one_click_unsubscribe) == (1795424400, "spring", True)
     assert (item.idempotency_key, item.smtputf8) == ("order-17", False)
@@ -175,6 +176,7 @@ async def test_events_suppressions_and_standing(relay: Relay) -> None:
     assert (sending["paused"], sending["reason"], sending["bounced_per_mille"]) == (True, "bounces", 120)
     stopped = await client.post("/v1/campaigns/spring/stop", headers=KEY)
     assert stopped.json() == {"stopped": 3}
+    assert relay.delivery.asked[-1] == pb.StopCampaignRequest(account_id=ACCOUNT, campaign="spring", terms=KEPT_TERMS)
     for path in ("/v1/send/events?limit=0", "/v1/send/events?limit=201", f"/v1/suppressions?cursor={'x' * 401}"):
         assert (await client.get(path, headers=KEY)).status_code == 422
 

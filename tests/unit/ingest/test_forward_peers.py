@@ -27,6 +27,7 @@ COPY = ForwardCopy(
     verdict=Verdict("pass", "fail", "none", "spf=pass", "pass"),
     content=b"Subject: x\r\n\r\nText\r\n",
     smtputf8=True,
+    terms=3,
 )
 
 
@@ -73,6 +74,7 @@ async def test_everything_goes_over() -> None:
         assert (got.account_id, got.domain, got.mail_from) == (COPY.account_id, COPY.domain, COPY.sender)
         assert (tuple(got.recipients), got.content, got.digest) == (COPY.recipients, COPY.content, COPY.digest)
         assert got.smtputf8
+        assert got.terms == COPY.terms
         checks = got.checks
         assert (checks.spf, checks.dkim, checks.dmarc, checks.arc) == ("pass", "fail", "none", "pass")
         assert checks.results == "spf=pass"

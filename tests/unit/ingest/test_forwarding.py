@@ -54,7 +54,8 @@ class World:
         self.inbound = Inbound(HOSTNAME, self.crypto, self.storage, ManualClock())
         self.inbound.forwarding = Forwarding(self.forwards, HOSTNAME)
         bob = "bob@sealpost.test"
-        self.accounts.routes[bob] = replace(self.accounts.routes[bob], forward_to=("a@x.example", "b@y.example"))
+        there = ("a@x.example", "b@y.example")
+        self.accounts.routes[bob] = replace(self.accounts.routes[bob], forward_to=there, terms=3)
 
     async def receive(self, *names: str, content: bytes = MAIL, sender: str = "ada@example.org") -> None:
         addresses = [f"{name}@sealpost.test" for name in names]
@@ -69,7 +70,7 @@ async def test_a_copy_is_the_mail_as_it_came_behind_our_fields() -> None:
     (copy,) = world.forwards.queued
     assert (copy.account_id, copy.domain, copy.sender) == ("account-bob", "sealpost.test", "ada@example.org")
     assert copy.recipients == ("a@x.example", "b@y.example")
-    assert copy.verdict == VERDICT
+    assert (copy.verdict, copy.terms) == (VERDICT, 3)
     assert copy.digest == hashlib.sha256(b"ada@example.org\0" + MAIL).digest()
     assert copy.content.endswith(b"\r\n" + MAIL)
     names = [line.partition(b":")[0] for line in copy.content[: -len(MAIL)].split(b"\r\n") if line[:1].strip()]

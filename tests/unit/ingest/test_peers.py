@@ -31,7 +31,7 @@ from tests.support.rpc import Registration, serve
 AccountsBase: Any = accounts_pb2_grpc.AccountsServicer
 DeliveryBase: Any = delivery_pb2_grpc.DeliveryServicer
 
-SHOP = Submitter("account-shop", common_pb2.PROFILE_RELAY, True)
+SHOP = Submitter("account-shop", common_pb2.PROFILE_RELAY, True, terms=3)
 PROOF = Proof("shop@relay.sealpost.test", Secret("right"))
 
 
@@ -47,7 +47,7 @@ class Accounts(AccountsBase):  # type: ignore[misc]
         assert request.WhichOneof("proof") == "app_password"
         if request.app_password.password != "right":
             raise UnauthenticatedError("credential_invalid")
-        return accounts_pb2.Principal(account_id="account-shop", profile=self.profile, scopes=self.scopes)
+        return accounts_pb2.Principal(account_id="account-shop", profile=self.profile, scopes=self.scopes, terms=3)
 
 
 class Delivery(DeliveryBase):  # type: ignore[misc]
@@ -127,7 +127,7 @@ async def test_who_may_send_signs_in() -> None:
     async with proofs(servicer) as client:
         assert await client.sign_in(PROOF) == SHOP
         servicer.profile = common_pb2.PROFILE_SEALED
-        assert await client.sign_in(PROOF) == Submitter("account-shop", common_pb2.PROFILE_SEALED, False)
+        assert await client.sign_in(PROOF) == Submitter("account-shop", common_pb2.PROFILE_SEALED, False, terms=3)
 
 
 @pytest.mark.parametrize("scopes", [[], ["mail:read", "mail:write"], ["smtp:send2"]])
@@ -205,6 +205,7 @@ async def test_a_submission_is_carried_over_whole_and_emptied() -> None:
             recipients=["x@example.com"],
             content=b"Subject: x\r\n\r\n",
             smtputf8=True,
+            terms=3,
         )
 
 

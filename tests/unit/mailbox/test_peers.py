@@ -47,6 +47,7 @@ class Accounts(AccountsBase):  # type: ignore[misc]
                     quota_messages=2,
                     keep_newest=3,
                     retention_seconds=4,
+                    terms=3,
                 )
                 for address in request.addresses
             ]
@@ -126,7 +127,7 @@ async def storage(servicer: Storage) -> AsyncIterator[StorageClient]:
 
 async def test_a_route_is_read_whole() -> None:
     async with accounts(Accounts(), ManualClock()) as client:
-        assert await client.resolve("bob") == Route(Standing.OK, "m-bob", "a-bob", "sealpost.test", 1, 2, 3, 4)
+        assert await client.resolve("bob") == Route(Standing.OK, "m-bob", "a-bob", "sealpost.test", 1, 2, 3, 4, terms=3)
         assert (await client.resolve("sam")).standing is Standing.SUSPENDED
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from libs.docstore.store import Query
+from services.delivery.queue.collections import MAILS
 from services.delivery.reports.taking import Taken
 from tests.unit.delivery.forwards.node import SENDER, TARGET, ForwardNode, forwarding
 from tests.unit.delivery.world import World
@@ -50,6 +52,15 @@ async def test_a_failure_goes_to_the_sender_from_nobody(node: ForwardNode) -> No
     assert sent.content.startswith(b"Received: by mx.sealpost.test ")
     assert sent.content.endswith(FAILED)
     assert b"ARC-Seal" not in sent.content
+
+
+async def test_a_copy_and_its_report_are_kept_by_the_terms_of_who_forwards(node: ForwardNode) -> None:
+    path = await copy_of(node, terms=3)
+    assert await node.parts.returning.take(path, FAILED) is Taken.RETURNED
+    await node.later(0)
+    queue = node.node.graph.repository
+    mails = await node.node.store.find(Query(MAILS, "expires"))
+    assert [(await queue.open(one)).mail.order.terms for one in mails] == [3, 3]
 
 
 async def test_once_whatever_comes_and_however_often(node: ForwardNode) -> None:
