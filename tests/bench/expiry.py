@@ -154,7 +154,7 @@ async def _left(file: Path, mailbox: str) -> int:
 
 
 async def fill_expiring(file: Path, due: Sequence[int]) -> None:
-    """Write a mail for each of `due`, Unix seconds when its time is over, each in an inbox of its own, to the `file`."""
+    """Write a mail for each of `due`, Unix seconds when its time is over, to an inbox of its own, in a store `file`."""
     async with await SqliteStore.open(file, COLLECTIONS) as store:
         for first in range(0, len(due), _BATCH):
             await store.write_many([_insert(new_id(), at, True) for at in due[first : first + _BATCH]])
