@@ -92,7 +92,7 @@ def test_a_domain_is_verified_by_the_records_that_the_page_tells(business: Busin
         business.world.publish(name, kind, "v=spf1 -all" if "spf1" in value else value)
     card.get_by_role("button", name="Check now").click()
     expect(card.get_by_text("Verified", exact=True)).to_be_visible()
-    expect(card.get_by_role("row", name="SPF")).to_contain_text("Wrong")
+    expect(card.get_by_role("row", name="SPF TXT")).to_contain_text("Wrong")
     expect(card.get_by_role("row", name="DMARC")).to_contain_text("OK")
     page.screenshot(path=artifacts / "sender-domain.png")
 

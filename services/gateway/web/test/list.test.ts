@@ -69,6 +69,19 @@ describe("message list", () => {
     expect(numbers(list)).toEqual(server.ids);
   });
 
+  it("leaves out of an answer what was taken while it was on its way, but not what was put back", async () => {
+    const server = new Server(5);
+    const list = new MessageList(server);
+    await list.load();
+    const loading = list.load(true);
+    list.take(new Set(["0004", "0003"]));
+    list.putBack(list.take(new Set(["0002"])));
+    await loading;
+    expect(numbers(list)).toEqual([5, 2, 1]);
+    await list.load(true);
+    expect(numbers(list)).toEqual([5, 4, 3, 2, 1]);
+  });
+
   it("renewed after a gap without overlap, begins anew rather than hide the gap", async () => {
     const server = new Server(5);
     const list = new MessageList(server);

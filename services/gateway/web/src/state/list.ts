@@ -54,6 +54,8 @@ export class MessageList<M extends RawMessage> {
   private abort = new AbortController();
   private arrived = new Set<string>();
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** for each answer that is awaited, what went meanwhile: it may have been written before */
+  private readonly awaited = new Set<Set<string>>();
 
   constructor(private readonly source: Source<M>) {}
 
@@ -96,10 +98,12 @@ export class MessageList<M extends RawMessage> {
   take(ids: ReadonlySet<string>): Row[] {
     const taken = this.rows.value.filter((row) => ids.has(row.id));
     this.rows.value = this.rows.value.filter((row) => !ids.has(row.id));
+    for (const gone of this.awaited) for (const id of ids) gone.add(id);
     return taken;
   }
 
   putBack(rows: Row[]): void {
+    for (const gone of this.awaited) for (const row of rows) gone.delete(row.id);
     this.merge(rows);
   }
 
@@ -111,7 +115,10 @@ export class MessageList<M extends RawMessage> {
 
   private async fetch(cursor: string | null, signal: AbortSignal): Promise<void> {
     try {
-      const page = await this.source.page(cursor, signal);
+      const page = await this.answer(
+        () => this.source.page(cursor, signal),
+        (found, gone) => ({ ...found, messages: found.messages.filter((one) => !gone.has(one.id)) }),
+      );
       if (signal.aborted) return;
       if (cursor === null) this.renew(page);
       else this.merge(page.messages.map(rowOf));
@@ -122,6 +129,17 @@ export class MessageList<M extends RawMessage> {
       if (signal.aborted) return;
       this.error.value = error;
       this.state.value = "failed";
+    }
+  }
+
+  /** Asks, and leaves out of the answer what was taken from the list while it was on its way. */
+  private async answer<A, B>(ask: () => Promise<A>, without: (found: A, gone: ReadonlySet<string>) => B): Promise<B> {
+    const gone = new Set<string>();
+    this.awaited.add(gone);
+    try {
+      return without(await ask(), gone);
+    } finally {
+      this.awaited.delete(gone);
     }
   }
 
@@ -171,8 +189,12 @@ export class MessageList<M extends RawMessage> {
     const { signal } = this.abort;
     for (const id of ids) {
       try {
-        const message = await this.source.one(id);
+        const message = await this.answer(
+          () => this.source.one(id),
+          (found, gone) => (gone.has(found.id) ? null : found),
+        );
         if (signal.aborted) return;
+        if (!message) continue;
         this.merge([rowOf(message)]);
         await this.openEnvelopes([message], signal);
       } catch (error) {
