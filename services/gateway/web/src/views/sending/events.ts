@@ -17,7 +17,7 @@ const KINDS: Record<string, Kind> = {
   complained: { word: "Complained", icon: "junk", tone: "bad", meaning: "The recipient reported it as unwanted" },
   suppressed: { word: "Held back", icon: "close", tone: "", meaning: "The address is on your list of those not written to" },
   unsubscribed: { word: "Unsubscribed", icon: "signOut", tone: "", meaning: "The recipient wants no more of it" },
-  expired: { word: "Given up", icon: "warning", tone: "bad", meaning: "Not delivered within five days" },
+  expired: { word: "Given up", icon: "warning", tone: "bad", meaning: "Not delivered in the time that the policy gives it" },
   cancelled: { word: "Cancelled", icon: "close", tone: "", meaning: "Stopped by you before it was sent" },
   queued: { word: "Waiting", icon: "clock", tone: "", meaning: "Not tried yet, or tried again later" },
 };

@@ -271,8 +271,8 @@ function Erase({ found }: { found: Rights }) {
       <h2>Erase this account</h2>
       <p>
         Everything in it, the address included: first the keys, so that nothing can be read any more, then the rest. Where a
-        backup is brought back, it is erased there again before anybody gets in. You have two weeks to undo it, and get a
-        receipt that says what was deleted.
+        backup is brought back, it is erased there again before anybody gets in. Once you have asked, you see until when you
+        can undo it, and get a receipt that says what was deleted.
       </p>
       <ConfirmPassword action="Erase my account" danger work={ask} />
     </section>
