@@ -12,32 +12,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from libs.policy.model import Policy
+from libs.runtime.strict_yaml import YamlError, read_mapping
 
 HOME = Path(__file__).parent
 PATH = HOME / "policy.yaml"
-_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast, where it exists
-_LARGEST = 1 << 20
 Raw = dict[str, Any]
 
 
 class PolicyError(Exception):
     """The policy does not say what it may; the text names each place and fault."""
-
-
-class _Loader(_YAML):  # type: ignore[misc]
-    """Refuses a key that stands twice, which YAML readers otherwise silently let win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Raw:
-        """Return the mapping of `node`."""
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
-            raise yaml.constructor.ConstructorError(None, None, f"{', '.join(twice)} stands twice", node.start_mark)
-        mapping: Raw = super().construct_mapping(node, deep)
-        return mapping
 
 
 @cache
@@ -88,22 +74,15 @@ def checked(raw: Raw) -> Policy:
 
 def _read(file: Path, parts: set[str] | None = None) -> Raw:
     try:
-        content = file.read_bytes()
-        if len(content) > _LARGEST:
-            raise PolicyError(f"{file.name}: larger than {_LARGEST} bytes")
-        raw = yaml.load(content, _Loader)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise PolicyError(f"{file.name}: cannot be read ({type(error).__name__})") from error
-    except yaml.YAMLError as error:
-        raise PolicyError(f"{file.name}: no YAML: {error}") from error
-    _expect_mapping(raw, file)
+        raw = read_mapping(file)
+    except YamlError as error:
+        raise PolicyError(str(error)) from error
     if parts is not None:
         if unknown := sorted(set(map(str, raw)) - parts):
             raise PolicyError(f"{file.name}: may not say {', '.join(unknown)}")
         for part in raw:
             _expect_mapping(raw[part], file)
-    found: Raw = raw
-    return found
+    return raw
 
 
 def _expect_mapping(what: object, file: Path) -> None:
