@@ -1,0 +1,1 @@
+"""The books: one for each customer, append-only, balanced entry by entry."""
