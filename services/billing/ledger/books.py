@@ -48,10 +48,13 @@ class Books:
         if not 0 < len(posting.reference) <= _MOST_REFERENCE:
             raise InvalidError("reference")
         async for _ in self._backoff:
+            # In this order: what came in between is then found by its reference, and cannot make its own repetition
+            # look like more than the book has.
+            last = await self.last(account_id)
             known = await self.find(account_id, posting.reference)
             if known is not None:
                 return _same(known, posting)
-            entry = entered(await self.last(account_id), posting, unix_seconds(self._clock))
+            entry = entered(last, posting, unix_seconds(self._clock))
             try:
                 await self._store.write(insert(account_id, entry))
             except ConflictError:

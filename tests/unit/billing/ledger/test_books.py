@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from libs.docstore.sqlite import SqliteStore
-from libs.docstore.store import Patch
+from libs.docstore.store import Document, Patch, Query
 from libs.runtime.errors import ConflictError, ExhaustedError, InternalError, InvalidError, NotFoundError
 from services.billing.domain.journal import Balances, Kind, Posting
 from services.billing.ledger.books import Books
@@ -69,6 +70,36 @@ async def test_credits_are_not_spent_twice_by_two_at_once(books: Books, holds: H
     results = await asyncio.gather(*(holds.hold("a", f"job{n}", 400) for n in range(5)), return_exceptions=True)
     assert sum(isinstance(one, ExhaustedError) for one in results) == 3
     assert await books.balances("a") == Balances(200, 800, 0)
+
+
+class Meanwhile:
+    """A store on which something else happens after the n-th look, once."""
+
+    def __init__(self, store: SqliteStore, look: int, happening: Callable[[], Awaitable[object]]) -> None:
+        self._store = store
+        self._looks = look
+        self._happening = happening
+
+    async def find(self, query: Query) -> list[Document]:
+        found = await self._store.find(query)
+        self._looks -= 1
+        if not self._looks:
+            await self._happening()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize("look", [1, 2])
+async def test_who_repeats_what_is_happening_is_not_told_that_credits_are_gone(
+    books: Books, store: SqliteStore, clock: ManualClock, look: int
+) -> None:
+    await books.post("a", BUY)
+    everything = Posting(Kind.HELD, "hold/job", (1000,))
+    late = Books(Meanwhile(store, look, lambda: books.post("a", everything)), clock)
+    assert await late.post("a", everything) == await books.last("a")
+    assert await books.verify("a") == Balances(0, 1000, 0)
 
 
 async def test_a_hold_ends_in_one_way(books: Books, holds: Holds) -> None:

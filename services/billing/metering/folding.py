@@ -1,0 +1,131 @@
+"""Adds the log up: a counter for each subject and day, which says up to which document of the log it is added up.
+
+A counter and that number are one document. So the same documents may be added any number of times, by any number of
+processes, in portions of any size: what a counter has already it leaves out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from libs.docstore.fields import nested, number
+from libs.docstore.store import Body, Collection, Document, Index, Insert, Operation, Query, Replace, Store, Value
+from libs.runtime.backoff import Backoff
+from libs.runtime.errors import ConflictError, UnavailableError
+from services.billing.domain.model import Meter
+from services.billing.metering.log import METER_LOG, Counted, counted_of, in_order
+from services.billing.metering.state import folded_upto, put_folded
+
+COUNTERS = Collection(
+    "counters",
+    (Index("subject", ("subject", "day")), Index("days", ("day",))),
+    fields=("subject", "day", "units", "upto"),
+)
+_BATCH = 200
+_WRITES = 1000
+
+_Sums = Mapping[tuple[str, int], Sequence[tuple[int, Meter, int]]]
+
+
+class Folder:
+    """Adds up the log in `store`, opened with METER_LOG, STATE and COUNTERS."""
+
+    def __init__(self, store: Store) -> None:
+        """Work in `store`."""
+        self._store = store
+        self._backoff = Backoff(first=0.005, ceiling=0.2, attempts=10)
+
+    async def step(self) -> int:
+        """Add up at most 200 documents of the log; return how many there were. Raises: UnavailableError."""
+        upto = await folded_upto(self._store)
+        query = Query(METER_LOG, "number", in_order(), lower=upto + 1, limit=_BATCH)
+        batch = [counted_of(document) for document in await self._store.find(query)]
+        if not batch:
+            return 0
+        sums = _sums(batch)
+        keys = sorted(sums)
+        for start in range(0, len(keys), _WRITES):
+            await self._add({key: sums[key] for key in keys[start : start + _WRITES]}, batch[-1].number)
+        await put_folded(self._store, batch[-1].number)
+        return len(batch)
+
+    async def _add(self, sums: _Sums, upto: int) -> None:
+        """Bring counters up to the document `upto`, repeating those that another process changed meanwhile."""
+        left = dict(sums)
+        async for _ in self._backoff:
+            stored = await self._store.get_many(COUNTERS, [counter_key(*key) for key in left])
+            operations = {key: _operation(key, added, stored, upto) for key, added in left.items()}
+            wanted = {key: operation for key, operation in operations.items() if operation is not None}
+            results = await self._store.write_many(list(wanted.values()))
+            left = {key: left[key] for key, result in zip(wanted, results, strict=True) if _again(result)}
+            if not left:
+                return
+        raise UnavailableError("counters_contended")
+
+
+class Usage:
+    """Reads what is counted and added up."""
+
+    def __init__(self, store: Store) -> None:
+        """Read from `store`."""
+        self._store = store
+
+    async def of(self, subjects: Sequence[str], first_day: int, last_day: int) -> dict[int, dict[Meter, int]]:
+        """Return units by day and meter of some subjects together; both days inclusive, at most 400 of them.
+
+        Raises: UnavailableError.
+        """
+        days: defaultdict[int, defaultdict[Meter, int]] = defaultdict(lambda: defaultdict(int))
+        for subject in subjects:
+            query = Query(COUNTERS, "subject", (subject,), lower=first_day, upper=last_day, limit=400)
+            for document in await self._store.find(query):
+                for meter, units in _units(document.body).items():
+                    days[number(document.body, "day")][meter] += units
+        return {day: dict(units) for day, units in days.items()}
+
+
+def counter_key(subject: str, day: int) -> str:
+    """Return the key of a counter."""
+    return f"{subject}/{day}"
+
+
+def _sums(batch: Sequence[Counted]) -> _Sums:
+    sums: defaultdict[tuple[str, int], list[tuple[int, Meter, int]]] = defaultdict(list)
+    for counted in batch:
+        for (subject, meter), units in counted.sums.items():
+            sums[subject, counted.day].append((counted.number, meter, units))
+    return sums
+
+
+def _operation(
+    key: tuple[str, int], added: Sequence[tuple[int, Meter, int]], stored: Mapping[str, Document], upto: int
+) -> Operation | None:
+    """Return what brings one counter up to `upto`, None if it is there."""
+    subject, day = key
+    document = stored.get(counter_key(subject, day))
+    has = number(document.body, "upto") if document is not None else 0
+    units = defaultdict(int, _units(document.body) if document is not None else {})
+    if has >= upto:
+        return None
+    for position, meter, more in added:
+        if position > has:
+            units[meter] += more
+    totals: dict[str, Value] = {meter.value: total for meter, total in units.items()}
+    body: Body = {"subject": subject, "day": day, "units": totals, "upto": upto}
+    if document is None:
+        return Insert(COUNTERS, counter_key(subject, day), body)
+    return Replace(COUNTERS, document.key, body, document.version)
+
+
+def _again(result: object) -> bool:
+    if isinstance(result, ConflictError):
+        return True
+    if isinstance(result, Exception):
+        raise result
+    return False
+
+
+def _units(body: Body) -> dict[Meter, int]:
+    stored = nested(body, "units")
+    return {Meter(meter): number(stored, meter) for meter in stored}
