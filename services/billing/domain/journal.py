@@ -44,6 +44,8 @@ class Kind(StrEnum):
     DISPUTED = "disputed"  # as reversed
     DISPUTE_WON = "dispute_won"  # amount
     WRITTEN_OFF = "written_off"  # amount
+    # Takes the sums over, so that what was before it may go when law has kept it for long enough.
+    CARRIED = "carried"
 
 
 Lines = Mapping[Book, int]
@@ -97,6 +99,8 @@ def entered(previous: Entry | None, posting: Posting, at: int) -> Entry:
     are not there; ConflictError("held" | "due") for more than is held or owed.
     """
     before = previous.after if previous is not None else {}
+    # A clock that was set back must not turn the order of a book round: by their times, entries are deleted.
+    at = max(at, previous.at) if previous is not None else at
     lines = lines_of(posting, balances_of(before))
     after = {book: before.get(book, 0) + lines.get(book, 0) for book in Book if book in before or book in lines}
     return Entry(previous.seq + 1 if previous is not None else 1, at, posting, lines, after)
@@ -106,7 +110,7 @@ def lines_of(posting: Posting, stands: Balances) -> Lines:
     """Return the lines of `posting` in a book that stands as `stands`; they sum to nothing. Raises: as `entered`."""
     rule, wanted = _RULES[posting.kind]
     amounts = posting.amounts
-    if len(amounts) != wanted or not all(0 <= amount <= _MOST for amount in amounts) or not amounts[0]:
+    if len(amounts) != wanted or not all(0 <= amount <= _MOST for amount in amounts) or not all(amounts[:1]):
         raise InvalidError("amount")
     lines = {book: amount for book, amount in rule(stands, *amounts).items() if amount}
     if sum(lines.values()):
@@ -171,6 +175,10 @@ def _written_off(stands: Balances, amount: int) -> Lines:
     return {Book.RECEIVABLE: -amount, Book.WRITTEN_OFF: amount}
 
 
+def _carried(_: Balances) -> Lines:
+    return {}
+
+
 def _enough_credits(stands: Balances, amount: int) -> None:
     if amount > stands.credits:
         raise ExhaustedError("credits")
@@ -190,4 +198,5 @@ _RULES: Mapping[Kind, tuple[Callable[..., Lines], int]] = {
     Kind.DISPUTED: (_gone_back, 2),
     Kind.DISPUTE_WON: (_paid, 1),
     Kind.WRITTEN_OFF: (_written_off, 1),
+    Kind.CARRIED: (_carried, 0),
 }
