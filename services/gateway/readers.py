@@ -34,7 +34,8 @@ _PLAIN = {
     "scheme": "which format opens it, and whether its sender has sealed it or we have",
     "delivery": "if it went to several mailboxes here at once: a random number that the copies share",
     "announcement": (
-        "mailbox_id, message_id, folder and the power of ten of the size, for live updates; "
+        "mailbox_id, message_id, folder, the power of ten of the size and whether the mailbox is owned, "
+        "for live updates; "
         "the event queue (NATS) keeps it for up to three days"
     ),
 }

@@ -155,6 +155,7 @@ def stored_event(fields: Body) -> Event:
         message_id=message_id,
         folder=text(fields, "folder"),
         size_class=next((name for limit, name in _SIZE_CLASSES if size <= limit), SizeClass.SIZE_CLASS_OVER_10_MB),
+        owned=bool(fields["counted"]),
     )
     event_id = hashlib.sha256(message_key(mailbox_id, message_id).encode()).hexdigest()[:32]
     return Event(event_id, STORED_SUBJECT, payload.SerializeToString())

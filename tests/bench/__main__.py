@@ -29,6 +29,7 @@ from tests.bench import (
     facts_release,
     listing,
     memory,
+    metering,
     peer,
     queue,
     relay,
@@ -38,7 +39,7 @@ from tests.support.platform import ROOT, RunningPlatform, running_platform
 
 _KB = 1024
 _SETTLE_SECONDS = 120.0
-_PARTS = ("rates", "latency", "memory", "listing", "expiry", "erasure", "relay", "queue", "facts")
+_PARTS = ("rates", "latency", "memory", "listing", "expiry", "erasure", "relay", "queue", "facts", "metering")
 _FACTS = {"emit": facts_emit.measure, "counting": facts_counting.measure, "release": facts_release.measure}
 
 
@@ -115,6 +116,8 @@ def main() -> int:
             report["queue"] = _run("queue", partial(queue.measure, chosen.deferred))
     if "facts" in parts:
         report["facts"] = {name: _run(f"facts: {name}", part) for name, part in _FACTS.items()}
+    if "metering" in parts:
+        report["metering"] = _run("metering", metering.measure)
     _write(report)
     return 0
 

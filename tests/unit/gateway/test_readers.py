@@ -59,7 +59,7 @@ def test_what_storage_hands_out_is_told() -> None:
 def test_the_announcement_holds_what_is_said_of_it() -> None:
     fields = {field.name for field in events_pb2.MailStored.DESCRIPTOR.fields}
     (said,) = [entry.why for entry in readers.stored_fields("") if entry.field == "announcement"]
-    assert fields == {"mailbox_id", "message_id", "folder", "size_class"}
+    assert fields == {"mailbox_id", "message_id", "folder", "size_class", "owned"}
     for name in fields - {"size_class"}:
         assert name in said
     assert "power of ten" in said

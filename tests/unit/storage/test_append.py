@@ -57,6 +57,15 @@ async def test_each_copy_is_announced_in_the_same_commit(storage: Storage) -> No
     assert len({pending.event.event_id for pending in events}) == 2
 
 
+@pytest.mark.parametrize(("keep_newest", "owned"), [(0, True), (6, False)])
+async def test_an_event_tells_whether_the_mailbox_is_somebody_s(
+    storage: Storage, keep_newest: int, owned: bool
+) -> None:
+    await storage.append(storage.mail(ALICE, keep_newest=keep_newest))
+    (pending,) = await storage.events()
+    assert MailStored.FromString(pending.event.payload).owned is owned
+
+
 @pytest.mark.parametrize(
     ("size", "size_class"),
     [
