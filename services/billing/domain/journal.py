@@ -60,6 +60,8 @@ class Posting:
     amounts: tuple[int, ...]
     # Of a hold: Unix seconds at which it lapses.
     hold_until: int = 0
+    # The reference of the entry that it is about, which then says what it may be; see about.py.
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,8 @@ def balances_of(sums: Lines) -> Balances:
     return Balances(-sums.get(Book.CREDITS, 0), -sums.get(Book.HELD, 0), sums.get(Book.RECEIVABLE, 0))
 
 
-def entered(previous: Entry | None, posting: Posting, at: int) -> Entry:
-    """Return the entry that follows `previous`.
+def entered(previous: Entry | None, posting: Posting, at: int, lines: Lines | None = None) -> Entry:
+    """Return the entry that follows `previous`; its lines are worked out unless they are given.
 
     Raises: InvalidError("amount") for amounts that no such happening has; ExhaustedError("credits") for credits that
     are not there; ConflictError("held" | "due") for more than is held or owed.
@@ -101,7 +103,8 @@ def entered(previous: Entry | None, posting: Posting, at: int) -> Entry:
     before = previous.after if previous is not None else {}
     # A clock that was set back must not turn the order of a book round: by their times, entries are deleted.
     at = max(at, previous.at) if previous is not None else at
-    lines = lines_of(posting, balances_of(before))
+    if lines is None:
+        lines = lines_of(posting, balances_of(before))
     after = {book: before.get(book, 0) + lines.get(book, 0) for book in Book if book in before or book in lines}
     return Entry(previous.seq + 1 if previous is not None else 1, at, posting, lines, after)
 
@@ -112,10 +115,14 @@ def lines_of(posting: Posting, stands: Balances) -> Lines:
     amounts = posting.amounts
     if len(amounts) != wanted or not all(0 <= amount <= _MOST for amount in amounts) or not all(amounts[:1]):
         raise InvalidError("amount")
-    lines = {book: amount for book, amount in rule(stands, *amounts).items() if amount}
+    return balanced(rule(stands, *amounts))
+
+
+def balanced(lines: Lines) -> Lines:
+    """Return lines without those that move nothing. Raises: ValueError if they do not sum to nothing."""
     if sum(lines.values()):
         raise ValueError("an entry does not balance")
-    return lines
+    return {book: amount for book, amount in lines.items() if amount}
 
 
 def _credits_bought(_: Balances, net: int, tax: int) -> Lines:

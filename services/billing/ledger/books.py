@@ -14,6 +14,7 @@ from libs.docstore.store import Query, Store
 from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, InvalidError, UnavailableError
+from services.billing.domain.about import MOST_ABOUT, About, lines_about
 from services.billing.domain.journal import Balances, Book, Entry, Lines, Posting, balances_of, entered
 from services.billing.ledger.entries import BOOKS, entry_of, insert
 
@@ -42,8 +43,8 @@ class Books:
     async def post(self, account_id: str, posting: Posting) -> Entry:
         """Add an entry; the same reference with the same amounts again changes nothing and answers the entry there is.
 
-        Raises: ConflictError("reference") for another happening of this reference; as journal.entered; InvalidError
-        ("reference"); UnavailableError.
+        Raises: ConflictError("reference") for another happening of this reference; as journal.entered, and with `of` as
+        about.lines_about; InvalidError("reference"); UnavailableError.
         """
         if not 0 < len(posting.reference) <= _MOST_REFERENCE:
             raise InvalidError("reference")
@@ -54,7 +55,8 @@ class Books:
             known = await self.find(account_id, posting.reference)
             if known is not None:
                 return _same(known, posting)
-            entry = entered(last, posting, unix_seconds(self._clock))
+            lines = await self._lines_about(account_id, last, posting) if posting.of else None
+            entry = entered(last, posting, unix_seconds(self._clock), lines)
             try:
                 await self._store.write(insert(account_id, entry))
             except ConflictError:
@@ -76,6 +78,11 @@ class Books:
         """Return the entry of a happening. Raises: UnavailableError."""
         found = await self._store.find(Query(BOOKS, "reference", (account_id, reference), limit=1))
         return entry_of(found[0]) if found else None
+
+    async def about(self, account_id: str, reference: str) -> tuple[Entry, ...]:
+        """Return what was entered with `of` this reference, oldest first. Raises: UnavailableError."""
+        query = Query(BOOKS, "about", (account_id, reference), limit=MOST_ABOUT)
+        return tuple(entry_of(document) for document in await self._store.find(query))
 
     async def statement(self, account_id: str, limit: int, cursor: int = 0) -> Page:
         """Return 1 to 200 entries, newest first; `cursor` as the page before gave it. Raises: InvalidError("limit")."""
@@ -107,6 +114,10 @@ class Books:
             raise InternalError("book_damaged")
         return stands
 
+    async def _lines_about(self, account_id: str, last: Entry | None, posting: Posting) -> Lines:
+        about = About(await self.find(account_id, posting.of), await self.about(account_id, posting.of))
+        return lines_about(posting, last.balances if last is not None else balances_of({}), about)
+
     async def _all(self, account_id: str) -> AsyncIterator[Entry]:
         lower = 1
         while True:
@@ -119,7 +130,7 @@ class Books:
 
 
 def _same(known: Entry, posting: Posting) -> Entry:
-    if (known.posting.kind, known.posting.amounts) != (posting.kind, posting.amounts):
+    if (known.posting.kind, known.posting.amounts, known.posting.of) != (posting.kind, posting.amounts, posting.of):
         raise ConflictError("reference")
     return known
 

@@ -18,9 +18,10 @@ BOOKS = Collection(
         Index("account", ("account", "seq")),
         Index("reference", ("account", "reference"), unique=True),
         Index("open_holds", ("hold_until",)),
+        Index("about", ("account", "of", "seq")),
         Index("at", ("at",)),
     ),
-    fields=("account", "seq", "reference", "hold_until", "at", "kind", "amounts", "lines", "after"),
+    fields=("account", "seq", "reference", "of", "hold_until", "at", "kind", "amounts", "lines", "after"),
 )
 
 
@@ -44,6 +45,8 @@ def insert(account_id: str, entry: Entry) -> Insert:
     }
     if posting.hold_until:
         body["hold_until"] = posting.hold_until
+    if posting.of:
+        body["of"] = posting.of
     return Insert(BOOKS, entry_key(account_id, entry.seq), body)
 
 
@@ -58,6 +61,7 @@ def entry_of(document: Document) -> Entry:
         text(body, "reference"),
         tuple(number({"amount": amount}, "amount") for amount in amounts),
         number(body, "hold_until", 0),
+        text(body, "of") if "of" in body else "",
     )
     return Entry(number(body, "seq"), number(body, "at"), posting, _lines(document, "lines"), _lines(document, "after"))
 
