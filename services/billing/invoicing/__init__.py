@@ -1,0 +1,1 @@
+"""Invoices and credit notes: drafted from a month's plan and use, numbered without a gap, booked, shown."""
