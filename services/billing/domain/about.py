@@ -47,9 +47,18 @@ def lines_about(posting: Posting, stands: Balances, about: About) -> Lines:
 
 
 def open_amount(invoice: Entry, about: Sequence[Entry]) -> int:
-    """Return what of an invoice is neither paid, nor credited, nor written off; `about`: what names it."""
+    """Return what of an invoice is neither paid, nor credited, nor written off.
+
+    `about`: what names it, without payments that went back; Books.open_amount leaves them out.
+    """
     settled = sum(sum(one.posting.amounts) for one in about if one.posting.kind in _SETTLING)
     return sum(invoice.posting.amounts) - settled
+
+
+def went_back(about: Sequence[Entry]) -> bool:
+    """Tell whether a payment went back, by what names it: it was reversed, or a dispute over it is not won."""
+    named = About(None, about)
+    return _open_dispute(named) is not None or _has(named, Kind.REVERSED)
 
 
 def _of_invoice(posting: Posting, stands: Balances, about: About) -> Lines:

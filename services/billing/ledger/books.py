@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from libs.docstore.store import Query, Store
 from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock, unix_seconds
-from libs.runtime.errors import ConflictError, InternalError, InvalidError, UnavailableError
-from services.billing.domain.about import MOST_ABOUT, About, lines_about
-from services.billing.domain.journal import Balances, Book, Entry, Lines, Posting, balances_of, entered
+from libs.runtime.errors import ConflictError, InternalError, InvalidError, NotFoundError, UnavailableError
+from services.billing.domain.about import MOST_ABOUT, About, lines_about, open_amount, went_back
+from services.billing.domain.journal import Balances, Book, Entry, Kind, Lines, Posting, balances_of, entered
 from services.billing.ledger.entries import BOOKS, entry_of, insert
 
 _PAGE = 200
@@ -83,6 +83,18 @@ class Books:
         """Return what was entered with `of` this reference, oldest first. Raises: UnavailableError."""
         query = Query(BOOKS, "about", (account_id, reference), limit=MOST_ABOUT)
         return tuple(entry_of(document) for document in await self._store.find(query))
+
+    async def open_amount(self, account_id: str, reference: str) -> int:
+        """Return what of an invoice has to be paid. Raises: NotFoundError("invoice"), UnavailableError."""
+        invoice = await self.find(account_id, reference)
+        if invoice is None or invoice.posting.kind is not Kind.INVOICED:
+            raise NotFoundError("invoice")
+        counts: list[Entry] = []
+        for one in await self.about(account_id, reference):
+            paid = one.posting.kind is Kind.PAID
+            if not paid or not went_back(await self.about(account_id, one.posting.reference)):
+                counts.append(one)
+        return open_amount(invoice, counts)
 
     async def statement(self, account_id: str, limit: int, cursor: int = 0) -> Page:
         """Return 1 to 200 entries, newest first; `cursor` as the page before gave it. Raises: InvalidError("limit")."""
