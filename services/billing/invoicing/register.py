@@ -14,7 +14,7 @@ since, and then the version differs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from libs.docstore.fields import number, texts
@@ -38,13 +38,12 @@ from services.billing.invoicing.documents import INVOICES, Step, numbered_fields
 
 REGISTER = Collection(
     "invoice_register",
-    (Index("pages", ("chain", "sequence")), Index("begun", ("begun",))),
-    fields=("chain", "sequence", "year", "page", "keys", "days", "closed", "begun"),
+    (Index("pages", ("chain", "ordinal")), Index("begun", ("begun",))),
+    fields=("chain", "ordinal", "year", "page", "keys", "days", "closed", "begun"),
 )
 PAGE = 1000
 
 _CHAIN = "register"
-_PER_YEAR = 10**6
 _READ = 500
 _EPOCH = date(1970, 1, 1)
 
@@ -53,6 +52,8 @@ _EPOCH = date(1970, 1, 1)
 class _Page:
     """One page as it was read; `version` 0: not written yet."""
 
+    # From 1 on over all years: two that begin a page at once, and disagree about the year, find the same key.
+    ordinal: int
     year: int
     page: int
     keys: tuple[str, ...]
@@ -63,18 +64,21 @@ class _Page:
 
     @property
     def key(self) -> str:
-        return f"{self.year:04d}/{self.page:06d}"
+        return f"{self.ordinal:08d}"
 
-    @property
-    def takes_more(self) -> bool:
-        return not self.closed and len(self.keys) < PAGE
+    def takes_more(self, size: int) -> bool:
+        return not self.closed and len(self.keys) < size
 
 
 class Register:
     """The register in one store, opened with REGISTER and INVOICES."""
 
-    def __init__(self, store: Store, clock: Clock, backoff: Backoff | None = None) -> None:
-        """Number what is in `store`; who meets others tries as often as `backoff` says."""
+    def __init__(self, store: Store, clock: Clock, backoff: Backoff | None = None, size: int = PAGE) -> None:
+        """Number what is in `store`; who meets others tries as often as `backoff` says.
+
+        `size`: keys of a page; numbers follow from it, so it is for tests and for nobody to change.
+        """
+        self._size = size
         self._store = store
         self._clock = clock
         self._backoff = backoff or Backoff(first=0.01, ceiling=0.5, attempts=20)
@@ -97,14 +101,16 @@ class Register:
         tail = await self._tail()
         if tail is not None:
             await self._settle(tail)
-        day = max(unix_seconds(self._clock) // DAY, tail.days[-1] if tail and tail.days else 0)
         drafts = await self._drafts(tail)
         if not drafts:
             return 0
-        page = await self._page_for(tail, _year(day))
-        added = drafts[: PAGE - len(page.keys)]
-        grown = _Page(page.year, page.page, (*page.keys, *added), (*page.days, *[day] * len(added)), False, 0)
-        await self._write(grown, page.version)
+        today = unix_seconds(self._clock) // DAY
+        page = await self._page_for(tail, _year(today))
+        # A clock that was set back must not turn the order of days round.
+        day = max(today, _first_day(page.year), tail.days[-1] if tail is not None else 0)
+        added = drafts[: self._size - len(page.keys)]
+        grown = replace(page, keys=(*page.keys, *added), days=(*page.days, *[day] * len(added)))
+        await self._write(grown)
         await self._settle(grown)
         return len(added)
 
@@ -117,7 +123,7 @@ class Register:
         taken = frozenset(tail.keys) if tail is not None else frozenset[str]()
         keys: list[str] = []
         after: tuple[int, str] | None = None
-        while len(keys) < PAGE:
+        while len(keys) < self._size:
             query = Query(INVOICES, "steps", (Step.NUMBER.value,), after=after, limit=_READ)
             page = await self._store.find(query)
             keys += [document.key for document in page if document.key not in taken]
@@ -129,19 +135,22 @@ class Register:
     async def _page_for(self, tail: _Page | None, year: int) -> _Page:
         """Return the page to append to. Raises: ConflictError."""
         if tail is None:
-            return _Page(year, 0, (), (), False, 0)
-        if tail.takes_more and tail.year >= year:
+            return _Page(1, year, 0, (), (), False, 0)
+        if tail.takes_more(self._size) and tail.year >= year:
             return tail
-        if tail.takes_more:
+        ordinal = tail.ordinal + 1
+        if not tail.closed and tail.year >= year:
+            return _Page(ordinal, tail.year, tail.page + 1, (), (), False, 0)
+        if tail.takes_more(self._size):
             # Whoever still believes in the old year must find the page changed.
             await self._store.write(Patch(REGISTER, tail.key, {"closed": True}, version=tail.version))
-        same = tail.year >= year
-        return _Page(tail.year if same else year, tail.page + 1 if same else 0, (), (), False, 0)
+        # After a closed page there is no more of its year, whatever a clock says: numbers would leave a gap.
+        return _Page(ordinal, max(year, tail.year + 1), 0, (), (), False, 0)
 
-    async def _write(self, page: _Page, version: int) -> None:
+    async def _write(self, page: _Page) -> None:
         body: dict[str, Value] = {
             "chain": _CHAIN,
-            "sequence": page.year * _PER_YEAR + page.page,
+            "ordinal": page.ordinal,
             "year": page.year,
             "page": page.page,
             "keys": list(page.keys),
@@ -149,8 +158,10 @@ class Register:
             "closed": page.closed,
             "begun": page.days[0] * DAY,
         }
-        operation = Replace(REGISTER, page.key, body, version) if version else Insert(REGISTER, page.key, body)
-        await self._store.write(operation)
+        if page.version:
+            await self._store.write(Replace(REGISTER, page.key, body, page.version))
+        else:
+            await self._store.write(Insert(REGISTER, page.key, body))
 
     async def _settle(self, page: _Page) -> None:
         """Write their numbers into the drafts of a page; whoever has one keeps it, for it is the same."""
@@ -176,7 +187,7 @@ class Register:
         for place in places:
             document = documents.get(page.keys[place])
             if document is not None and document.body.get("number") is None:
-                fields = numbered_fields(document, page.year, page.page * PAGE + place + 1, page.days[place])
+                fields = numbered_fields(document, page.year, page.page * self._size + place + 1, page.days[place])
                 operations.append(Patch(INVOICES, document.key, fields, version=document.version))
         return operations
 
@@ -191,6 +202,7 @@ def _page_of(document: Document) -> _Page:
     if not isinstance(days, list):
         raise InternalError("document_damaged")
     return _Page(
+        number(body, "ordinal"),
         number(body, "year"),
         number(body, "page"),
         texts(body, "keys"),
@@ -202,3 +214,7 @@ def _page_of(document: Document) -> _Page:
 
 def _year(day: int) -> int:
     return (_EPOCH + timedelta(days=day)).year
+
+
+def _first_day(year: int) -> int:
+    return (date(year, 1, 1) - _EPOCH).days

@@ -1,124 +1,111 @@
-"""Numbers without gaps, whoever gives them and whoever dies."""
+"""Numbers of invoices: one after the other, each once, over pages and years."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from libs.docstore.sqlite import SqliteStore
-from libs.docstore.store import Delete, Patch
-from libs.runtime.errors import InvalidError, UnavailableError
-from services.billing.invoicing import register as module
-from services.billing.invoicing.register import REGISTER, Issued, Register
-from tests.support.breaking_store import BreakingStore
+from libs.docstore.store import Patch
+from libs.runtime.backoff import Backoff
+from libs.runtime.errors import InternalError
+from services.billing.invoicing.documents import INVOICES, State, Step, invoice_of
+from services.billing.invoicing.register import PAGE, REGISTER, Register
+from tests.support.clock import ManualClock
+from tests.unit.billing.invoicing.support import PausingStore, assert_gapless, draft_of, numbers_of, put_drafts
+
+QUICK = Backoff(first=0.0001, ceiling=0.001, attempts=10)
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with await SqliteStore.open(tmp_path, (REGISTER,)) as opened:
+    async with await SqliteStore.open(tmp_path, (INVOICES, REGISTER)) as opened:
         yield opened
 
 
-def _drafts(first: int, last: int) -> list[str]:
-    return [f"draft{number}" for number in range(first, last)]
+async def test_drafts_get_numbers_in_the_order_in_which_they_were_made(store: SqliteStore) -> None:
+    await put_drafts(store, [draft_of("a"), draft_of("b")], made=2)
+    await put_drafts(store, [draft_of("c")], made=1)
+    clock = ManualClock()
+    register = Register(store, clock, QUICK)
+    assert (await register.number_some(), await register.number_some()) == (3, 0)
+    assert await numbers_of(store) == {
+        draft_of("c").key: "2026-000001",
+        draft_of("a").key: "2026-000002",
+        draft_of("b").key: "2026-000003",
+    }
+    document = await store.get(INVOICES, draft_of("c").key)
+    assert document is not None
+    invoice = invoice_of(document)
+    assert (invoice.state, invoice.step, invoice.due_day - invoice.issued_day) == (State.OPEN, Step.BOOK, 14)
 
 
-async def _issue_all(register: Register, drafts: list[str], year: int = 2026) -> list[Issued]:
-    issued: list[Issued] = []
-    while drafts:
-        given_now = await register.issue(year, drafts)
-        issued += given_now
-        drafts = drafts[len(given_now) :]
-    return issued
+async def test_a_page_that_is_full_is_followed_by_another(store: SqliteStore) -> None:
+    register = Register(store, ManualClock(), QUICK)
+    await put_drafts(store, [draft_of(f"a{n:04d}") for n in range(PAGE + 5)])
+    assert [await register.number_some() for _ in range(3)] == [PAGE, 5, 0]
+    numbers = await numbers_of(store)
+    assert_gapless(list(numbers.values()))
+    assert max(numbers.values()) == "2026-001005"
 
 
-async def test_numbers_follow_each_other_over_pages_and_begin_anew_each_year(store: SqliteStore) -> None:
-    register = Register(store)
-    issued = await _issue_all(register, _drafts(0, 2500))
-    assert [one.number for one in issued] == [f"2026-{number:06d}" for number in range(1, 2501)]
-    assert [one.draft_id for one in issued] == _drafts(0, 2500)
-    assert await register.issue(2027, ["other"]) == [Issued("other", "2027-000001")]
-    assert await register.verify(2026) == 2500
-    assert await register.verify(2027) == 1
-    assert await register.verify(2028) == 0
+async def test_every_year_counts_from_one(store: SqliteStore) -> None:
+    clock = ManualClock(datetime(2026, 12, 31, 23, tzinfo=UTC))
+    register = Register(store, clock, QUICK)
+    await put_drafts(store, [draft_of("a")])
+    await register.number_some()
+    clock.advance(hours=2)
+    await put_drafts(store, [draft_of("b"), draft_of("c")])
+    await register.number_some()
+    assert sorted((await numbers_of(store)).values()) == ["2026-000001", "2027-000001", "2027-000002"]
 
 
-async def test_who_comes_again_is_told_the_same(store: SqliteStore) -> None:
-    register = Register(store)
-    first = await register.issue(2026, _drafts(0, 3))
-    assert await register.issue(2026, _drafts(0, 3)) == first
-    assert await register.last_issued(2026) == first
-    assert await register.verify(2026) == 3
+async def test_a_clock_that_goes_back_over_new_year_leaves_no_gap(store: SqliteStore) -> None:
+    late, early = (ManualClock(datetime(year, month, 1, tzinfo=UTC)) for year, month in ((2027, 1), (2026, 12)))
+    await put_drafts(store, [draft_of("a")])
+    await Register(store, early, QUICK).number_some()
+    await store.write(Patch(REGISTER, "00000001", {"closed": True}))  # who did so died before the new page
+    for account, clock in (("b", early), ("c", late), ("d", early)):
+        await put_drafts(store, [draft_of(account)])
+        await Register(store, clock, QUICK).number_some()
+    numbers = await numbers_of(store)
+    assert sorted(numbers.values()) == ["2026-000001", "2027-000001", "2027-000002", "2027-000003"]
 
 
-@pytest.mark.parametrize("drafts", [[], ["same", "same"]])
-async def test_what_cannot_be_issued(store: SqliteStore, drafts: list[str]) -> None:
-    with pytest.raises(InvalidError, match=r"^drafts$"):
-        await Register(store).issue(2026, drafts)
-
-
-async def test_many_at_once_get_different_numbers(store: SqliteStore) -> None:
-    registers = [Register(store) for _ in range(6)]
-    issued = await asyncio.gather(
-        *(register.issue(2026, _drafts(10 * start, 10 * start + 10)) for start, register in enumerate(registers))
-    )
-    numbers = sorted(one.number for part in issued for one in part)
-    assert numbers == [f"2026-{number:06d}" for number in range(1, 61)]
-    assert await registers[0].verify(2026) == 60
-
-
-async def test_an_altered_register_is_found(store: SqliteStore) -> None:
-    register = Register(store)
-    await _issue_all(register, _drafts(0, module.PAGE_SIZE + 5))
-    await store.write(Patch(REGISTER, "2026/000001", {"drafts": ["draft0"]}))
-    with pytest.raises(InvalidError, match=r"^register$"):
-        await register.verify(2026)
-    await store.write(Patch(REGISTER, "2026/000001", {"drafts": ["other"]}))
-    assert await register.verify(2026) == module.PAGE_SIZE + 1
-    await store.write(Delete(REGISTER, "2026/000000"))
-    with pytest.raises(InvalidError, match=r"^register$"):
-        await register.verify(2026)
-
-
-steps = st.lists(st.tuples(st.integers(1, 700), st.sampled_from(("fine", "lost", "kept"))), min_size=1, max_size=12)
-
-
-async def _live(tmp_path: Path, lives: list[tuple[int, str]]) -> None:
-    """Each life issues some drafts and may die at its write; the next begins with what the register says."""
-    home = tmp_path / str(len(list(tmp_path.iterdir())))
-    home.mkdir()
-    async with await SqliteStore.open(home, (REGISTER,)) as inner:
-        store = BreakingStore(inner)
-        waiting, told, next_draft = list[str](), dict[str, str](), 0
-        for count, ends in lives:
-            waiting += _drafts(next_draft, next_draft + count)
-            next_draft += count
-            register = Register(store)
-            known = {one.draft_id: one.number for one in await register.last_issued(2026)}
-            told |= {draft: known[draft] for draft in waiting if draft in known}
-            waiting = [draft for draft in waiting if draft not in told]
-            if ends != "fine":
-                store.break_at(0, kept=ends == "kept")
-            try:
-                told |= {one.draft_id: one.number for one in await _issue_all(register, waiting)}
-            except UnavailableError:
-                continue
-            finally:
-                store.after = None
-            waiting = []
-        told |= {one.draft_id: one.number for one in await _issue_all(Register(inner), waiting)}
-        assert sorted(told.values()) == [f"2026-{number:06d}" for number in range(1, next_draft + 1)]
-        assert await Register(inner).verify(2026) == next_draft
-
-
-@given(lives=steps)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_whoever_dies_no_number_is_missing_and_none_is_given_twice(
-    tmp_path: Path, lives: list[tuple[int, str]]
+@pytest.mark.parametrize("calls", range(7))
+async def test_two_that_begin_a_page_and_disagree_about_the_year_number_no_draft_twice(
+    store: SqliteStore, calls: int
 ) -> None:
-    asyncio.run(_live(tmp_path, lives))
+    await put_drafts(store, [draft_of(f"a{n:04d}") for n in range(PAGE)])
+    early = ManualClock(datetime(2026, 12, 31, tzinfo=UTC))
+    await Register(store, early, QUICK).number_some()
+    await put_drafts(store, [draft_of("b"), draft_of("c")])
+    late = Register(store, ManualClock(datetime(2027, 1, 1, tzinfo=UTC)), QUICK)
+    stalled = PausingStore(store)
+
+    async def meanwhile() -> None:
+        await late.number_some()
+
+    stalled.pause_before(calls, meanwhile)
+    await Register(stalled, early, QUICK).number_some()
+    await late.number_some()
+    numbers = await numbers_of(store)
+    assert_gapless(list(numbers.values()))
+    assert sum([await _keys(store, f"{page:08d}") for page in (1, 2, 3)]) == PAGE + 2
+
+
+async def test_a_number_that_somebody_else_has_is_no_accident(store: SqliteStore) -> None:
+    await put_drafts(store, [draft_of("a"), draft_of("b")])
+    await store.write(Patch(INVOICES, draft_of("b").key, {"number": "2026-000001"}))
+    with pytest.raises(InternalError, match="register_damaged"):
+        await Register(store, ManualClock(), QUICK).number_some()
+
+
+async def _keys(store: SqliteStore, page: str) -> int:
+    document = await store.get(REGISTER, page)
+    keys = document.body["keys"] if document is not None else []
+    assert isinstance(keys, list)
+    return len(keys)
