@@ -68,7 +68,10 @@ async def test_one_step_is_bounded(storage: Storage) -> None:
     for mailbox_id in range(0, count, 50):
         await storage.append(*[storage.public_mail(f"m{mailbox_id}", seconds=10) for _ in range(50)])
     storage.clock.advance(days=1)
-    assert await sweep(storage, FREE_BATCH) == Swept(FREE_BATCH, more=True)
+    swept = await sweep(storage, FREE_BATCH)
+    # By number and by time: on a slow machine the time is over first.
+    assert 0 < swept.deleted <= FREE_BATCH
+    assert swept.more
     await storage.expire()
     assert await storage.store.find(Query(MESSAGES, "free_expiry")) == []
 
