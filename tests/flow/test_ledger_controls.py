@@ -258,7 +258,11 @@ def test_what_was_acknowledged_survives_a_power_cut(tmp_path: Path) -> None:
 
 
 def test_without_fsync_a_power_cut_is_noticed(tmp_path: Path) -> None:
-    assert faults_after_power_cut(tmp_path, "storage:sync_off").get("lost", 0) > 0
+    """Other work of storage on the same disk, scrubbing, syncs too: what came just before it is kept by chance."""
+    homes = [tmp_path / str(number) for number in range(4)]
+    for home in homes:
+        home.mkdir()
+    assert any(faults_after_power_cut(home, "storage:sync_off").get("lost", 0) > 0 for home in homes)
 
 
 def test_without_fsync_a_disk_that_fails_goes_unnoticed_and_that_is_noticed(tmp_path: Path) -> None:
