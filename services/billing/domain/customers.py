@@ -1,0 +1,69 @@
+"""A customer: an account as billing knows it, which plan it has and how it stands.
+
+Nothing here says who the account is. A plan changes on a day; a state ends at a moment, or does not. What comes next is
+written down with its time, so that whoever looks after customers finds those whose time has come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from services.billing.domain.model import DAY, Profile, State
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """One account. Days are counted since 1970-01-01, UTC; `state_until` is Unix seconds, 0: the state has no end."""
+
+    account_id: str
+    mailbox_id: str
+    profile: Profile
+    plan: str
+    # The first day of the plan.
+    plan_day: int
+    # The plan that follows, and from when on; "" and 0: none.
+    next_plan: str = ""
+    next_plan_day: int = 0
+    state: State = State.FREE
+    state_until: int = 0
+    # What the payment provider calls this customer; "": it does not know him.
+    provider_ref: str = ""
+    created_day: int = 0
+    # Of the stored document; 0: not stored yet.
+    version: int = 0
+
+    @property
+    def due(self) -> int:
+        """Return the Unix second at which something has to be done with the customer; 0: never."""
+        ends = [at for at in (self.state_until, self.next_plan_day * DAY) if at]
+        return min(ends, default=0)
+
+    def moved(self, mailbox_id: str, profile: Profile, default_plan: str, day: int) -> Customer:
+        """Return the customer with another mailbox or profile, as from `day`.
+
+        Plans are offered to one profile: with another one he has its default plan. What he owes he still owes.
+        """
+        if profile is self.profile:
+            return replace(self, mailbox_id=mailbox_id)
+        owing = self.state in (State.GRACE, State.READ_ONLY)
+        return replace(
+            self,
+            mailbox_id=mailbox_id,
+            profile=profile,
+            plan=default_plan,
+            plan_day=day,
+            next_plan="",
+            next_plan_day=0,
+            state=self.state if owing else State.FREE,
+            state_until=self.state_until if owing else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What an invoice must say of who pays; `country` as ISO 3166-1 alpha-2, "" where nothing was told."""
+
+    name: str = ""
+    address_lines: tuple[str, ...] = ()
+    country: str = ""
+    vat_id: str = ""
