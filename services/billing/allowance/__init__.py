@@ -1,0 +1,1 @@
+"""What accounts may use: granted ahead to whoever meters it, and counted by that."""
