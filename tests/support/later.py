@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,18 +36,22 @@ class Later:
         self._write()
 
     def let_pass(self, delta: timedelta) -> None:
-        """Let time go by."""
+        """Let time go by; every process knows it when this returns."""
         self.passed += int(delta.total_seconds())
-        self._write()
+        self._move()
 
     def jump(self, delta: timedelta) -> None:
-        """Set the wall clock forward, or back; no time goes by."""
+        """Set the wall clock forward, or back; no time goes by. Every process knows it when this returns."""
         self.wall += int(delta.total_seconds())
-        self._write()
+        self._move()
 
     def now(self) -> datetime:
         """Return what the services take for the time."""
         return clocks.SystemClock().now() + timedelta(seconds=self.wall + self.passed)
+
+    def _move(self) -> None:
+        self._write()
+        time.sleep(2 * LOOK_SECONDS)
 
     def _write(self) -> None:
         new = self.path.with_suffix(".new")
