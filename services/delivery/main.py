@@ -14,6 +14,7 @@ from libs.owner.terms import TERMS, StoredTerms
 from libs.policy import Terms
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
+from libs.runtime.upkeep import Upkeep
 from libs.telemetry.facts import NoFacts
 from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
 from protos.crypto.v1.crypto_pb2_grpc import CryptoStub
@@ -22,7 +23,6 @@ from services.delivery.customers import graph as customers_graph
 from services.delivery.customers import peers as customers_peers
 from services.delivery.customers.looking import DnsLookups
 from services.delivery.customers.sender_domains import DomainPeers
-from services.delivery.customers.upkeep import Upkeep
 from services.delivery.domain.dsn import site_of
 from services.delivery.domain.sender_domains import Installation
 from services.delivery.domain.unsubscribe import UnsubscribeLinks

@@ -10,6 +10,7 @@ from libs.docstore.store import Store
 from libs.envelope import KeyedHash
 from libs.policy import Terms, load_policy
 from libs.runtime.clock import Clock
+from libs.runtime.upkeep import Upkeep
 from services.delivery.customers.campaigns import STOPPED, StoppedCampaigns
 from services.delivery.customers.dispatch import Dispatcher
 from services.delivery.customers.domain_records import OWNERS, SENDER_DOMAINS, DomainRecords
@@ -25,7 +26,6 @@ from services.delivery.customers.reservations import RESERVED, Reservations
 from services.delivery.customers.sender_domains import DomainPeers, SenderDomains
 from services.delivery.customers.standing import STANDING, Standings
 from services.delivery.customers.suppressions import SUPPRESSIONS, Suppressions
-from services.delivery.customers.upkeep import Upkeep
 from services.delivery.customers.webhook_records import POSTS, WEBHOOKS, WebhookRecords
 from services.delivery.customers.webhooks import Webhooks
 from services.delivery.domain.limits import LimitRules

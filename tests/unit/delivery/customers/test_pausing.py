@@ -8,9 +8,9 @@ import pytest
 
 from libs.runtime.errors import NotFoundError, UnavailableError
 from libs.runtime.ids import new_id
+from libs.runtime.upkeep import Upkeep
 from services.delivery.customers.pausing import PauseNotices
 from services.delivery.customers.standing import STANDING, Standings
-from services.delivery.customers.upkeep import Upkeep
 from services.delivery.domain.limits import Tally
 from services.delivery.platform.letters import Place, write
 from tests.support.clock import ManualClock

@@ -1,7 +1,7 @@
-"""What has to be done from time to time: notices, looks at domains, keys and pieces that were left over.
+"""What a service has to do from time to time.
 
 Each step is bounded and repeats at once while there is work. A step that fails is logged and tried again with the next
-round, and leaves the other steps alone. What is kept for a time is swept by retention (services/delivery/held).
+round, and leaves the other steps alone.
 """
 
 from __future__ import annotations
