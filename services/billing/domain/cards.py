@@ -14,7 +14,7 @@ _SHORTEST, _LONGEST = 13, 19
 
 
 def has_card_number(text: str) -> bool:
-    """Tell whether `text` has what looks like the number of a card, also amid a row of digits that is too long for one."""
+    """Tell whether `text` has what looks like the number of a card, also amid a longer row of digits."""
     for run in _RUN.findall(text):
         digits = [int(one) for one in run if one.isdigit()]
         lengths = (len(digits),) if len(digits) <= _LONGEST else range(_SHORTEST, _LONGEST + 1)
