@@ -8,16 +8,16 @@ once one finds it changed and begins again. Who pays is sealed in the same docum
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from libs.docstore.fields import blob, choice, number, text, texts
-from libs.docstore.store import Collection, Document, Index, Insert, Patch, Query, Store, Value
+from libs.docstore.store import Body, Collection, Document, Index, Insert, Patch, Query, Store, Value
 from libs.envelope import place_of
 from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, NotFoundError, UnavailableError
-from services.billing.domain.customers import Customer, Details
+from services.billing.domain.customers import Customer, Details, Span
 from services.billing.domain.model import DAY, Profile, State
 from services.billing.domain.vault import Vault
 
@@ -37,6 +37,7 @@ CUSTOMERS = Collection(
         "details",
         "provider_ref",
         "created_day",
+        "spans",
         "due",
     ),
 )
@@ -73,7 +74,8 @@ class Customers:
                 if customer is not None:
                     now = customer.moved(mailbox_id or customer.mailbox_id, profile, plan, today)
                     return customer if now == customer else await self.put(now)
-                made = Customer(account_id, mailbox_id, profile, plan, today, created_day=today)
+                spans = (Span(plan, today),)
+                made = Customer(account_id, mailbox_id, profile, plan, today, created_day=today, spans=spans)
                 written = await self._store.write(Insert(CUSTOMERS, account_id, _fields(made)))
             except (ConflictError, NotFoundError):
                 continue  # made, changed or erased by somebody else at this moment
@@ -128,8 +130,17 @@ def customer_of(document: Document) -> Customer:
         state_until=number(body, "state_until"),
         provider_ref=text(body, "provider_ref"),
         created_day=number(body, "created_day"),
+        spans=tuple(_spans(body)),
         version=document.version,
     )
+
+
+def _spans(body: Body) -> Iterator[Span]:
+    stored = body.get("spans")
+    for span in stored if isinstance(stored, list) else ():
+        if not isinstance(span, dict):
+            raise InternalError("document_damaged")
+        yield Span(text(span, "plan"), number(span, "day"), span.get("billed") is True)
 
 
 def _fields(customer: Customer) -> dict[str, Value]:
@@ -146,6 +157,7 @@ def _fields(customer: Customer) -> dict[str, Value]:
         "state_until": customer.state_until,
         "provider_ref": customer.provider_ref,
         "created_day": customer.created_day,
+        "spans": [{"plan": span.plan, "day": span.first_day, "billed": span.billed} for span in customer.spans],
         "due": customer.due or None,
     }
 
