@@ -38,6 +38,7 @@ CUSTOMERS = Collection(
         "provider_ref",
         "created_day",
         "spans",
+        "trial_day",
         "due",
     ),
 )
@@ -131,6 +132,7 @@ def customer_of(document: Document) -> Customer:
         provider_ref=text(body, "provider_ref"),
         created_day=number(body, "created_day"),
         spans=tuple(_spans(body)),
+        trial_day=number(body, "trial_day"),
         version=document.version,
     )
 
@@ -158,6 +160,7 @@ def _fields(customer: Customer) -> dict[str, Value]:
         "provider_ref": customer.provider_ref,
         "created_day": customer.created_day,
         "spans": [{"plan": span.plan, "day": span.first_day, "billed": span.billed} for span in customer.spans],
+        "trial_day": customer.trial_day,
         "due": customer.due or None,
     }
 

@@ -46,6 +46,8 @@ class Customer:
     created_day: int = 0
     # The plans of the last months, the present one last.
     spans: tuple[Span, ...] = ()
+    # When a trial began; there is one for an account. 0: not yet.
+    trial_day: int = 0
     # Of the stored document; 0: not stored yet.
     version: int = 0
 
@@ -54,6 +56,11 @@ class Customer:
         """Return the Unix second at which something has to be done with the customer; 0: never."""
         ends = [at for at in (self.state_until, self.next_plan_day * DAY) if at]
         return min(ends, default=0)
+
+    @property
+    def owing(self) -> bool:
+        """Tell whether a bill is overdue."""
+        return self.state in (State.GRACE, State.READ_ONLY)
 
     def with_plan(self, plan: str, day: int, *, billed: bool = True) -> Customer:
         """Return the customer with another plan as from `day`; nothing follows it any more."""
@@ -77,13 +84,12 @@ class Customer:
         """
         if profile is self.profile:
             return replace(self, mailbox_id=mailbox_id)
-        owing = self.state in (State.GRACE, State.READ_ONLY)
         return replace(
             self.with_plan(default_plan, day),
             mailbox_id=mailbox_id,
             profile=profile,
-            state=self.state if owing else State.FREE,
-            state_until=self.state_until if owing else 0,
+            state=self.state if self.owing else State.FREE,
+            state_until=self.state_until if self.owing else 0,
         )
 
 
