@@ -16,8 +16,8 @@ from services.billing.domain.customers import Customer, Span
 from services.billing.domain.model import DAY, Profile, State
 from services.billing.domain.terms import advanced, changed, next_month
 
-CATALOGUE = load_catalogues(FILE).version(1)
 TODAY = day_of(date(2026, 11, 20))
+CATALOGUE = load_catalogues(FILE).on(TODAY)
 DECEMBER = day_of(date(2026, 12, 1))
 FREE = Customer("a1", "m1", Profile.SEALED, "free", TODAY - 100, spans=(Span("free", TODAY - 100),))
 PLANS = ["free", "personal", "business"]
@@ -77,9 +77,8 @@ def test_what_is_not_offered_cannot_be_had(plan: str) -> None:
 
 
 def test_a_retired_plan_stays_for_those_who_have_it() -> None:
-    retired = replace(
-        CATALOGUE, plans=CATALOGUE.plans | {"personal": replace(CATALOGUE.plans["personal"], retired=True)}
-    )
+    personal = replace(CATALOGUE.plans["personal"], retired=True)
+    retired = replace(CATALOGUE, plans={**CATALOGUE.plans, "personal": personal})
     with pytest.raises(InvalidError, match="plan"):
         changed(FREE, "personal", retired, TODAY)
     kept = _with("personal", next_plan="free", next_plan_day=DECEMBER)
@@ -100,8 +99,9 @@ def test_who_owes_something_may_only_go_back() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from(PLANS)), max_size=12))
 def test_no_day_is_billed_for_a_plan_that_was_not_had(steps: list[tuple[int, str]]) -> None:
-    """Whatever is asked for: each day has one plan, and the day by day use of the customer says the same as the bill."""
-    customer, day, had = FREE, TODAY, {}
+    """Whatever is asked for, the bill says of each day what was had on it."""
+    customer, day = FREE, TODAY
+    had: dict[int, tuple[str, bool]] = {}
     for wait, plan in steps:
         for _ in range(wait):
             had[day] = (customer.plan, customer.state is not State.TRIAL)
