@@ -25,12 +25,12 @@ Handler = Callable[[Event], Awaitable[None]]
 ACK_WAIT = 60.0
 """Seconds after which the broker delivers again what was neither acknowledged nor refused."""
 
-_HANDLER_SECONDS = 45.0
-_MAX_DELIVERIES = 12
+HANDLER_SECONDS = 45.0
+MAX_DELIVERIES = 12
 _OUTCOMES = ("handled", "duplicate", "retried", "dead")
 
 _log = get_logger("consumer")
-_deliveries = metrics.counter(
+DELIVERIES = metrics.counter(
     "sealpost_events_deliveries_total", "Deliveries of events by what became of them.", {"outcome": _OUTCOMES}
 )
 
@@ -63,7 +63,7 @@ class Consumer:
     name: str
     handler: Handler
     seen: DedupeStore
-    max_deliveries: int = _MAX_DELIVERIES
+    max_deliveries: int = MAX_DELIVERIES
     backoff: Backoff = Backoff(first=0.5, ceiling=120.0, attempts=None)  # noqa: RUF009 - frozen
 
     async def process(self, delivery: Delivery) -> None:
@@ -74,7 +74,7 @@ class Consumer:
             await self._bury(delivery, "not_an_event" if event is None else "no_answer")
             return
         try:
-            async with asyncio.timeout(_HANDLER_SECONDS):
+            async with asyncio.timeout(HANDLER_SECONDS):
                 outcome = await self._handle(event)
         except UnavailableError as error:
             await self._retry(delivery, event, error)
@@ -85,7 +85,7 @@ class Consumer:
             else:
                 await self._retry(delivery, event, error)
         else:
-            _deliveries.inc(outcome=outcome)
+            DELIVERIES.inc(outcome=outcome)
             await delivery.acknowledge()
 
     async def _handle(self, event: Event) -> str:
@@ -97,7 +97,7 @@ class Consumer:
         return "handled"
 
     async def _retry(self, delivery: Delivery, event: Event, error: Exception) -> None:
-        _deliveries.inc(outcome="retried")
+        DELIVERIES.inc(outcome="retried")
         _log.warning(
             "event_retried",
             consumer=self.name,
@@ -108,6 +108,6 @@ class Consumer:
         await delivery.retry_after(max(0.1, self.backoff.pause(delivery.attempt)))
 
     async def _bury(self, delivery: Delivery, reason: str) -> None:
-        _deliveries.inc(outcome="dead")
+        DELIVERIES.inc(outcome="dead")
         _log.error("event_dropped", consumer=self.name, attempt=delivery.attempt, reason=reason)
         await delivery.give_up()

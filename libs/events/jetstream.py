@@ -16,11 +16,12 @@ from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
 
 from libs.docstore.store import Event
+from libs.events.batches import BATCH, Batches, BatchHandler
 from libs.events.consumer import Consumer, Handler
 from libs.events.dedupe import DedupeStore, RecentIds
 from libs.events.envelope import event_of, event_type, headers_of, trace_of
 from libs.events.link import BROKEN, Address, Link, Session
-from libs.events.pull import Puller, Workers, ensure_consumer
+from libs.events.pull import Puller, Taker, Workers, ensure_consumer
 from libs.events.streams import Stream, stream_of
 from libs.rpc.tls import TlsFiles
 from libs.runtime import cancelling
@@ -123,7 +124,14 @@ class EventBus:
 
         Returns at once, stops with the bus. See libs.events.consumer for retries.
         """
-        self._keep(self._pull(subject, Consumer(durable, handler, seen)))
+        self._keep(self._pull(subject, Workers(Consumer(durable, handler, seen))))
+
+    async def consume_batches(self, durable: str, subject: str, handler: BatchHandler, most: int = BATCH) -> None:
+        """Handle the events on `subject` by batches of at most `most`, each event at least once.
+
+        Returns at once, stops with the bus. The handler knows for itself what it has handled: see libs.events.batches.
+        """
+        self._keep(self._pull(subject, Batches(durable, handler, most)))
 
     def _keep(self, coroutine: Awaitable[None]) -> None:
         task = asyncio.ensure_future(coroutine)
@@ -175,8 +183,7 @@ class EventBus:
             first = False
             await _watch_gaps(session, subject, gap)
 
-    async def _pull(self, subject: str, consumer: Consumer) -> None:
-        workers = Workers(consumer)
+    async def _pull(self, subject: str, taker: Taker) -> None:
         try:
             async for session in self._link.sessions():
                 async for attempt in Backoff(first=0.2, ceiling=10.0, attempts=None):
@@ -185,13 +192,13 @@ class EventBus:
                     try:
                         # It may be here before anybody has published.
                         await self.describe(session, stream_of(subject))
-                        await ensure_consumer(session.client, consumer.name, subject)
-                        await Puller(session, subject, workers).run()
+                        await ensure_consumer(session.client, taker.name, subject, taker.in_flight)
+                        await Puller(session, subject, taker).run()
                     except (*BROKEN, UnavailableError) as error:
                         if attempt in (5, 20) or attempt % 100 == 0:
-                            _log.warning("events_consume_failed", consumer=consumer.name, attempt=attempt, error=error)
+                            _log.warning("events_consume_failed", consumer=taker.name, attempt=attempt, error=error)
         finally:
-            await workers.close()
+            await taker.close()
 
 
 async def _watch_gaps(session: Session, subject: str, gap: Gap | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from typing import Protocol
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -59,7 +60,28 @@ class JetStreamDelivery:
         await self.message.term()
 
 
-async def ensure_consumer(client: Client, durable: str, subject: str) -> None:
+class Taker(Protocol):
+    """Takes the messages of one durable consumer; outlives connections."""
+
+    @property
+    def name(self) -> str:
+        """Name of the durable consumer."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages to ask for at once."""
+
+    async def room(self) -> None:
+        """Wait until another message may be handled."""
+
+    async def begin(self, message: Msg) -> None:
+        """Take `message`, once there is room; it is handled in the background."""
+
+    async def close(self) -> None:
+        """Cut off what is under way; the broker will deliver it again."""
+
+
+async def ensure_consumer(client: Client, durable: str, subject: str, in_flight: int = IN_FLIGHT) -> None:
     """Make the durable consumer, or bring it to this definition."""
     config = ConsumerConfig(
         name=durable,
@@ -68,14 +90,16 @@ async def ensure_consumer(client: Client, durable: str, subject: str) -> None:
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=ACK_WAIT,
         max_deliver=-1,
-        max_ack_pending=4 * IN_FLIGHT,
+        max_ack_pending=4 * in_flight,
         filter_subject=subject,
     )
     await client.jetstream(timeout=_API_SECONDS).add_consumer(stream_of(subject).name, config=config)
 
 
 class Workers:
-    """Handles deliveries of one consumer concurrently; outlives connections, so that no handler is cut off by one."""
+    """Implements Taker: handles deliveries one by one, concurrently, so that no handler is cut off by a connection."""
+
+    in_flight = IN_FLIGHT
 
     def __init__(self, consumer: Consumer) -> None:
         """Begin with nothing under way."""
@@ -83,20 +107,25 @@ class Workers:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def name(self) -> str:
+        """See Taker."""
+        return self.consumer.name
+
     async def room(self) -> None:
-        """Wait until another message may be handled."""
+        """See Taker."""
         async with self._slots:
             return
 
     async def begin(self, message: Msg) -> None:
-        """Handle `message` in the background, once there is room."""
+        """See Taker."""
         await self._slots.acquire()
         task = asyncio.create_task(self._process(message))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cut off what is under way; the broker will deliver it again."""
+        """See Taker."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -113,13 +142,13 @@ class Workers:
 
 
 class Puller:
-    """Feeds workers over one connection; `run` lasts until the connection or the consumer fails."""
+    """Feeds a taker over one connection; `run` lasts until the connection or the consumer fails."""
 
-    def __init__(self, session: Session, subject: str, workers: Workers) -> None:
+    def __init__(self, session: Session, subject: str, taker: Taker) -> None:
         """Prepare; nothing is asked for before `run`."""
         self._session = session
-        self._workers = workers
-        self._request = f"$JS.API.CONSUMER.MSG.NEXT.{stream_of(subject).name}.{workers.consumer.name}"
+        self._taker = taker
+        self._request = f"$JS.API.CONSUMER.MSG.NEXT.{stream_of(subject).name}.{taker.name}"
         self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -143,8 +172,8 @@ class Puller:
 
     async def _pull(self, inbox: str) -> None:
         while True:
-            await self._workers.room()
-            wanted = IN_FLIGHT
+            await self._taker.room()
+            wanted = self._taker.in_flight
             request = {"batch": wanted, "expires": int(_EXPIRES * 1e9), "idle_heartbeat": int(_HEARTBEAT * 1e9)}
             await self._session.client.publish(self._request, json.dumps(request).encode(), reply=inbox)
             while wanted:
@@ -152,7 +181,7 @@ class Puller:
                 status = (message.headers or {}).get("Status")
                 if status is None:
                     wanted -= 1
-                    await self._workers.begin(message)
+                    await self._taker.begin(message)
                 elif status in ("404", "408"):
                     break  # the request is over: no more came in its time
                 elif status != "100":
