@@ -26,8 +26,9 @@ from libs.runtime.clock import SystemClock, unix_seconds
 from libs.runtime.secret import Secret
 from protos.events.v1.events_pb2 import MailStored
 from services.billing.domain.model import DAY, Meter
+from services.billing.metering.counting import Counting
 from services.billing.metering.decoding import use_of
-from services.billing.metering.folding import COUNTERS, Folder, Usage
+from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake
 from services.billing.metering.log import METER_LOG
 from services.billing.metering.state import STATE
@@ -83,7 +84,7 @@ async def _measure(home: Path) -> dict[str, Any]:
         day = now // DAY
         found = 0
         for number in range(_MAILBOXES):
-            found += (await Usage(store).of([f"{number:032x}"], day, day))[day][Meter.MAILS_STORED]
+            found += (await Counting(store).of([f"{number:032x}"], day, day))[day][Meter.MAILS_STORED]
     if not counted == found == _EVENTS:
         raise RuntimeError("the counters are not what was told")
     return {

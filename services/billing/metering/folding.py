@@ -64,27 +64,6 @@ class Folder:
         raise UnavailableError("counters_contended")
 
 
-class Usage:
-    """Reads what is counted and added up."""
-
-    def __init__(self, store: Store) -> None:
-        """Read from `store`."""
-        self._store = store
-
-    async def of(self, subjects: Sequence[str], first_day: int, last_day: int) -> dict[int, dict[Meter, int]]:
-        """Return units by day and meter of some subjects together; both days inclusive, at most 400 of them.
-
-        Raises: UnavailableError.
-        """
-        days: defaultdict[int, defaultdict[Meter, int]] = defaultdict(lambda: defaultdict(int))
-        for subject in subjects:
-            query = Query(COUNTERS, "subject", (subject,), lower=first_day, upper=last_day, limit=400)
-            for document in await self._store.find(query):
-                for meter, units in _units(document.body).items():
-                    days[number(document.body, "day")][meter] += units
-        return {day: dict(units) for day, units in days.items()}
-
-
 def counter_key(subject: str, day: int) -> str:
     """Return the key of a counter."""
     return f"{subject}/{day}"
@@ -105,7 +84,7 @@ def _operation(
     subject, day = key
     document = stored.get(counter_key(subject, day))
     has = number(document.body, "upto") if document is not None else 0
-    units = defaultdict(int, _units(document.body) if document is not None else {})
+    units = defaultdict(int, units_of(document.body) if document is not None else {})
     if has >= upto:
         return None
     for position, meter, more in added:
@@ -126,6 +105,7 @@ def _again(result: object) -> bool:
     return False
 
 
-def _units(body: Body) -> dict[Meter, int]:
+def units_of(body: Body) -> dict[Meter, int]:
+    """Return what a counter says, by meter."""
     stored = nested(body, "units")
     return {Meter(meter): number(stored, meter) for meter in stored}

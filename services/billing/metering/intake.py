@@ -135,18 +135,19 @@ class Intake:
         """Read what the log has and this process does not know; return the last number."""
         newest = await self._store.find(Query(METER_LOG, "number", in_order(), descending=True, limit=1))
         last = counted_of(newest[0]).number if newest else 0
-        # What was in memory may lack anything: days are read again when they are asked for. The caller's own stays the
-        # same object, for it compares with it.
         for day, known in self._known.items():
             await self._load(day, known)
         self._last = max(last, await folded_upto(self._store))
         return self._last
 
     def _note(self, counted: Counted) -> None:
+        # Nobody has written since the last look, or the number would have been taken: all days in memory are complete.
         self._last = counted.number
         known = self._known.get(counted.day)
         if known is not None:
             known.add(ids_of(counted.ids))
+        for one in self._known.values():
+            one.upto = counted.number
 
     async def _ids_of(self, day: int) -> KnownIds:
         known = self._known.get(day)
@@ -160,16 +161,18 @@ class Intake:
         return known
 
     async def _load(self, day: int, known: KnownIds) -> None:
-        """Have `known` know all ids of a day that the log has."""
-        lower = 0
+        """Have `known` know all ids of a day that the log has by now."""
+        lower = known.upto + 1
         while True:
             page = await self._store.find(Query(METER_LOG, "day", (day,), lower=lower, limit=_PAGE))
             for document in page:
                 ids = ids_of(counted_of(document).ids)
                 known.add(ids[~known.contains(ids)])
+            if page:
+                known.upto = lower = counted_of(page[-1]).number
+                lower += 1
             if len(page) < _PAGE:
                 return
-            lower = counted_of(page[-1]).number + 1
 
 
 def _new(day: int, uses: Sequence[Use], ids: Ids, known: KnownIds) -> tuple[int, Counted]:

@@ -19,6 +19,8 @@ class KnownIds:
     def __init__(self) -> None:
         """Know none."""
         self._arrays: list[Ids] = []
+        # The number of the last document of the log that is in it.
+        self.upto = 0
 
     def __len__(self) -> int:
         return sum(len(one) for one in self._arrays)

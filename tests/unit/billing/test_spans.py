@@ -20,7 +20,7 @@ def test_spans_say_what_a_diary_says(changes: list[tuple[int, str, bool]], first
         customer = customer.with_plan(plan, START + day, billed=billed)
         diary |= dict.fromkeys(range(START + day, START + 200), (plan, billed))
     begin, end = START + first, START + first + length
-    told = {}
+    told: dict[int, str] = {}
     for plan, one, last in customer.spans_in(begin, end):
         told |= dict.fromkeys(range(one, last + 1), plan)
     assert told == {day: plan for day, (plan, billed) in diary.items() if begin <= day <= end and billed}

@@ -18,7 +18,8 @@ from services.billing.allowance.grants import Grants, Result
 from services.billing.allowance.model import Ask, Granted, PlanLimits
 from services.billing.allowance.settling import Settling
 from services.billing.domain.model import DAY, Allowance, Meter, Per, Profile, State, Tier
-from services.billing.metering.folding import COUNTERS, Folder, Usage
+from services.billing.metering.counting import Counting
+from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake, Use
 from services.billing.metering.log import METER_LOG
 from services.billing.metering.state import STATE
@@ -100,7 +101,7 @@ class World:
         folder = Folder(self.store)
         while await folder.step():
             pass
-        found = await Usage(self.store).of([account_id], day, day)
+        found = await Counting(self.store).of([account_id], day, day)
         return {meter: units for meter, units in found.get(day, {}).items() if units}
 
 

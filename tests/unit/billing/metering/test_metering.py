@@ -18,7 +18,8 @@ from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import InternalError
 from libs.runtime.secret import Secret
 from services.billing.domain.model import DAY, Meter
-from services.billing.metering.folding import COUNTERS, Folder, Usage
+from services.billing.metering.counting import Counting
+from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake, Use
 from services.billing.metering.known import KnownIds, bytes_of, ids_of
 from services.billing.metering.log import METER_LOG, counted_of, in_order
@@ -48,7 +49,7 @@ def _uses(first: int, last: int, subject: str = "box", day: int = TODAY) -> list
 async def _total(store: SqliteStore, subject: str = "box", day: int = TODAY) -> int:
     while await Folder(store).step():
         pass
-    return (await Usage(store).of([subject], day, day)).get(day, {}).get(STORED, 0)
+    return (await Counting(store).of([subject], day, day)).get(day, {}).get(STORED, 0)
 
 
 async def test_what_is_told_again_is_not_counted_again(store: SqliteStore) -> None:
@@ -70,13 +71,13 @@ async def test_each_day_and_subject_and_meter_has_its_own(store: SqliteStore) ->
     ]
     assert await _intake(store).take(uses) == 5
     await _total(store)
-    assert await Usage(store).of(["one"], TODAY - 1, TODAY + 1) == {
+    assert await Counting(store).of(["one"], TODAY - 1, TODAY + 1) == {
         TODAY - 1: {STORED: 6},
         TODAY: {STORED: 3, Meter.PIECES: 5},
         TODAY + 1: {STORED: 7},
     }
-    assert await Usage(store).of(["one", "two"], TODAY, TODAY) == {TODAY: {STORED: 7, Meter.PIECES: 5}}
-    assert await Usage(store).of(["nobody"], 0, TODAY) == {}
+    assert await Counting(store).of(["one", "two"], TODAY, TODAY) == {TODAY: {STORED: 7, Meter.PIECES: 5}}
+    assert await Counting(store).of(["nobody"], 0, TODAY) == {}
 
 
 async def test_what_comes_too_late_is_not_counted_but_seen(store: SqliteStore) -> None:

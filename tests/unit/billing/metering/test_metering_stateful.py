@@ -17,7 +17,8 @@ from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import UnavailableError
 from libs.runtime.secret import Secret
 from services.billing.domain.model import DAY, Meter
-from services.billing.metering.folding import COUNTERS, Folder, Usage
+from services.billing.metering.counting import Counting
+from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake, Use
 from services.billing.metering.log import METER_LOG
 from services.billing.metering.state import STATE
@@ -93,7 +94,7 @@ class MeteringMachine(RuleBasedStateMachine):
         self.tell_again_what_is_in_doubt()
         while self.run(Folder(self.inner).step()):
             pass
-        found = self.run(Usage(self.inner).of(SUBJECTS, 0, 10**6))
+        found = self.run(Counting(self.inner).of(SUBJECTS, 0, 10**6))
         expected: dict[int, dict[Meter, int]] = {}
         for use in self.counted.values():
             day = expected.setdefault(use.day, {})
