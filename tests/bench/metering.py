@@ -26,12 +26,14 @@ from libs.runtime.clock import SystemClock, unix_seconds
 from libs.runtime.secret import Secret
 from protos.events.v1.events_pb2 import MailStored
 from services.billing.domain.model import DAY, Meter
+from services.billing.gone import GONE
 from services.billing.metering.counting import Counting
 from services.billing.metering.decoding import use_of
 from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake
 from services.billing.metering.log import METER_LOG
 from services.billing.metering.state import STATE
+from tests.support.billing import gone_of
 from tests.support.platform import ROOT
 
 _BATCH = 4096
@@ -69,8 +71,8 @@ async def _measure(home: Path) -> dict[str, Any]:
     now = unix_seconds(clock)
     batches = list(_events(now))
     told = sum(map(len, batches))
-    async with await SqliteStore.open(home, (METER_LOG, STATE, COUNTERS)) as store:
-        intake, folder = Intake(store, KeyedHash(Secret(b"a" * 64)), clock, keep_days=40), Folder(store)
+    async with await SqliteStore.open(home, (GONE, METER_LOG, STATE, COUNTERS)) as store:
+        intake, folder = Intake(store, KeyedHash(Secret(b"a" * 64)), clock, keep_days=40), Folder(store, gone_of(store))
         wall, cpu = time.perf_counter(), time.process_time()
         counted = 0
         for position, batch in enumerate(batches):

@@ -1,7 +1,8 @@
 """Adds the log up: a counter for each subject and day, which says up to which document of the log it is added up.
 
 A counter and that number are one document. So the same documents may be added any number of times, by any number of
-processes, in portions of any size: what a counter has already it leaves out.
+processes, in portions of any size: what a counter has already it leaves out. What is added up the log forgets, but for
+the hashes by which it knows what it had: from then on nothing in it says whose a use was.
 """
 
 from __future__ import annotations
@@ -10,11 +11,24 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from libs.docstore.fields import nested, number
-from libs.docstore.store import Body, Collection, Document, Index, Insert, Operation, Query, Replace, Store, Value
+from libs.docstore.store import (
+    Body,
+    Collection,
+    Delete,
+    Document,
+    Index,
+    Insert,
+    Operation,
+    Query,
+    Replace,
+    Store,
+    Value,
+)
 from libs.runtime.backoff import Backoff
-from libs.runtime.errors import ConflictError, UnavailableError
+from libs.runtime.errors import ConflictError, NotFoundError, UnavailableError
 from services.billing.domain.model import Meter
-from services.billing.metering.log import METER_LOG, Counted, counted_of, in_order
+from services.billing.gone import Gone
+from services.billing.metering.log import METER_LOG, Counted, counted_of, forgetting, in_order
 from services.billing.metering.state import folded_upto, put_folded
 
 COUNTERS = Collection(
@@ -31,9 +45,10 @@ _Sums = Mapping[tuple[str, int], Sequence[tuple[int, Meter, int]]]
 class Folder:
     """Adds up the log in `store`, opened with METER_LOG, STATE and COUNTERS."""
 
-    def __init__(self, store: Store) -> None:
-        """Work in `store`."""
+    def __init__(self, store: Store, gone: Gone) -> None:
+        """Work in `store`; of who is `gone` nothing stays."""
         self._store = store
+        self._gone = gone
         self._backoff = Backoff(first=0.005, ceiling=0.2, attempts=10)
 
     async def step(self) -> int:
@@ -46,7 +61,10 @@ class Folder:
         sums = _sums(batch)
         keys = sorted(sums)
         for start in range(0, len(keys), _WRITES):
-            await self._add({key: sums[key] for key in keys[start : start + _WRITES]}, batch[-1].number)
+            part = keys[start : start + _WRITES]
+            await self._add({key: sums[key] for key in part}, batch[-1].number)
+            await self._drop_gone(part)
+        await self._forget(batch)
         await put_folded(self._store, batch[-1].number)
         return len(batch)
 
@@ -62,6 +80,21 @@ class Folder:
             if not left:
                 return
         raise UnavailableError("counters_contended")
+
+    async def _drop_gone(self, keys: Sequence[tuple[str, int]]) -> None:
+        """Delete the counters of who was erased meanwhile; after they are written: see gone.py."""
+        gone = await self._gone.among({subject for subject, _ in keys})
+        if gone:
+            await self._write([Delete(COUNTERS, counter_key(*key)) for key in keys if key[0] in gone])
+
+    async def _forget(self, batch: Sequence[Counted]) -> None:
+        """Take the sums out of the log. Whoever died before saw to it that all counters have them."""
+        await self._write([forgetting(counted) for counted in batch if counted.sums])
+
+    async def _write(self, operations: Sequence[Operation]) -> None:
+        for result in await self._store.write_many(operations):
+            if isinstance(result, Exception) and not isinstance(result, NotFoundError):
+                raise result
 
 
 def counter_key(subject: str, day: int) -> str:

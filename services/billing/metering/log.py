@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from libs.docstore.fields import blob, number, text
-from libs.docstore.store import Collection, Document, Index, Insert, Value
+from libs.docstore.store import Collection, Document, Index, Insert, Patch, Value
 from libs.runtime.errors import InternalError
 from services.billing.domain.model import Meter
 
@@ -51,6 +51,11 @@ def insert(counted: Counted) -> Insert:
         "late": counted.late,
     }
     return Insert(METER_LOG, f"{counted.number:012d}", body)
+
+
+def forgetting(counted: Counted) -> Patch:
+    """Return the operation that takes out of a document whose uses it counted."""
+    return Patch(METER_LOG, f"{counted.number:012d}", {"sums": []})
 
 
 def counted_of(document: Document) -> Counted:

@@ -18,11 +18,13 @@ from services.billing.allowance.grants import Grants, Result
 from services.billing.allowance.model import Ask, Granted, PlanLimits
 from services.billing.allowance.settling import Settling
 from services.billing.domain.model import DAY, Allowance, Meter, Per, Profile, State, Tier
+from services.billing.gone import GONE
 from services.billing.metering.counting import Counting
 from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake, Use
 from services.billing.metering.log import METER_LOG
 from services.billing.metering.state import STATE
+from tests.support.billing import gone_of
 from tests.support.clock import ManualClock
 
 
@@ -98,7 +100,7 @@ class World:
 
     async def charged(self, account_id: str, day: int) -> Mapping[Meter, int]:
         """Return what metering has counted."""
-        folder = Folder(self.store)
+        folder = Folder(self.store, gone_of(self.store))
         while await folder.step():
             pass
         found = await Counting(self.store).of([account_id], day, day)
@@ -119,5 +121,5 @@ def ask(account_id: str = "a", meter: Meter | None = Meter.SENDS, wanted: int = 
 @asynccontextmanager
 async def world(home: Path) -> AsyncIterator[World]:
     clock = ManualClock()
-    async with await SqliteStore.open(home, (GRANTS, METER_LOG, STATE, COUNTERS)) as store:
+    async with await SqliteStore.open(home, (GRANTS, GONE, METER_LOG, STATE, COUNTERS)) as store:
         yield World(store, clock, FlakyRecorder(Intake(store, KeyedHash(Secret(b"a" * 64)), clock, keep_days=40)))

@@ -14,12 +14,14 @@ from libs.runtime.clock import unix_seconds
 from libs.runtime.secret import Secret
 from protos.events.v1.events_pb2 import MailStored
 from services.billing.domain.model import DAY, Meter
+from services.billing.gone import GONE
 from services.billing.metering.consuming import Consuming
 from services.billing.metering.counting import Counting
 from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake
 from services.billing.metering.log import METER_LOG
 from services.billing.metering.state import STATE
+from tests.support.billing import gone_of
 from tests.support.clock import ManualClock
 
 CLOCK = ManualClock()
@@ -29,7 +31,7 @@ TODAY = NOW // DAY
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with await SqliteStore.open(tmp_path, (METER_LOG, STATE, COUNTERS)) as opened:
+    async with await SqliteStore.open(tmp_path, (GONE, METER_LOG, STATE, COUNTERS)) as opened:
         yield opened
 
 
@@ -56,7 +58,7 @@ async def test_a_batch_is_counted_once_and_what_is_free_or_unreadable_leaves_the
 
 async def test_it_is_exact_before_amid_and_after_the_adding_up(store: SqliteStore) -> None:
     intake = Intake(store, KeyedHash(Secret(b"h" * 32)), CLOCK, keep_days=40)
-    consuming, counting, folder = Consuming(intake), Counting(store), Folder(store)
+    consuming, counting, folder = Consuming(intake), Counting(store), Folder(store, gone_of(store))
     for number in range(6):
         await consuming.take([_event(number, "m1")])
         assert await counting.of(["m1"], TODAY, TODAY) == {TODAY: {Meter.MAILS_STORED: number + 1}}

@@ -18,12 +18,14 @@ from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import InternalError
 from libs.runtime.secret import Secret
 from services.billing.domain.model import DAY, Meter
+from services.billing.gone import GONE
 from services.billing.metering.counting import Counting
 from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake, Use
 from services.billing.metering.known import KnownIds, bytes_of, ids_of
 from services.billing.metering.log import METER_LOG, counted_of, in_order
 from services.billing.metering.state import STATE
+from tests.support.billing import gone_of
 from tests.support.clock import ManualClock
 
 HASHES = KeyedHash(Secret(b"5" * 64))
@@ -34,7 +36,7 @@ STORED = Meter.MAILS_STORED
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with await SqliteStore.open(tmp_path, (METER_LOG, STATE, COUNTERS)) as opened:
+    async with await SqliteStore.open(tmp_path, (GONE, METER_LOG, STATE, COUNTERS)) as opened:
         yield opened
 
 
@@ -47,7 +49,7 @@ def _uses(first: int, last: int, subject: str = "box", day: int = TODAY) -> list
 
 
 async def _total(store: SqliteStore, subject: str = "box", day: int = TODAY) -> int:
-    while await Folder(store).step():
+    while await Folder(store, gone_of(store)).step():
         pass
     return (await Counting(store).of([subject], day, day)).get(day, {}).get(STORED, 0)
 
@@ -100,7 +102,7 @@ async def test_two_that_add_up_at_once_add_once(store: SqliteStore) -> None:
     intake = _intake(store)
     for start in range(0, 300, 10):
         await intake.take(_uses(start, start + 10, subject=f"box{start % 3}"))
-    folders = [Folder(store), Folder(store), Folder(store)]
+    folders = [Folder(store, gone_of(store)), Folder(store, gone_of(store)), Folder(store, gone_of(store))]
     await asyncio.gather(*(folder.step() for folder in folders))
     assert sum([await _total(store, f"box{number}") for number in range(3)]) == 300
 

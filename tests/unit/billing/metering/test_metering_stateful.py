@@ -17,11 +17,13 @@ from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import UnavailableError
 from libs.runtime.secret import Secret
 from services.billing.domain.model import DAY, Meter
+from services.billing.gone import GONE
 from services.billing.metering.counting import Counting
 from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake, Use
 from services.billing.metering.log import METER_LOG
 from services.billing.metering.state import STATE
+from tests.support.billing import gone_of
 from tests.support.breaking_store import BreakingStore
 from tests.support.clock import ManualClock
 
@@ -38,7 +40,7 @@ class MeteringMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.directory = tempfile.TemporaryDirectory()
         self.clock = ManualClock()
-        self.inner = self.run(SqliteStore.open(Path(self.directory.name), (METER_LOG, STATE, COUNTERS)))
+        self.inner = self.run(SqliteStore.open(Path(self.directory.name), (GONE, METER_LOG, STATE, COUNTERS)))
         self.stores = [BreakingStore(self.inner), BreakingStore(self.inner)]
         self.intakes = [self._intake(0), self._intake(1)]
         # What was ever told and acknowledged, and what was told but not.
@@ -78,7 +80,7 @@ class MeteringMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1))
     def add_up(self, which: int) -> None:
         try:
-            self.run(Folder(self.stores[which]).step())
+            self.run(Folder(self.stores[which], gone_of(self.stores[which])).step())
         except UnavailableError:
             return
 
@@ -92,7 +94,7 @@ class MeteringMachine(RuleBasedStateMachine):
     @rule()
     def counters_are_exact(self) -> None:
         self.tell_again_what_is_in_doubt()
-        while self.run(Folder(self.inner).step()):
+        while self.run(Folder(self.inner, gone_of(self.inner)).step()):
             pass
         found = self.run(Counting(self.inner).of(SUBJECTS, 0, 10**6))
         expected: dict[int, dict[Meter, int]] = {}
