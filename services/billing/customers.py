@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from libs.docstore.fields import blob, choice, number, text, texts
-from libs.docstore.store import Body, Collection, Document, Index, Insert, Patch, Query, Store, Value
+from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Patch, Query, Store, Value
 from libs.envelope import place_of
 from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock, unix_seconds
@@ -20,6 +21,7 @@ from libs.runtime.errors import ConflictError, InternalError, NotFoundError, Una
 from services.billing.domain.customers import Customer, Details, Span
 from services.billing.domain.model import DAY, Profile, State
 from services.billing.domain.vault import Vault
+from services.billing.gone import Gone
 
 CUSTOMERS = Collection(
     "customers",
@@ -49,11 +51,12 @@ DefaultPlan = Callable[[Profile, int], str]
 class Customers:
     """The customers in one store, opened with CUSTOMERS."""
 
-    def __init__(self, store: Store, vault: Vault, clock: Clock, default_plan: DefaultPlan) -> None:
-        """Keep them in `store`; `default_plan` names the plan of who never chose, by profile and day."""
+    def __init__(self, store: Store, vault: Vault, clock: Clock, gone: Gone, default_plan: DefaultPlan) -> None:
+        """Keep them in `store`, nobody who is gone; `default_plan` names the plan of who never chose."""
         self._store = store
         self._vault = vault
         self._clock = clock
+        self._gone = gone
         self._default_plan = default_plan
         self._backoff = Backoff(first=0.002, ceiling=0.1, attempts=10)
 
@@ -65,7 +68,8 @@ class Customers:
     async def known(self, account_id: str, mailbox_id: str, profile: Profile) -> Customer:
         """Return the customer, made where there is none, with the mailbox and the profile that he has now.
 
-        Of who does not know the mailbox ("") nobody loses his. Raises: UnavailableError.
+        Of who does not know the mailbox ("") nobody loses his. Raises: NotFoundError("account") for one that is erased;
+        UnavailableError.
         """
         today = unix_seconds(self._clock) // DAY
         async for _ in self._backoff:
@@ -80,8 +84,16 @@ class Customers:
                 written = await self._store.write(Insert(CUSTOMERS, account_id, _fields(made)))
             except (ConflictError, NotFoundError):
                 continue  # made, changed or erased by somebody else at this moment
+            await self._refuse_gone(account_id)
             return _at(made, written.version)
         raise UnavailableError("customer_contended")
+
+    async def _refuse_gone(self, account_id: str) -> None:
+        """Undo the making of who is erased. After it was written: see gone.py."""
+        if await self._gone.among([account_id]):
+            with suppress(NotFoundError):
+                await self._store.write(Delete(CUSTOMERS, account_id))
+            raise NotFoundError("account")
 
     async def put(self, customer: Customer) -> Customer:
         """Write a customer as he was read and changed; return him with his new version.

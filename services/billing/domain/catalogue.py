@@ -35,6 +35,10 @@ class Catalogues:
         holding = [version for version in self.versions if version.from_day <= day]
         return holding[-1] if holding else self.versions[0]
 
+    def default_plan(self, profile: model.Profile, day: int) -> str:
+        """Return what an account of a profile has that never chose, on a day."""
+        return self.on(day).defaults[profile]
+
     def version(self, number: int) -> model.Catalogue | None:
         """Return the version of this number, None if there is none."""
         return next((version for version in self.versions if version.version == number), None)

@@ -12,6 +12,7 @@ import pytest
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Patch
 from libs.envelope import KeyEncryptionKeys
+from libs.owner.model import Subject, Wanted
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, NotFoundError
 from libs.runtime.secret import Secret
@@ -19,6 +20,9 @@ from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.customers import Details
 from services.billing.domain.model import DAY, Profile, State
 from services.billing.domain.vault import Vault
+from services.billing.gone import GONE
+from services.billing.held import classes
+from tests.support.billing import gone_of
 from tests.support.clock import ManualClock
 
 VAULT = Vault(KeyEncryptionKeys({1: Secret(b"k" * 32)}))
@@ -27,12 +31,12 @@ MARK = "Musterfrau und Partner"
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with await SqliteStore.open(tmp_path, (CUSTOMERS,)) as opened:
+    async with await SqliteStore.open(tmp_path, (CUSTOMERS, GONE)) as opened:
         yield opened
 
 
 def _customers(store: SqliteStore, clock: ManualClock | None = None) -> Customers:
-    return Customers(store, VAULT, clock or ManualClock(), lambda profile, _: f"{profile.value}_free")
+    return Customers(store, VAULT, clock or ManualClock(), gone_of(store), lambda profile, _: f"{profile.value}_free")
 
 
 async def test_the_first_who_asks_makes_the_customer(store: SqliteStore) -> None:
@@ -131,3 +135,19 @@ async def test_details_of_another_do_not_open(store: SqliteStore) -> None:
     await store.write(Patch(CUSTOMERS, "a2", {"details": stored.body["details"]}))
     with pytest.raises(InternalError, match="document_damaged"):
         await customers.details("a2")
+
+
+async def test_who_is_erased_is_not_made_again(store: SqliteStore) -> None:
+    customers, gone = _customers(store), gone_of(store)
+    await customers.known("a1", "m1", Profile.SEALED)
+    (held,) = classes(store, customers, gone)
+    subject = Subject("a1", "m1")
+    await customers.put_details("a1", Details(MARK))
+    exported = [item async for item in held.export(subject, Wanted())]
+    assert MARK.encode() in b"".join([block async for block in exported[0].content])
+    await held.erase_keys(subject)
+    assert (await held.erase(subject, 10)).deleted == 1
+    with pytest.raises(NotFoundError, match="account"):
+        await customers.known("a1", "m1", Profile.SEALED)
+    assert await store.count(CUSTOMERS) == 0
+    await customers.known("a2", "m2", Profile.SEALED)

@@ -18,7 +18,9 @@ from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.catalogue import load_catalogues
 from services.billing.domain.model import DAY, Meter, Profile, State
 from services.billing.domain.vault import Vault
+from services.billing.gone import GONE
 from services.billing.plans import Plans
+from tests.support.billing import gone_of
 from tests.support.clock import ManualClock
 
 CATALOGUES = load_catalogues(FILE)
@@ -27,7 +29,7 @@ WHO = ("a1", "m1", Profile.SEALED)
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with await SqliteStore.open(tmp_path, (CUSTOMERS,)) as opened:
+    async with await SqliteStore.open(tmp_path, (CUSTOMERS, GONE)) as opened:
         yield opened
 
 
@@ -38,7 +40,9 @@ def clock() -> ManualClock:
 
 def _plans(store: SqliteStore, clock: ManualClock) -> Plans:
     vault = Vault(KeyEncryptionKeys({1: Secret(b"k" * 32)}))
-    customers = Customers(store, vault, clock, lambda profile, day: CATALOGUES.on(day).defaults[profile])
+    customers = Customers(
+        store, vault, clock, gone_of(store), lambda profile, day: CATALOGUES.on(day).defaults[profile]
+    )
     return Plans(customers, CATALOGUES, clock)
 
 
