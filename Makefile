@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 # failed is run once more, alone, and both runs show. Only where tests failed (1): a run that was broken off (2 and more)
 # has not run the others.
 suite = $(PYTEST) -n 2 --dist loadfile $(1) || { test $$? -eq 1 && test -n "$$CI" && echo "== Once more what failed ==" && $(PYTEST) --last-failed $(1); }
-SERVICES := ingest crypto storage accounts delivery analytics retention gateway
+SERVICES := ingest crypto storage accounts delivery analytics billing retention gateway
 REGISTRY ?= sealpost
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 export PYTHONPATH := $(CURDIR)
@@ -62,4 +62,4 @@ chart: setup ## Render and validate the Helm chart
 	$(PYTEST) tests/rules -k chart
 
 lock: setup ## Resolve the locks anew
-	$(foreach name,service analytics local dev checkov,$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q $(if $(filter analytics,$(name)),-c requirements/service.lock) $(if $(filter local,$(name)),-c requirements/service.lock -c requirements/analytics.lock) $(if $(filter dev,$(name)),-c requirements/local.lock) requirements/$(name).in -o requirements/$(name).lock &&) true
+	$(foreach name,service analytics billing local dev checkov,$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q $(if $(filter analytics,$(name)),-c requirements/service.lock) $(if $(filter billing,$(name)),-c requirements/service.lock -c requirements/analytics.lock) $(if $(filter local,$(name)),-c requirements/service.lock -c requirements/analytics.lock -c requirements/billing.lock) $(if $(filter dev,$(name)),-c requirements/local.lock) requirements/$(name).in -o requirements/$(name).lock &&) true
