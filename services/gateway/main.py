@@ -19,7 +19,7 @@ from services.gateway.settings import Settings
 async def build(ctx: ServiceContext[Settings]) -> None:
     """Build the object graph of one gateway process."""
     settings = ctx.settings
-    services = peers.connect(ctx.peer, settings.call_timeout.total_seconds())
+    services = peers.connect(ctx.peer, settings.call_timeout.total_seconds(), billing="billing" in settings.peers)
     hub = Hub()
     http = GuardedHttp(
         resolvers=settings.resolvers,

@@ -13,6 +13,7 @@ import grpc.aio
 
 from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
 from protos.analytics.v1.analytics_pb2_grpc import AnalyticsStub
+from protos.billing.v1.billing_pb2_grpc import BillingStub
 from protos.crypto.v1.crypto_pb2_grpc import CryptoStub
 from protos.delivery.v1.delivery_pb2_grpc import DeliveryStub
 from protos.owner.v1.owner_pb2_grpc import DataOwnerStub
@@ -23,6 +24,7 @@ from services.gateway.export import SERVICES
 if TYPE_CHECKING:
     from protos.accounts.v1.accounts_pb2_grpc import AccountsAsyncStub
     from protos.analytics.v1.analytics_pb2_grpc import AnalyticsAsyncStub
+    from protos.billing.v1.billing_pb2_grpc import BillingAsyncStub
     from protos.crypto.v1.crypto_pb2_grpc import CryptoAsyncStub
     from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
     from protos.owner.v1.owner_pb2_grpc import DataOwnerAsyncStub
@@ -32,7 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Peers:
-    """The six stubs, the deadline in seconds that every call takes, and whom to ask what is held, by service."""
+    """The stubs, the deadline in seconds that every call takes, and whom to ask what is held, by service.
+
+    `billing` is None where the installation has none.
+    """
 
     accounts: AccountsAsyncStub
     crypto: CryptoAsyncStub
@@ -42,10 +47,11 @@ class Peers:
     retention: RetentionAsyncStub
     timeout: float
     owners: Mapping[str, DataOwnerAsyncStub] = field(default_factory=dict)
+    billing: BillingAsyncStub | None = None
 
 
-def connect(channel: Callable[[str], grpc.aio.Channel], timeout: float) -> Peers:
-    """Return the stubs; `channel` gives the way to a service of this name."""
+def connect(channel: Callable[[str], grpc.aio.Channel], timeout: float, *, billing: bool = False) -> Peers:
+    """Return the stubs; `channel` gives the way to a service of this name. `billing`: whether there is that service."""
     return Peers(
         AccountsStub(channel("accounts")),
         CryptoStub(channel("crypto")),
@@ -55,4 +61,5 @@ def connect(channel: Callable[[str], grpc.aio.Channel], timeout: float) -> Peers
         RetentionStub(channel("retention")),
         timeout,
         {name: DataOwnerStub(channel(name)) for name in SERVICES},
+        BillingStub(channel("billing")) if billing else None,
     )

@@ -34,6 +34,9 @@ from services.gateway.http import (
     webhooks,
 )
 from services.gateway.http.admission import Admission
+from services.gateway.http.billing import account as billing_account
+from services.gateway.http.billing import operation as billing_operation
+from services.gateway.http.billing import payments as billing_payments
 from services.gateway.http.bodies import Bodies
 from services.gateway.http.clients import Clients
 from services.gateway.http.guard import Bounds, Guard
@@ -81,6 +84,9 @@ _ROUTERS = (
     concerns.staff_router,
     disclosure.router,
     operation.router,
+    billing_account.router,
+    billing_payments.router,
+    billing_operation.router,
     policy_pages.router,
 )
 

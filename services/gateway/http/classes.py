@@ -64,6 +64,7 @@ _API = {
     "concerns": "api_account",
     "erasures": "api_account",
     "disclosure": "api_operator",
+    "billing": "api_account",
 }
 
 _GOOGLE = re.compile(r"(?:www\.|news\.|images\.)?google\.(?:com|[a-z]{2}|com?\.[a-z]{2})\Z")

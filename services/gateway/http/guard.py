@@ -64,6 +64,8 @@ _MAILBOX = ("/v1/messages", "/v1/mailbox", "/v1/folders", "/v1/objects/")
 _ANY_ORIGIN = ("/u/", "/f/", "/m/", "/o/")
 # Whole mails come here.
 _UPLOADS = ("/v1/outbox/sealed", "/v1/outbox/own", "/v1/send")
+# What a provider of payments tells.
+_WEBHOOK, _WEBHOOK_BYTES = "/v1/billing/webhook", 256 * 1024
 # A sealed object of 256 KiB, in base64.
 _OBJECT_BYTES = 384 * 1024
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
@@ -104,6 +106,8 @@ class Bounds:
         """Return what a request for `path` may bring."""
         if path in _UPLOADS:
             return Bound(self.max_upload_bytes, self.upload_seconds, self.body_seconds)
+        if path == _WEBHOOK:
+            return Bound(_WEBHOOK_BYTES, self.body_seconds, self.body_seconds)
         most = self.max_body_bytes
         if path.startswith("/v1/objects/"):
             most = max(most, _OBJECT_BYTES)

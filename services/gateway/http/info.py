@@ -63,6 +63,7 @@ async def _ask(peers: Peers, settings: Settings) -> models.Info:
         submission=_submission(settings),
         max_message_bytes=settings.max_message_bytes,
         public=policy,
+        billing=peers.billing is not None,
     )
 
 

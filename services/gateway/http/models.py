@@ -157,6 +157,7 @@ class Info(BaseModel):
     submission: SubmissionServer | None
     max_message_bytes: int
     public: PublicPolicy
+    billing: bool
 
 
 class KdfOut(BaseModel):

@@ -7,7 +7,7 @@ the sources of the services, so that a new one cannot be forgotten.
 
 from __future__ import annotations
 
-from services.gateway.http import relay_reasons
+from services.gateway.http import billing_reasons, relay_reasons
 
 # Of the request as such.
 _REQUEST = {
@@ -136,7 +136,7 @@ _RIGHTS = {
     "mailbox": "This mailbox is erased.",
     "case": "There is no such case.",
     "case_state": "The case is not in a state in which this can be done.",
-    "same_officer": "Another officer than the one who opened the case has to do this.",
+    "same_officer": "Another person than the one who began this has to do it.",
     "legal_basis": "The policy knows no such legal basis.",
     "data_classes": "These data may not be disclosed, or are none that the policy knows.",
     "disclosure_forbidden": "These data may not be disclosed.",
@@ -149,7 +149,17 @@ _RIGHTS = {
     "clock_steady": "The clock has not moved; there is nothing to confirm.",
     "clause": "There is no such clause.",
 }
-DETAILS = _REQUEST | _ACCOUNTS | _CERTIFICATES | _OUT | _MAIL | _STATISTICS | _RIGHTS | relay_reasons.SENDING
+DETAILS = (
+    _REQUEST
+    | _ACCOUNTS
+    | _CERTIFICATES
+    | _OUT
+    | _MAIL
+    | _STATISTICS
+    | _RIGHTS
+    | relay_reasons.SENDING
+    | billing_reasons.BILLING
+)
 
 # What a field can be wrong in, by the words of pydantic; everything else is "not of the right form".
 FIELD_DETAILS = {
@@ -170,59 +180,67 @@ FIELD_DETAILS = {
 FIELD_DETAIL = "This is not of the right form."
 
 # Limits of what somebody has, not of how often he asks: waiting does not help, deleting something does.
-FULL = relay_reasons.FULL | {
-    "folders",
-    "too_many_credentials",
-    "too_many_forwards",
-    "too_many_holders",
-    "quota_bytes",
-    "quota_messages",
-    "recipient_full",
-}
+FULL = (
+    relay_reasons.FULL
+    | billing_reasons.FULL
+    | {
+        "folders",
+        "too_many_credentials",
+        "too_many_forwards",
+        "too_many_holders",
+        "quota_bytes",
+        "quota_messages",
+        "recipient_full",
+    }
+)
 # Buffers of ours that are full: not the caller asks too much, all of them together do.
 BUSY = frozenset({"queue_full", "rpc_limit", "gauge_full", "seal_busy", "busy"})
 # Between the services; whoever sees one of these has found a fault of ours, not one of his.
-FAULTS = relay_reasons.FAULTS | frozenset(
-    {
-        "caller",
-        "certificate",
-        "denied",
-        "unauthenticated",
-        "unimplemented",
-        "deadline_missing",
-        "proof",
-        "proof_kind",
-        "kind",
-        "account_id",
-        "mailbox_id",
-        "message_id",
-        "directory_name",
-        "forward",
-        "forward_contended",
-        "forward_unknown",
-        "return_path_expired",
-        "return_path_forged",
-        "return_path_used",
-        "object",
-        "object_size",
-        "body_abandoned",
-        "body_not_staged",
-        "field",
-        "duplicate",
-        "reservation_id",
-        "too_many_items",
-        "too_many_addresses",
-        "sealed_data_invalid",
-        "unspecified",
-        "role",
-        "audit_what",
-        "reader_invalid",
-        "days_invalid",
-        "minutes_invalid",
-        "key_unknown",
-        "notice_id",
-        "letter",
-        "letter_fields",
-        "officer",
-    }
+FAULTS = (
+    relay_reasons.FAULTS
+    | billing_reasons.FAULTS
+    | frozenset(
+        {
+            "caller",
+            "certificate",
+            "denied",
+            "unauthenticated",
+            "unimplemented",
+            "deadline_missing",
+            "proof",
+            "proof_kind",
+            "kind",
+            "account_id",
+            "mailbox_id",
+            "message_id",
+            "directory_name",
+            "forward",
+            "forward_contended",
+            "forward_unknown",
+            "return_path_expired",
+            "return_path_forged",
+            "return_path_used",
+            "object",
+            "object_size",
+            "body_abandoned",
+            "body_not_staged",
+            "field",
+            "duplicate",
+            "reservation_id",
+            "too_many_items",
+            "too_many_addresses",
+            "sealed_data_invalid",
+            "unspecified",
+            "role",
+            "audit_what",
+            "reader_invalid",
+            "days_invalid",
+            "minutes_invalid",
+            "key_unknown",
+            "notice_id",
+            "letter",
+            "letter_fields",
+            "officer",
+        }
+    )
 )

@@ -18,7 +18,7 @@ from services.gateway.http import operator_models as models
 from services.gateway.http.openapi import api_routes
 from services.gateway.http.operator_csv import table_of
 from services.gateway.http.roles import RoleRoute
-from tests.unit.gateway import test_rights_api
+from tests.unit.gateway import test_billing_api, test_rights_api
 from tests.unit.gateway.fakes import FakeAccounts, Gateway, gateway
 
 ADA = "c" * 32
@@ -126,10 +126,11 @@ async def test_every_route_of_roles_is_in_the_table(staff: Staff) -> None:
     paths = {(method, path.partition("?")[0]) for method, path in [*STATISTICS, *OPERATOR, *EITHER]}
     paths |= {(method, path) for rows in test_rights_api.STAFF.values() for method, path, _ in rows}
     paths |= {("POST", "/v1/disclosure/cases")}
+    paths |= {(method, path) for method, path, _ in test_billing_api.STAFF}
     for route in routes:
         hits = [path for method, path in paths if method in (route.methods or ()) and route.path_regex.match(path)]
         assert hits, route.path
-    assert len(routes) == 8 + 7 + 4 + 7
+    assert len(routes) == 8 + 7 + 4 + 7 + 6
 
 
 async def test_the_catalogue_is_the_policy(staff: Staff) -> None:

@@ -1,0 +1,37 @@
+"""Sentences for the words of billing; see reasons.py."""
+
+from __future__ import annotations
+
+BILLING = {
+    "billing_unavailable": "This installation sends no bills; there is nothing to choose or to pay.",
+    "usage_range": "A statement begins before it ends, and spans at most 400 days.",
+    "plan": "There is no such plan to choose.",
+    "read_only": "A bill is unpaid for long; pay it first. Mail still comes in, and all of it can be read.",
+    "account": "This account is erased.",
+    "name": "A name is one line of at most 120 characters.",
+    "address_lines": "An address has at most six lines of 120 characters.",
+    "country": "A country is its two capital letters, like DE or FR.",
+    "vat_id": "This is not the form of a VAT number.",
+    "card_number": "This looks like the number of a card. Never write it here; it is not needed.",
+    "invoice": "There is no such invoice.",
+    "payment": "There is no such payment.",
+    "amount": "This is not the amount that is asked for.",
+    "reference": "This is not the reference of a payment.",
+    "credits": "There are not enough credits; buy some first.",
+    "due": "There is nothing left to pay.",
+    "credited": "This invoice was taken back; there is nothing to pay.",
+    "refunded": "This payment was given back already.",
+    "held": "Some of these credits are used or put aside for a job already.",
+    "undone": "This was taken back already.",
+    "no_portal": "Payments are transfers here; there are no cards to manage.",
+    "not_needed": "Nothing has to be paid for a plan now; choose it, and an invoice comes at the end of the month.",
+    "payment_state": "The payment is not in a state in which this can be done.",
+    "signature": "The signature is missing, too old, or not the provider's.",
+    "webhook": "This is not an event that the provider of payments sends.",
+}
+# Waiting does not help; buying does.
+FULL = frozenset({"credits", "read_only"})
+# Between the services.
+FAULTS = frozenset(
+    {"days", "meter", "units", "event", "form", "no_price", "not_booked", "hold", "of", "too_many", "dispute"}
+)
