@@ -127,6 +127,11 @@ class Customers:
         query = Query(CUSTOMERS, "made", after=place, limit=limit)
         return [customer_of(document) for document in await self._store.find(query)]
 
+    async def in_order(self, after: str, limit: int) -> list[Customer]:
+        """Return customers whose account ids are above `after`, ascending. Raises: UnavailableError."""
+        query = Query(CUSTOMERS, "account", after=(after, after) if after else None, limit=limit)
+        return [customer_of(document) for document in await self._store.find(query)]
+
 
 def customer_of(document: Document) -> Customer:
     """Return the stored customer. Raises: InternalError("document_damaged")."""

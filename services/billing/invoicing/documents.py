@@ -41,7 +41,6 @@ INVOICES = Collection(
         "issued_at",
         "due_day",
         "credits",
-        "key",
         "content",
     ),
 )
@@ -131,8 +130,13 @@ def serial_of(year: int, count: int) -> int:
     return year * _PER_YEAR + count
 
 
-def draft_body(draft: Invoice, made: int, key: bytes, content: bytes) -> dict[str, Value]:
-    """Return the document of a draft made at `made`, with its sealed content and the wrapped key of that."""
+def book_reference(number: str) -> str:
+    """Return what the books call a document."""
+    return f"invoice/{number}"
+
+
+def draft_body(draft: Invoice, made: int, content: bytes) -> dict[str, Value]:
+    """Return the document of a draft made at `made`, with its sealed content."""
     return {
         "account": draft.account_id,
         "kind": draft.kind.value,
@@ -145,7 +149,6 @@ def draft_body(draft: Invoice, made: int, key: bytes, content: bytes) -> dict[st
         "state": State.DRAFT.value,
         "step": Step.NUMBER.value,
         "made": made,
-        "key": key,
         "content": content,
     }
 

@@ -70,6 +70,12 @@ class _Page:
         return not self.closed and len(self.keys) < size
 
 
+async def newest_page(store: Store) -> str:
+    """Return the key of the page that says which number comes next, "" if there is none. Raises: UnavailableError."""
+    found = await store.find(Query(REGISTER, "pages", (_CHAIN,), descending=True, limit=1))
+    return found[0].key if found else ""
+
+
 class Register:
     """The register in one store, opened with REGISTER and INVOICES."""
 

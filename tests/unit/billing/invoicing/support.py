@@ -63,9 +63,7 @@ def draft_of(account_id: str, month: int = 682, net: int = 500) -> Invoice:
 
 async def put_drafts(store: Store, drafts: Sequence[Invoice], made: int = 1) -> None:
     """Write drafts with no content."""
-    results = await store.write_many(
-        [Insert(INVOICES, draft.key, draft_body(draft, made, b"", b"")) for draft in drafts]
-    )
+    results = await store.write_many([Insert(INVOICES, draft.key, draft_body(draft, made, b"")) for draft in drafts])
     assert not [result for result in results if isinstance(result, Exception)]
 
 
