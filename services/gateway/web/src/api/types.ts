@@ -13,6 +13,8 @@ export interface Info {
   submission: { host: string; starttls_port: number; tls_port: number } | null;
   max_message_bytes: number;
   public: { keep_newest: number; retention_seconds: number };
+  /** whether there are plans, invoices and payments */
+  billing?: boolean;
 }
 
 export interface Account {

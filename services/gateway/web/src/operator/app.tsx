@@ -3,6 +3,7 @@ import { Component, type ComponentChildren, type ComponentType } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { asSentence } from "../api/http";
 import { navigate, path, pieces } from "../lib/router";
+import { info } from "../state/info";
 import { toast } from "../state/toast";
 import { Logo } from "../ui/icon";
 import { Button, Empty, Failure, IconButton, Waiting } from "../ui/parts";
@@ -10,6 +11,7 @@ import { ThemeButton, useTitle } from "../ui/plain";
 import { SignInForm } from "../ui/sign-in-form";
 import { Toasts } from "../ui/toasts";
 import { AuditSection } from "./audit";
+import { BillingSection } from "./billing";
 import { BudgetSection } from "./budget";
 import { ConcernsSection } from "./concerns";
 import { DisclosureSection } from "./disclosure";
@@ -36,11 +38,13 @@ const SECTIONS: Section[] = [
   { id: "audit", name: "Audit", view: AuditSection, for: ["operator"] },
   { id: "policy", name: "Policy", view: PolicySection, for: ["operator"] },
   { id: "retention", name: "Retention", view: RetentionSection, for: ["operator"] },
+  { id: "billing", name: "Billing", view: BillingSection, for: ["operator"] },
   { id: "concerns", name: "Concerns", view: ConcernsSection, for: ["operator", "support"] },
   { id: "disclosure", name: "Disclosure", view: DisclosureSection, for: ["disclosure"] },
 ];
 
-const sectionsOf = (held: string[]) => SECTIONS.filter((section) => section.for.some((role) => held.includes(role)));
+const sectionsOf = (held: string[]) =>
+  SECTIONS.filter(({ id, for: roles }) => roles.some((role) => held.includes(role)) && (id !== "billing" || info.value?.billing));
 
 export function App() {
   return (

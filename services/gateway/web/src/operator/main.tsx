@@ -4,6 +4,7 @@ import "../styles/parts.css";
 import "../styles/overlays.css";
 import "../styles/operator.css";
 import "../styles/operator-rights.css";
+import "../styles/operator-billing.css";
 import { render } from "preact";
 import { loadInfo } from "../state/info";
 import { App } from "./app";

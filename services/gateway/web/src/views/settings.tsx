@@ -1,5 +1,7 @@
 /** Settings: one section at a time, each with its own path. */
 import { useEffect } from "preact/hooks";
+import { lazyView } from "../lib/lazy";
+import { info } from "../state/info";
 import { startMailbox } from "../state/mailbox";
 import { Icon } from "../ui/icon";
 import { Sections, type Section } from "../ui/sections";
@@ -29,17 +31,19 @@ const SECTIONS: Section[] = [
   { id: "writing", name: "Writing", icon: "pencil", view: WritingSection },
   { id: "data", name: "Your data", icon: "download", view: DataSection },
   { id: "concerns", name: "Concerns", icon: "info", view: ConcernsSection },
+  { id: "billing", name: "Plan and usage", icon: "card", view: lazyView(() => import("./settings/billing")) },
   { id: "storage", name: "Storage", icon: "archive", view: StorageSection },
   { id: "appearance", name: "Appearance", icon: "sun", view: AppearanceSection },
 ];
 
 export default function Settings({ section }: { section: string }) {
   useEffect(startMailbox, []);
+  const sections = info.value?.billing ? SECTIONS : SECTIONS.filter(({ id }) => id !== "billing");
   return (
     <Sections
       label="Settings"
       base="/settings"
-      sections={SECTIONS}
+      sections={sections}
       current={section}
       top={<MailTop />}
       more={

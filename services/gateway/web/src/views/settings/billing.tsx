@@ -1,0 +1,108 @@
+/** Plan and usage: what the plan has and what of it is used, plans to choose, credits, invoices, who pays, and the days. */
+import { billing as api, type Catalogue, type Payment, type Standing } from "../../api/billing";
+import { money } from "../../lib/money";
+import { stateWords, owed } from "../../state/billing";
+import { Button, Failure, Notice, Waiting } from "../../ui/parts";
+import { useAction } from "../../ui/use-action";
+import { useLoad } from "../../ui/use-load";
+import { useState } from "preact/hooks";
+import { Allowances } from "./billing/allowances";
+import { CreditsCard } from "./billing/credits";
+import { DetailsCard } from "./billing/details";
+import { InvoicesCard } from "./billing/invoices";
+import { PaymentDialog } from "./billing/payment";
+import { PlansCard } from "./billing/plans";
+import { StatementCard } from "./billing/statement";
+import "../../styles/billing.css";
+
+export interface Billed {
+  catalogue: Catalogue;
+  standing: Standing;
+  show: (amount: number) => string;
+  /** a new standing, where it is known already, or asks for it */
+  changed: (standing?: Standing) => void;
+  /** shows how to pay, or goes where one pays */
+  paying: (payment: Payment) => void;
+}
+
+export default function BillingSection() {
+  const { value: catalogue, error, reload } = useLoad(api.catalogue);
+  const standing = useLoad(api.standing);
+  const [payment, setPayment] = useState<Payment | null>(null);
+  if (error || standing.error) {
+    const again = () => (reload(), standing.reload());
+    return <Failure error={error ?? standing.error} retry={again} />;
+  }
+  if (!catalogue || !standing.value) return <Waiting />;
+  const billed: Billed = {
+    catalogue,
+    standing: standing.value,
+    show: (amount) => money(amount, catalogue.currency, catalogue.digits),
+    changed: (next) => (next ? standing.set(next) : standing.reload()),
+    paying: (next) => (next.url && next.state === "waiting" ? location.assign(next.url) : setPayment(next)),
+  };
+  return (
+    <>
+      <PlanCard billed={billed} />
+      <PlansCard billed={billed} />
+      <CreditsCard billed={billed} />
+      <InvoicesCard billed={billed} />
+      <StatementCard billed={billed} />
+      <DetailsCard />
+      {payment && <PaymentDialog payment={payment} onClose={() => setPayment(null)} />}
+    </>
+  );
+}
+
+function PlanCard({ billed }: { billed: Billed }) {
+  const { catalogue, standing, show } = billed;
+  const plan = catalogue.plans.find((one) => one.name === standing.plan);
+  const { badge, tone } = stateWords(standing);
+  const told = owed(standing, show, Date.now());
+  return (
+    <section class="card" aria-labelledby="plan-now">
+      <header class="plan-head">
+        <div>
+          <p class="muted">Your plan</p>
+          <h2 id="plan-now">
+            {plan?.title ?? standing.plan} {badge && <span class={`tag ${tone}`}>{badge}</span>}
+          </h2>
+        </div>
+        <p class="plan-price">
+          {plan && plan.price > 0 ? (
+            <>
+              <strong>{show(plan.price)}</strong> <small>a month before tax</small>
+            </>
+          ) : (
+            <strong>Free</strong>
+          )}
+        </p>
+      </header>
+      {told && (
+        <Notice kind={told.tone}>
+          <strong>{told.title}.</strong> {told.words} {standing.due > 0 && <a href="#invoices" target="_self">See invoices</a>}
+        </Notice>
+      )}
+      <Allowances billed={billed} />
+      {standing.accruing > 0 && (
+        <p class="accruing">
+          <span>This month so far, before tax</span> <strong>{show(standing.accruing)}</strong>
+        </p>
+      )}
+      {catalogue.provider === "stripe" && <Portal />}
+    </section>
+  );
+}
+
+function Portal() {
+  const { busy, error, run } = useAction();
+  return (
+    <div class="portal">
+      {error && <Notice kind="error">{error}</Notice>}
+      <Button busy={busy} onClick={() => void run(async () => location.assign(await api.portal()))}>
+        Cards and standing orders
+      </Button>
+      <p class="hint">At the provider of payments. No card is ever seen or kept here.</p>
+    </div>
+  );
+}
