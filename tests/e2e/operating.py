@@ -9,8 +9,9 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from libs.client.api import Client
 from libs.runtime.clock import SystemClock, unix_seconds
@@ -18,6 +19,7 @@ from services.accounts.domain.model import Role
 from services.accounts.domain.notices import Marking
 from tests.e2e.browser import PASSWORD
 from tests.support.fake_analytics import FakeAnalytics
+from tests.support.fake_billing import FakeBilling
 from tests.support.fake_gateway import DIST
 from tests.support.fake_retention import FakeRetention
 from tests.support.gateway import MEMBERS, Site, running_site
@@ -57,6 +59,11 @@ class Installation:
     def retention(self) -> FakeRetention:
         """What stands in the place of retention."""
         return self._site.retention
+
+    def bill(self, billing: FakeBilling) -> None:
+        """Let `billing` answer for the service billing, which the site has none of otherwise."""
+        state = self._site.app.app.state
+        state.peers = replace(state.peers, billing=cast(Any, billing))
 
     def deliver(self, address: str, raw: bytes, subject: str) -> None:
         """Put a mail into a mailbox as ingest does."""

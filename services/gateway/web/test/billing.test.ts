@@ -72,7 +72,7 @@ describe("plans say what a click does, and when", () => {
       { allowance: allowance("storage_bytes", 15e9, "level"), used: 2_100_000_000 },
     ];
     expect(beyond(PLANS[0]!, standing({ used }))).toBe(
-      "You hold 2.1 GB, and this plan has 1.0 GB. Nothing is deleted; mail comes in again once there is room.",
+      "You hold 2.1 GB, and this plan has 1.0 GB. Nothing is deleted, but new mail is turned away until there is room.",
     );
     expect(beyond(PLANS[2]!, standing({ used }))).toBe("");
     const many = [{ allowance: allowance("addresses", 10, "level"), used: 4 }];

@@ -45,7 +45,7 @@ export function OpenInvoices({ turn }: { turn: number }) {
 
 function Table({ rows }: { rows: OpenInvoice[] }) {
   return (
-    <div class="table-scroll" tabIndex={0} role="region" aria-label="Open invoices">
+    <div class="table-scroll" tabIndex={0} role="region" aria-label="Table of open invoices">
       <table class="figures">
         <caption class="visually-hidden">Open invoices</caption>
         <thead>

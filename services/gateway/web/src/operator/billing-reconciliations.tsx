@@ -31,7 +31,7 @@ function Shown({ found }: { found: Compared }) {
             : `${found.apart.length} ${found.apart.length === 1 ? "comparison does" : "comparisons do"} not agree; the last on ${utcDay(found.apart[0]!.day)}.`}
         </strong>
       </p>
-      <div class="table-scroll" tabIndex={0} role="region" aria-label="Counted against held">
+      <div class="table-scroll" tabIndex={0} role="region" aria-label="Table of what was counted and held">
         <table class="figures compared">
           <caption class="visually-hidden">Counted against held, by day and meter</caption>
           <thead>

@@ -12,7 +12,7 @@ import { Reconciliations } from "./billing-reconciliations";
 import { books, type PaymentState } from "./billing-api";
 import { Answer, Card } from "./parts";
 import { useAsk } from "./use-ask";
-import { moment } from "./words";
+import { moment, title } from "./words";
 
 const EVERY_MS = 60_000;
 
@@ -24,8 +24,7 @@ export function BillingSection() {
   return (
     <>
       <p class="lead muted">
-        Payments are found by their reference; who pays is not shown here. Revenue and use of the whole platform are under
-        Statistics, with noise, for those who see them.
+        Payments are found by their reference, invoices by their number. Who pays is not shown here.
       </p>
       <Record key={filled?.id ?? ""} filled={filled} onRecorded={changed} />
       <Payments state="waiting" turn={turn} onTake={setFilled} onChange={changed} />
@@ -81,10 +80,10 @@ function Record({ filled, onRecorded }: { filled: Payment | null; onRecorded: ()
   );
 }
 
-const WORDS: Record<PaymentState, { title: string; none: string; said: string }> = {
-  waiting: { title: "Waiting for a transfer", none: "Nothing is waited for.", said: "Asked for" },
-  reversal_asked: { title: "To be taken back", none: "Nobody has asked for a payment to be taken back.", said: "Asked for" },
-  paid: { title: "Recorded", none: "Nothing was recorded yet.", said: "Asked for" },
+const WORDS: Record<PaymentState, { title: string; none: string}> = {
+  waiting: { title: "Waiting for a transfer", none: "Nothing is waited for." },
+  reversal_asked: { title: "To be taken back", none: "Nobody has asked for a payment to be taken back." },
+  paid: { title: "Recorded", none: "Nothing was recorded yet." },
 };
 
 interface PaymentsProps {
@@ -98,9 +97,9 @@ function Payments({ state, turn, onTake, onChange }: PaymentsProps) {
   const asked = useAsk(() => books.payments(state, null), `payments ${state} ${turn}`, EVERY_MS);
   const [more, setMore] = useState<{ turn: number; rows: Payment[]; next: string | null } | null>(null);
   const { busy, error, run } = useAction();
-  const { title, none } = WORDS[state];
+  const { title: name, none } = WORDS[state];
   return (
-    <Card title={title}>
+    <Card title={name}>
       {state === "reversal_asked" && <p class="muted">One operator asks, another one carries it out.</p>}
       {error && <Notice kind="error">{error}</Notice>}
       <Answer asked={asked}>
@@ -115,7 +114,7 @@ function Payments({ state, turn, onTake, onChange }: PaymentsProps) {
           return (
             <>
               {rows.length === 0 && <p class="muted">{none}</p>}
-              <ul class="items" aria-label={title}>
+              <ul class="items" aria-label={name}>
                 {rows.map((payment) => (
                   <Row key={payment.id} payment={payment} {...(onTake ? { onTake } : {})} onChange={onChange} />
                 ))}
@@ -140,13 +139,13 @@ function Row({ payment, onTake, onChange }: { payment: Payment; onTake?: (paymen
       <div>
         <strong class="mono">{reference}</strong>
         <small class="muted">
-          {purpose} · {moment(created)}
+          {purposeWords(purpose)} · asked for {moment(created)}
         </small>
       </div>
       <div class="row">
         <strong class="number">{money(amount, currency)}</strong>
         {state === "waiting" && onTake && (
-          <Button class="small" aria-label={`Record ${reference}`} onClick={() => onTake(payment)}>
+          <Button class="small" aria-label={`It has come: ${reference}`} onClick={() => onTake(payment)}>
             It has come
           </Button>
         )}
@@ -156,6 +155,8 @@ function Row({ payment, onTake, onChange }: { payment: Payment; onTake?: (paymen
     </li>
   );
 }
+
+const purposeWords = (purpose: string) => title(purpose.replace(/(\d)-(\d)/g, "$1\u2011$2"));
 
 interface BackProps {
   id: string;
@@ -171,7 +172,7 @@ function TakeBack({ id, reference, onChange }: BackProps) {
       onChange();
     });
   return (
-    <Button class="small" busy={busy} aria-label={`Ask to take back ${reference}`} onClick={() => void ask()}>
+    <Button class="small" busy={busy} aria-label={`Ask to take it back: ${reference}`} onClick={() => void ask()}>
       Ask to take it back
     </Button>
   );

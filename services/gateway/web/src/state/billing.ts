@@ -82,8 +82,8 @@ export function beyond(plan: Plan, standing: Standing): string {
   for (const { allowance, used } of standing.used) {
     const offered = plan.allowances.find((one) => one.meter === allowance.meter)?.included;
     if (allowance.per !== "level" || offered == null || used <= offered) continue;
-    const what = allowance.meter === "storage_bytes" ? "mail comes in again once there is room" : "no more can be added";
-    return `You hold ${units(used, allowance)}, and this plan has ${units(offered, allowance)}. Nothing is deleted; ${what}.`;
+    const what = allowance.meter === "storage_bytes" ? "new mail is turned away until there is room" : "no more can be added";
+    return `You hold ${units(used, allowance)}, and this plan has ${units(offered, allowance)}. Nothing is deleted, but ${what}.`;
   }
   return "";
 }

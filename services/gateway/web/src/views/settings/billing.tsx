@@ -69,13 +69,7 @@ function PlanCard({ billed }: { billed: Billed }) {
           </h2>
         </div>
         <p class="plan-price">
-          {plan && plan.price > 0 ? (
-            <>
-              <strong>{show(plan.price)}</strong> <small>a month before tax</small>
-            </>
-          ) : (
-            <strong>Free</strong>
-          )}
+          <strong>{show(plan?.price ?? 0)}</strong> <small>a month{plan && plan.price > 0 && " before tax"}</small>
         </p>
       </header>
       {told && (

@@ -1,6 +1,7 @@
 /** Invoices and credit notes: to save as PDF or JSON, and to pay. */
 import { useState } from "preact/hooks";
 import { billing as api, type Invoice } from "../../../api/billing";
+import { serverNow } from "../../../api/http";
 import { money } from "../../../lib/money";
 import { dayOf, pay } from "../../../state/billing";
 import { account } from "../../../state/session";
@@ -8,6 +9,8 @@ import { Button, Failure, Notice, Waiting } from "../../../ui/parts";
 import { useAction } from "../../../ui/use-action";
 import { useLoad } from "../../../ui/use-load";
 import type { Billed } from "../billing";
+
+const DAY_MS = 86_400_000;
 
 export function InvoicesCard({ billed }: { billed: Billed }) {
   const { value, error, reload } = useLoad(() => api.invoices(null));
@@ -87,5 +90,7 @@ function wordOf({ kind, state, due }: Invoice): string {
   if (kind === "credit_note") return "In your favour";
   if (state === "paid") return "Paid";
   if (state === "credited") return "Taken back";
-  return due ? `To pay until ${dayOf(due)}` : "To pay";
+  if (!due) return "To pay";
+  // Its last day belongs to it.
+  return `${Date.parse(due) + DAY_MS <= serverNow().getTime() ? "Was due on" : "To pay until"} ${dayOf(due)}`;
 }

@@ -59,7 +59,7 @@ function PlanTile({ offer, show, busy, onChoose }: TileProps) {
         {planned && <span class="tag">Planned</span>}
       </h3>
       <p class="plan-price">
-        <strong>{plan.price > 0 ? show(plan.price) : "Free"}</strong> {plan.price > 0 && <small>a month</small>}
+        <strong>{show(plan.price)}</strong> <small>a month</small>
       </p>
       <p class="muted">{plan.help}</p>
       <ul class="has">

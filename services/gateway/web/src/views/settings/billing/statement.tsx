@@ -59,7 +59,7 @@ function Plots({ range, billed }: { range: number; billed: Billed }) {
       </div>
       <details class="fold">
         <summary>Show as a table</summary>
-        <div class="table-scroll" tabIndex={0} role="region" aria-label="Usage by day">
+        <div class="table-scroll" tabIndex={0} role="region" aria-label="Table of usage by day">
           <table class="figures">
             <thead>
               <tr>
