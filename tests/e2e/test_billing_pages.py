@@ -235,7 +235,7 @@ def test_what_is_late_is_said_kindly(paula: Page, billing: FakeBilling, artifact
     expect(paula.get_by_role("heading", name=re.compile("Read only"))).to_be_visible()
 
 
-def test_with_a_provider_the_page_is_left_for_its_own(paula: Page, billing: FakeBilling) -> None:
+def test_with_a_provider_the_page_is_left_for_its_own(site: Installation, paula: Page, billing: FakeBilling) -> None:
     billing.provider = "stripe"
     standing = billing.account(owner_of(paula)).standing
     standing.state, standing.state_until = "active", 0
@@ -250,6 +250,14 @@ def test_with_a_provider_the_page_is_left_for_its_own(paula: Page, billing: Fake
             paula.route(url, lambda route: route.fulfill(status=204))
             with paula.expect_request(url):
                 paula.get_by_role("button", name=name).click()
+        payment = next(one for _, one in billing.payments.values() if one.url)
+        paula.goto(f"{site.url}/settings/billing?payment={payment.payment_id}")
+        paula.get_by_label("Password", exact=True).fill(PASSWORD)
+        paula.get_by_role("button", name="Unlock").click()
+        expect(paula.get_by_text("Your payment is not confirmed yet.")).to_be_visible()
+        payment.state = "paid"
+        expect(paula.get_by_text("Thank you, your payment is here.")).to_be_visible()
+        assert paula.url == f"{site.url}/settings/billing"
     finally:
         billing.provider = "manual"
 

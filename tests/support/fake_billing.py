@@ -211,14 +211,14 @@ class FakeBilling:
     def _on_AskReversal(self, request: pb.ReversalRequest) -> pb.Payment:
         _, payment = self._payment(request.payment_id)
         if payment.state != "paid":
-            raise ConflictError("payment_state")
+            raise ConflictError("state")
         payment.state, self.reversals[payment.payment_id] = "reversal_asked", request.officer
         return payment
 
     def _on_ConfirmReversal(self, request: pb.ReversalRequest) -> pb.Payment:
         owner, payment = self._payment(request.payment_id)
         if payment.state != "reversal_asked":
-            raise ConflictError("payment_state")
+            raise ConflictError("state")
         if self.reversals[payment.payment_id] == request.officer:
             raise DeniedError("same_officer")
         self._settle(owner, payment, -1)

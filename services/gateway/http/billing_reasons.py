@@ -19,13 +19,16 @@ BILLING = {
     "reference": "This is not the reference of a payment.",
     "credits": "There are not enough credits; buy some first.",
     "due": "There is nothing left to pay.",
+    "paid": "There is nothing left to pay of this.",
+    "request_id": "This id was used for another payment before.",
+    "too_many": "Too many payments wait already; make some of them first.",
     "credited": "This invoice was taken back; there is nothing to pay.",
     "refunded": "This payment was given back already.",
     "held": "Some of these credits are used or put aside for a job already.",
     "undone": "This was taken back already.",
-    "no_portal": "Payments are transfers here; there are no cards to manage.",
+    "no_portal": "There is nothing to manage at a provider of payments.",
     "not_needed": "Nothing has to be paid for a plan now; choose it, and an invoice comes at the end of the month.",
-    "payment_state": "The payment is not in a state in which this can be done.",
+    "state": "The payment is not in a state in which this can be done.",
     "signature": "The signature is missing, too old, or not the provider's.",
     "webhook": "This is not an event that the provider of payments sends.",
 }
@@ -33,5 +36,19 @@ BILLING = {
 FULL = frozenset({"credits", "read_only"})
 # Between the services.
 FAULTS = frozenset(
-    {"days", "meter", "units", "event", "form", "no_price", "not_booked", "hold", "of", "too_many", "dispute"}
+    {
+        "days",
+        "meter",
+        "units",
+        "event",
+        "form",
+        "no_price",
+        "not_booked",
+        "hold",
+        "of",
+        "dispute",
+        "what",
+        "prepaid",
+        "too_many_mailboxes",
+    }
 )

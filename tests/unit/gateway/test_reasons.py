@@ -67,7 +67,7 @@ def test_every_sentence_is_needed() -> None:
     own |= {"no_such_path", "method", "busy", "internal", "unavailable", "body_too_large", "too_many_attempts"}
     by_table = {"flag", "limit", "certificate_seipdv2", "deadline", "quota_messages"}
     # By the provider of payments, each by its own words.
-    by_table |= {"payment", "payment_state", "no_portal", "not_needed", "signature"}
+    by_table |= {"payment", "state", "no_portal", "not_needed", "signature", "paid", "request_id", "too_many"}
     assert set(DETAILS) - set(raised()) - own - by_table == set()
 
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Allowance, Payment, Plan, Standing, What } from "../src/api/billing";
 import { compared, differenceWords } from "../src/operator/reconciled";
-import { above, beyond, entryWords, included, offers, owed, pay, stateWords, units } from "../src/state/billing";
+import { above, beyond, entryWords, included, offers, owed, pay, returnedWords, stateWords, units } from "../src/state/billing";
 import { ceiling, lastDays, metersOf, series } from "../src/state/usage";
 
 const NOW = Date.UTC(2026, 10, 23, 12);
@@ -105,6 +105,14 @@ describe("what is due", () => {
     expect(stateWords(standing()).badge).toBe("");
     expect(stateWords(standing({ state: "trial", state_until: "2026-12-07T00:00:00Z" })).badge).toMatch(/^Free until .*2026$/);
     expect(stateWords(standing({ state: "read_only" })).tone).toBe("warning");
+  });
+});
+
+describe("coming back from the provider", () => {
+  it("says what has become of the payment", () => {
+    expect(returnedWords({ state: "paid" }).tone).toBe("good");
+    expect(returnedWords({ state: "waiting" }).words).toContain("not confirmed yet");
+    expect(returnedWords({ state: "failed" }).words).toContain("nothing was taken");
   });
 });
 

@@ -121,5 +121,6 @@ export const billing = {
   },
   pay: (request_id: string, what: What) =>
     ask<Payment>(`${ROOT}/payments`, { method: "POST", body: { request_id, ...what } }),
+  payment: (id: string) => ask<Payment>(`${ROOT}/payments/${enc(id)}`),
   portal: async () => (await ask<{ url: string }>(`${ROOT}/portal`, { method: "POST" })).url,
 };

@@ -56,6 +56,7 @@ function Record({ filled, onRecorded }: { filled: Payment | null; onRecorded: ()
       <form class="form record" onSubmit={submit(record)}>
         <TextField
           label="Reference"
+          hint="Of a payment, or the number of an invoice"
           autocomplete="off"
           required
           maxLength={64}
@@ -114,11 +115,13 @@ function Payments({ state, turn, onTake, onChange }: PaymentsProps) {
           return (
             <>
               {rows.length === 0 && <p class="muted">{none}</p>}
-              <ul class="items" aria-label={name}>
-                {rows.map((payment) => (
-                  <Row key={payment.id} payment={payment} {...(onTake ? { onTake } : {})} onChange={onChange} />
-                ))}
-              </ul>
+              {rows.length > 0 && (
+                <ul class="items" aria-label={name}>
+                  {rows.map((payment) => (
+                    <Row key={payment.id} payment={payment} {...(onTake ? { onTake } : {})} onChange={onChange} />
+                  ))}
+                </ul>
+              )}
               {next && (
                 <Button class="small" busy={busy} onClick={() => void run(load)}>
                   Show more
@@ -137,7 +140,7 @@ function Row({ payment, onTake, onChange }: { payment: Payment; onTake?: (paymen
   return (
     <li>
       <div>
-        <strong class="mono">{reference}</strong>
+        <strong class="mono">{reference || payment.id.slice(0, 8)}</strong>
         <small class="muted">
           {purposeWords(purpose)} · asked for {moment(created)}
         </small>

@@ -140,6 +140,14 @@ export function stateWords(standing: Standing): { badge: string; tone: string } 
   }
 }
 
+/** Of a payment at the provider's page. */
+export function returnedWords({ state }: Pick<Payment, "state">): { tone: "good" | "info" | "warning"; words: string } {
+  if (state === "paid") return { tone: "good", words: "Thank you, your payment is here." };
+  if (state === "waiting")
+    return { tone: "info", words: "Your payment is not confirmed yet. That can take a moment; it is written here as soon as it is." };
+  return { tone: "warning", words: "This payment was not completed, and nothing was taken. You can start it again." };
+}
+
 const KINDS: Record<string, string> = {
   credits_bought: "Credits bought",
   held: "Put aside for a job",

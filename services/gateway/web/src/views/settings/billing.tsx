@@ -1,11 +1,11 @@
 /** Plan and usage: what the plan has and what of it is used, plans to choose, credits, invoices, who pays, and the days. */
+import { useEffect, useState } from "preact/hooks";
 import { billing as api, type Catalogue, type Payment, type Standing } from "../../api/billing";
 import { money } from "../../lib/money";
-import { stateWords, owed } from "../../state/billing";
+import { owed, returnedWords, stateWords } from "../../state/billing";
 import { Button, Failure, Notice, Waiting } from "../../ui/parts";
 import { useAction } from "../../ui/use-action";
 import { useLoad } from "../../ui/use-load";
-import { useState } from "preact/hooks";
 import { Allowances } from "./billing/allowances";
 import { CreditsCard } from "./billing/credits";
 import { DetailsCard } from "./billing/details";
@@ -43,6 +43,7 @@ export default function BillingSection() {
   };
   return (
     <>
+      <Returned billed={billed} />
       <PlanCard billed={billed} />
       <PlansCard billed={billed} />
       <CreditsCard billed={billed} />
@@ -51,6 +52,36 @@ export default function BillingSection() {
       <DetailsCard />
       {payment && <PaymentDialog payment={payment} onClose={() => setPayment(null)} />}
     </>
+  );
+}
+
+const ASKED_MS = 3_000;
+const MOST_ASKED = 20;
+
+/** What has become of a payment that was made at the provider's page, which sends the browser back here. */
+function Returned({ billed }: { billed: Billed }) {
+  const [id] = useState(() => new URLSearchParams(location.search).get("payment") ?? "");
+  const [payment, setPayment] = useState<Payment | null>(null);
+  useEffect(() => {
+    if (!id) return;
+    // Told once; who comes to this path again later has nothing to do with it.
+    history.replaceState(null, "", location.pathname);
+    let [asked, timer] = [0, 0];
+    const ask = async () => {
+      const found = await api.payment(id).catch(() => null);
+      setPayment(found);
+      if (found?.state === "paid") billed.changed();
+      else if (found?.state === "waiting" && ++asked < MOST_ASKED) timer = window.setTimeout(() => void ask(), ASKED_MS);
+    };
+    void ask();
+    return () => clearTimeout(timer);
+  }, []);
+  if (!payment) return null;
+  const { tone, words } = returnedWords(payment);
+  return (
+    <div role="status">
+      <Notice kind={tone}>{words}</Notice>
+    </div>
   );
 }
 
