@@ -7,12 +7,13 @@ stands around them is ours. Links lead below this installation's own address and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from libs.mail.text import clean
 from libs.runtime.errors import InvalidError
+from services.delivery.platform import letters_billing
+from services.delivery.platform.letter import Fields, Letter, Place, Written, hello, said
 
 MAX_FIELDS = 20
 MAX_CHARACTERS = 2000
@@ -23,36 +24,6 @@ _LONG_AGO = "1970-01-01"
 _MAX_WORD = 900
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}\Z")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
-
-Fields = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the letter comes from: the domain whose postmaster answers, and the address of the pages."""
-
-    domain: str
-    url: str
-
-    def link(self, path: str) -> str:
-        """Return a link to a page of ours."""
-        return f"{self.url.rstrip('/')}/{path}"
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Subject and paragraphs."""
-
-    subject: str
-    paragraphs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A kind of letter: the fields that it cannot do without, and how it is written."""
-
-    needs: tuple[str, ...]
-    write: Callable[[Fields, Place], Written]
 
 
 def write(name: str, fields: Fields, place: Place) -> Written:
@@ -65,11 +36,6 @@ def write(name: str, fields: Fields, place: Place) -> Written:
     if not all(map(_NAME.match, fields)) or not all(fields.get(need, "").strip() for need in letter.needs):
         raise InvalidError("letter_fields")
     return letter.write(fields, place)
-
-
-def _said(fields: Fields, name: str, limit: int = 200) -> str:
-    """Return a field as one line of text."""
-    return " ".join(clean(fields.get(name, ""), limit).split())
 
 
 def _segment(fields: Fields, name: str) -> str:
@@ -88,19 +54,15 @@ def _paragraphs(text: str) -> list[str]:
     return [" ".join(part) for part in parts if part]
 
 
-def _hello(place: Place) -> str:
-    return f"This is the mail service of {place.domain}."
-
-
 def _policy_change(fields: Fields, place: Place) -> Written:
-    effective, until = _said(fields, "effective"), _said(fields, "old_terms_until")
+    effective, until = said(fields, "effective"), said(fields, "old_terms_until")
     since, version = _segment(fields, "from"), _segment(fields, "version")
     page = f"privacy/diff?from={since}&to={version}" if since else f"privacy?version={version}"
     refused = f" until {until}" if until else ""
     return Written(
         f"Our privacy policy changes on {effective}",
         (
-            f"{_hello(place)} Our privacy policy changes. The new version takes effect on {effective} at the earliest; "
+            f"{hello(place)} Our privacy policy changes. The new version takes effect on {effective} at the earliest; "
             "until then everything stays as it is.",
             "This is what changes, line by line:",
             place.link(page),
@@ -113,7 +75,7 @@ def _policy_change(fields: Fields, place: Place) -> Written:
 
 
 def _erasure_asked(fields: Fields, place: Place) -> Written:
-    due, token = _said(fields, "due"), _segment(fields, "receipt_token")
+    due, token = said(fields, "due"), _segment(fields, "receipt_token")
     receipt = (
         ("What has been erased can be seen afterwards on this page; keep the link:", place.link(f"erasure/{token}"))
         if token
@@ -122,7 +84,7 @@ def _erasure_asked(fields: Fields, place: Place) -> Written:
     return Written(
         f"Your account is erased on {due}",
         (
-            f"{_hello(place)} Somebody who knows your password has asked us to erase your account and all it holds.",
+            f"{hello(place)} Somebody who knows your password has asked us to erase your account and all it holds.",
             f"This happens on {due}. Until then everything works as before, and you can undo it here:",
             place.link("settings/data"),
             "After that nobody can bring anything back, nor can we. If you want to keep something, export it before.",
@@ -136,7 +98,7 @@ def _erasure_cancelled(fields: Fields, place: Place) -> Written:
     return Written(
         "Your account stays",
         (
-            f"{_hello(place)} The erasure of your account was undone. Everything is as it was before.",
+            f"{hello(place)} The erasure of your account was undone. Everything is as it was before.",
             "If it was not you, change your password; who may sign in can be seen here:",
             place.link("settings/data"),
         ),
@@ -144,14 +106,14 @@ def _erasure_cancelled(fields: Fields, place: Place) -> Written:
 
 
 def _disclosure(fields: Fields, place: Place) -> Written:
-    basis = _said(fields, "legal_basis").replace("_", " ")
-    day, since, until = (_said(fields, name) for name in ("decided", "since", "until"))
+    basis = said(fields, "legal_basis").replace("_", " ")
+    day, since, until = (said(fields, name) for name in ("decided", "since", "until"))
     when, why = (f" on {day}" if day else ""), (f" ({basis})" if basis else "")
     period = f" from {since} to {until}" if since > _LONG_AGO and until > _LONG_AGO else ""
     return Written(
         "Data of your account is disclosed",
         (
-            f"{_hello(place)} A legal order{why} obliges us to hand over data of your account; that was decided{when}.",
+            f"{hello(place)} A legal order{why} obliges us to hand over data of your account; that was decided{when}.",
             f"What the order names is your messages{period}. They are handed over as they are stored: encrypted, and "
             "we cannot decrypt them. Passwords, and what opens your key, are not among it; we do not have them.",
             "What we may tell you about it stands here:",
@@ -164,7 +126,7 @@ def _concern_answered(fields: Fields, place: Place) -> Written:
     return Written(
         "There is an answer to what you told us",
         (
-            f"{_hello(place)} You have raised a concern, and somebody has answered it. For your privacy the answer is "
+            f"{hello(place)} You have raised a concern, and somebody has answered it. For your privacy the answer is "
             "not in this mail but here:",
             place.link("settings/data"),
         ),
@@ -173,12 +135,12 @@ def _concern_answered(fields: Fields, place: Place) -> Written:
 
 def _newsletter(fields: Fields, place: Place) -> Written:
     end = "You get this because you have asked for news of this service."
-    return Written(_said(fields, "subject", _MAX_SUBJECT), (*_paragraphs(fields["text"]), end))
+    return Written(said(fields, "subject", _MAX_SUBJECT), (*_paragraphs(fields["text"]), end))
 
 
 def _contact(fields: Fields, place: Place) -> Written:
     end = f"You can answer to postmaster@{place.domain}, or raise a concern at {place.link('settings/data')}"
-    return Written(_said(fields, "subject", _MAX_SUBJECT), (_hello(place), *_paragraphs(fields["text"]), end))
+    return Written(said(fields, "subject", _MAX_SUBJECT), (hello(place), *_paragraphs(fields["text"]), end))
 
 
 _PAUSED = {
@@ -195,12 +157,12 @@ _PAUSED = {
 
 
 def _sending_paused(fields: Fields, place: Place) -> Written:
-    told = {name: _said(fields, name, 20) for name in ("settled", "count", "percent")}
+    told = {name: said(fields, name, 20) for name in ("settled", "count", "percent")}
     why = _PAUSED.get(fields["reason"], "An operator of this installation has paused your sending.")
     return Written(
         "Your sending is paused",
         (
-            f"{_hello(place)} We have paused the sending of mail from your account.",
+            f"{hello(place)} We have paused the sending of mail from your account.",
             why.format(**told),
             "Nothing is lost: you go on receiving mail, and you can read, export and delete everything as before. Only "
             "new mail from you is not taken for now.",
@@ -216,7 +178,7 @@ def _forwarding_limited(fields: Fields, place: Place) -> Written:
     return Written(
         "No more copies of your mail today",
         (
-            f"{_hello(place)} {_said(fields, 'most', 20)} of your mails have been forwarded today: as many as are "
+            f"{hello(place)} {said(fields, 'most', 20)} of your mails have been forwarded today: as many as are "
             "forwarded in a day. What else comes in until midnight UTC is not.",
             "Nothing is lost: every mail is in your mailbox here.",
         ),
@@ -234,6 +196,7 @@ LETTERS: Mapping[str, Letter] = MappingProxyType(
         "contact": Letter(("subject", "text"), _contact),
         "sending_paused": Letter(("reason",), _sending_paused),
         "forwarding_limited": Letter(("most",), _forwarding_limited),
+        **letters_billing.LETTERS,
     }
 )
 

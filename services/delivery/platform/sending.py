@@ -35,7 +35,8 @@ from services.delivery.domain.prepare import Prepared
 from services.delivery.domain.queue import message_id_of
 from services.delivery.domain.submission import Queue
 from services.delivery.platform.consent import ConsentLinks, fields_of
-from services.delivery.platform.letters import Place, Written, names, write
+from services.delivery.platform.letter import Place, Written
+from services.delivery.platform.letters import names, write
 
 # key = id of the notice: {account: mark, at: Unix seconds, sent, expires}
 PLATFORM = Collection(

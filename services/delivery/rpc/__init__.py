@@ -18,7 +18,8 @@ from services.delivery.rpc.submission import SubmissionParts, SubmissionRpc
 
 SERVICE = "sealpost.delivery.v1.Delivery"
 
-# ingest takes mail of senders and reports of the world, retention writes to accounts; all else is the gateway's.
+# ingest takes mail of senders and reports of the world; retention and billing write to accounts; all else is the
+# gateway's.
 _ONLY_INGEST = frozenset(("ResolveReturnPath", "TakeReport", "Forward", "WithdrawForward"))
 _INGEST = frozenset(("AuthorizeSenders", "Submit")) | _ONLY_INGEST
 _LETTERS = "SendPlatformMail"
@@ -58,5 +59,7 @@ def restrict_callers(server: RpcServer, callers: Collection[str]) -> None:
 
 
 def _callers(method: str) -> set[str]:
+    if method == _LETTERS:
+        return {"gateway", "retention", "billing"}
     callers = set() if method in _ONLY_INGEST else {"gateway"}
-    return callers | ({"ingest"} if method in _INGEST else set()) | ({"retention"} if method == _LETTERS else set())
+    return callers | ({"ingest"} if method in _INGEST else set())

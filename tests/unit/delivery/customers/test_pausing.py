@@ -12,7 +12,8 @@ from libs.runtime.upkeep import Upkeep
 from services.delivery.customers.pausing import PauseNotices
 from services.delivery.customers.standing import STANDING, Standings
 from services.delivery.domain.limits import Tally
-from services.delivery.platform.letters import Place, write
+from services.delivery.platform.letter import Place
+from services.delivery.platform.letters import write
 from tests.support.clock import ManualClock
 from tests.unit.delivery.customers.support import MARKS, VAULT, opened
 from tests.unit.delivery.fake_ports import FakeLetters

@@ -10,7 +10,8 @@ from libs.policy import load_policy
 from libs.runtime.errors import InvalidError
 from services.delivery.domain.dsn import site_of
 from services.delivery.domain.plain_mail import Head, plain_mail
-from services.delivery.platform.letters import LETTERS, Place, write
+from services.delivery.platform.letter import Place
+from services.delivery.platform.letters import LETTERS, write
 from tests.support.clock import START
 
 PLACE = Place("sealpost.test", "https://mail.sealpost.test/")
@@ -24,6 +25,11 @@ FIELDS = {
     "contact": {"subject": "A question", "text": "Is it you?"},
     "sending_paused": {"reason": "bounces", "settled": "900", "count": "99", "percent": "11"},
     "forwarding_limited": {"most": "1,000"},
+    "price_change": {"plan": "Personal", "since": "2027-02-01", "changes": "3.00 EUR a month become 3.50 EUR."},
+    "invoice_due": {"invoice": "2026-000042", "amount": "10.71 EUR", "due": "2026-11-17"},
+    "grace": {"invoice": "2026-000042", "amount": "10.71 EUR", "due": "2026-11-17", "until": "2026-12-02"},
+    "read_only": {"due": "2026-11-17"},
+    "paid": {},
 }
 
 
