@@ -60,6 +60,6 @@ def connect(channel: Callable[[str], grpc.aio.Channel], timeout: float, *, billi
         AnalyticsStub(channel("analytics")),
         RetentionStub(channel("retention")),
         timeout,
-        {name: DataOwnerStub(channel(name)) for name in SERVICES},
+        {name: DataOwnerStub(channel(name)) for name in SERVICES if billing or name != "billing"},
         BillingStub(channel("billing")) if billing else None,
     )

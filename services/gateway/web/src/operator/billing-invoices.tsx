@@ -52,7 +52,9 @@ function Table({ rows }: { rows: OpenInvoice[] }) {
           <tr>
             <th scope="col">Invoice</th>
             <th scope="col">Due</th>
-            <th scope="col">Amount</th>
+            <th scope="col" class="gross">
+              Amount
+            </th>
             <th scope="col">Open</th>
           </tr>
         </thead>
@@ -65,7 +67,7 @@ function Table({ rows }: { rows: OpenInvoice[] }) {
               <td>
                 {invoice.due ? utcDay(invoice.due) : ""} <Late due={invoice.due} />
               </td>
-              <td>{money(invoice.gross, invoice.currency)}</td>
+              <td class="gross">{money(invoice.gross, invoice.currency)}</td>
               <td>{money(open, invoice.currency)}</td>
             </tr>
           ))}

@@ -155,13 +155,15 @@ const KINDS: Record<string, string> = {
   released: "Given back from a job",
   invoiced: "Invoice",
   paid: "Payment",
-  settled: "Invoice paid with credits",
+  prepaid: "Paid ahead",
+  settled: "Invoice paid from what was paid ahead",
   refunded: "Refund",
   reversed: "Taken back",
-  credited: "Credit note",
+  credit_note: "Credit note",
   disputed: "Payment disputed",
   dispute_won: "Dispute settled",
   written_off: "Waived",
+  carried: "Brought forward",
 };
 
 export function entryWords({ kind }: Pick<Entry, "kind">): string {

@@ -1,7 +1,6 @@
 /** Credits: what is there, buying more, and what happened to them and to what is due. */
 import { useState } from "preact/hooks";
 import { billing as api, type Entry } from "../../../api/billing";
-import { longTime } from "../../../lib/format";
 import { entryWords, pay } from "../../../state/billing";
 import { account } from "../../../state/session";
 import { Button, Failure, Notice, Waiting } from "../../../ui/parts";
@@ -23,7 +22,7 @@ export function CreditsCard({ billed }: { billed: Billed }) {
       <header class="plan-head">
         <div>
           <h2 id="credits">Credits</h2>
-          <p class="muted">Paid ahead, for printed mail and invoices. They do not run out with time.</p>
+          <p class="muted">Paid ahead, for jobs such as printed mail.</p>
         </div>
         <p class="plan-price">
           <strong>{show(standing.credits)}</strong>
@@ -93,7 +92,7 @@ function Entries({ show }: { show: Billed["show"] }) {
               <tr key={`${entry.at}${entry.kind}${entry.reference}`}>
                 <th scope="row">
                   {entryWords(entry)}
-                  <small class="muted">{longTime(new Date(entry.at))}</small>
+                  <small class="muted">{shortMoment(entry.at)}</small>
                 </th>
                 <td>{signed(entry.credits, show)}</td>
                 <td>{signed(entry.due, show)}</td>
@@ -111,6 +110,8 @@ function Entries({ show }: { show: Billed["show"] }) {
     </>
   );
 }
+
+const shortMoment = (at: string) => new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 
 const signed = (amount: number, show: Billed["show"]) =>
   amount === 0 ? "" : `${amount > 0 ? "+" : "−"}${show(Math.abs(amount))}`;
