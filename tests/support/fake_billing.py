@@ -164,7 +164,8 @@ class FakeBilling:
             amount = self._open(request.account.account_id, request.invoice).gross
         payment = pb.Payment(
             payment_id=request.request_id, state="waiting", amount=amount, currency="EUR", created=self.now(),
-            purpose=f"invoice {request.invoice}" if what == "invoice" else str(what),
+            purpose=str(what),
+            what=request.invoice or request.plan,
         )  # fmt: skip
         if self.provider == "stripe":
             payment.url = "https://checkout.stripe.com/c/pay/cs_test_1"
@@ -249,11 +250,11 @@ class FakeBilling:
         raise NotFoundError("invoice")
 
     def _settle(self, owner: str, payment: pb.Payment, sign: int) -> None:
-        account, (what, _, number) = self.account(owner), payment.purpose.partition(" ")
+        account = self.account(owner)
         net = round(payment.amount / 1.19) * sign
         reference = f"payment/{payment.payment_id}"
-        if what == "invoice":
-            self._open(owner, number).state = "paid" if sign > 0 else "open"
+        if payment.purpose == "invoice":
+            self._open(owner, payment.what).state = "paid" if sign > 0 else "open"
             account.standing.due -= sign * payment.amount
             self._book(account, "paid" if sign > 0 else "reversed", reference, due=-sign * payment.amount)
         else:

@@ -164,6 +164,7 @@ class Payment(BaseModel):
     amount: int
     currency: str
     purpose: str
+    what: str
     reference: str
     instructions: str
     url: str | None

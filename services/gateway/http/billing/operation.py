@@ -20,7 +20,7 @@ State = Annotated[
     Literal["waiting", "paid", "reversal_asked"],
     Query(description="Waiting for a transfer; paid by one, the newest first; to be taken back by another operator."),
 ]
-Days = Annotated[int, Query(ge=1, le=400)]
+Days = Annotated[int, Query(ge=1, le=90)]
 
 
 @router.get("/payments")

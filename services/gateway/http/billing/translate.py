@@ -134,6 +134,7 @@ def payment(found: pb.Payment) -> models.Payment:
         amount=found.amount,
         currency=found.currency,
         purpose=found.purpose,
+        what=found.what,
         reference=found.reference,
         instructions=found.instructions,
         url=web_address(found.url) if found.url else None,

@@ -140,7 +140,7 @@ describe("allowances in words", () => {
 
 describe("starting a payment", () => {
   const payment = (id: string, state: Payment["state"]): Payment => ({
-    id, state, amount: 1190, currency: "EUR", purpose: "credits", reference: "SP-1", instructions: "", url: null, created: "2026-11-23T12:00:00Z",
+    id, state, amount: 1190, currency: "EUR", purpose: "credits", what: "", reference: "SP-1", instructions: "", url: null, created: "2026-11-23T12:00:00Z",
   }); // prettier-ignore
 
   it("finds the one that waits, and begins another one when that is over", async () => {

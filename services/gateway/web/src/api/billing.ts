@@ -84,6 +84,8 @@ export interface Payment {
   amount: number;
   currency: string;
   purpose: string;
+  /** the number of the invoice, the name of the plan */
+  what: string;
   reference: string;
   instructions: string;
   url: string | null;

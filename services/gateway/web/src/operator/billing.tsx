@@ -136,13 +136,15 @@ function Payments({ state, turn, onTake, onChange }: PaymentsProps) {
 }
 
 function Row({ payment, onTake, onChange }: { payment: Payment; onTake?: (payment: Payment) => void; onChange: () => void }) {
-  const { id, reference, amount, currency, purpose, created, state } = payment;
+  const { id, amount, currency, created, state, url } = payment;
+  // A transfer may be recorded by the number of an invoice alone.
+  const reference = payment.reference || payment.what || id.slice(0, 8);
   return (
     <li>
       <div>
-        <strong class="mono">{reference || payment.id.slice(0, 8)}</strong>
+        <strong class="mono">{reference}</strong>
         <small class="muted">
-          {purposeWords(purpose)} · asked for {moment(created)}
+          {purposeWords(payment)} · asked for {moment(created)}
         </small>
       </div>
       <div class="row">
@@ -152,14 +154,14 @@ function Row({ payment, onTake, onChange }: { payment: Payment; onTake?: (paymen
             It has come
           </Button>
         )}
-        {state === "paid" && <TakeBack id={id} reference={reference} onChange={onChange} />}
+        {state === "paid" && !url && <TakeBack id={id} reference={reference} onChange={onChange} />}
         {state === "reversal_asked" && <ConfirmBack id={id} reference={reference} amount={money(amount, currency)} onChange={onChange} />}
       </div>
     </li>
   );
 }
 
-const purposeWords = (purpose: string) => title(purpose.replace(/(\d)-(\d)/g, "$1\u2011$2"));
+const purposeWords = ({ purpose, what }: Payment) => `${title(purpose)} ${what}`.trim();
 
 interface BackProps {
   id: string;
