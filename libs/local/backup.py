@@ -33,7 +33,7 @@ from libs.runtime.errors import SealpostError
 REGISTER = "register/register.jsonl"
 MARKER = "register/replay.pending"
 # Who refers before what is referred to (libs.docstore.backup).
-ORDER = ("retention", "accounts", "delivery", "storage", "crypto", "analytics")
+ORDER = ("retention", "accounts", "delivery", "storage", "crypto", "billing", "analytics")
 # Its ledger has been published: what it says of the past must not change.
 _NEVER_BACK = "retention"
 _OLD = "replaced"

@@ -20,15 +20,16 @@ from libs.policy import PolicyError, load_policy
 from libs.runtime.secret import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
-_KEYS = {name: ("kek", "lookup_key") for name in ("accounts", "crypto", "delivery")} | {
+CATALOGUE = ROOT / "charts" / "sealpost" / "catalogue.yaml"
+_KEYS = {name: ("kek", "lookup_key") for name in ("accounts", "billing", "crypto", "delivery")} | {
     "analytics": ("kek",),
     "retention": ("kek", "evidence_key"),
 }
 # In this order they start; a caller finds those it calls up already.
 # After a restore retention is ready only when it has erased again who was erased: nobody comes in before.
-_ORDER = ("analytics", "crypto", "storage", "accounts", "delivery", "retention", "ingest", "gateway")
-_STORES = ("crypto", "storage", "accounts", "delivery", "analytics", "retention")
-_EVENTS = ("storage", "accounts", "delivery", "gateway", "ingest", "analytics", "retention")
+_ORDER = ("analytics", "crypto", "storage", "accounts", "delivery", "billing", "retention", "ingest", "gateway")
+_STORES = ("crypto", "storage", "accounts", "delivery", "analytics", "billing", "retention")
+_EVENTS = ("storage", "accounts", "delivery", "gateway", "ingest", "analytics", "billing", "retention")
 # Below the ports that the kernel gives to clients (from 32768 up on Linux): while a process comes back, a peer that
 # tries to reach it could otherwise be given that very port, connect to itself and keep it from listening again.
 _PORTS = range(20_000, 32_000)
@@ -178,6 +179,8 @@ def _edges(name: str, settings: LocalSettings) -> dict[str, str]:
             "RELAY_DOMAINS": settings.relay_domain,
             "PUBLIC_DOMAINS": settings.public_domain,
         }
+    if name == "billing":
+        return {"CATALOGUE": str(settings.catalogue or CATALOGUE), "PUBLIC_URL": settings.url}
     if name == "retention":
         return {
             "REGISTER_DIR": str(settings.home / "register"),

@@ -25,6 +25,7 @@ class LocalSettings:
     the world ask `resolvers`, and connect to private networks only where `allowed_networks` names them.
 
     `policy_overrides` is a YAML file that gives rules of the policy other values; every service gets it.
+    `catalogue` is what billing offers and what it costs, instead of the chart's.
 
     The workers of the MX share the cores with crypto and storage. Each gathers batches of its own: a second one on two
     cores halved them, which cost more than it brought (docs/performance.md).
@@ -51,6 +52,7 @@ class LocalSettings:
     fetch_ports: str = ""
     ca_file: str = ""
     policy_overrides: Path | None = None
+    catalogue: Path | None = None
 
     @property
     def url(self) -> str:

@@ -25,7 +25,12 @@ from services.billing.gone import Gone
 
 CUSTOMERS = Collection(
     "customers",
-    (Index("account", ("account",)), Index("due", ("due",)), Index("made", ("created_day",))),
+    (
+        Index("account", ("account",)),
+        Index("due", ("due",)),
+        Index("made", ("created_day",)),
+        Index("states", ("state",)),
+    ),
     fields=(
         "account",
         "mailbox",
@@ -125,6 +130,12 @@ class Customers:
         """Return customers in the order in which they came, those after `after`. Raises: UnavailableError."""
         place = (after.created_day, after.account_id) if after is not None else None
         query = Query(CUSTOMERS, "made", after=place, limit=limit)
+        return [customer_of(document) for document in await self._store.find(query)]
+
+    async def in_state(self, state: State, after: Customer | None = None, limit: int = 200) -> list[Customer]:
+        """Return customers in a state, those after `after`. Raises: UnavailableError."""
+        place = (state.value, after.account_id) if after is not None else None
+        query = Query(CUSTOMERS, "states", lower=state.value, upper=state.value, after=place, limit=limit)
         return [customer_of(document) for document in await self._store.find(query)]
 
     async def in_order(self, after: str, limit: int) -> list[Customer]:

@@ -24,7 +24,7 @@ from services.retention.roles import DURABLE, ROLE_CHANGED, Roles
 from services.retention.rpc import Parts, serve_retention
 from services.retention.settings import Settings
 
-OWNERS = ("accounts", "crypto", "storage", "delivery", "analytics")
+OWNERS = ("accounts", "crypto", "storage", "delivery", "analytics", "billing")
 COLLECTIONS = (*CORE_COLLECTIONS, *RIGHTS_COLLECTIONS, *probes_graph.COLLECTIONS)
 _TERMS_SECONDS = 30.0
 

@@ -38,6 +38,9 @@ from services.storage.repository import MESSAGES, is_shown, message_key, number,
 from services.storage.usage import Tally, folder_weight, weight
 
 _ATTEMPTS = 8
+_DAY = 86400
+_LAST_DAY = 10**7
+_COUNTED = 200
 _DERIVED = 1000
 """Messages of a disposable inbox that are looked through where an ordinary one has an index or counters."""
 
@@ -54,6 +57,24 @@ class Mailboxes:
         self._folders = folders
         self._erased = erased
         self._clock = clock
+
+    async def held(self, mailbox_id: str, day: int) -> int:
+        """Return how many counted messages of a day (since 1970-01-01, UTC) a mailbox holds, by the times in their ids.
+
+        Raises: InvalidError("mailbox_id" | "day").
+        """
+        check_mailbox(mailbox_id)
+        if not 0 <= day < _LAST_DAY:
+            raise InvalidError("day")
+        lower, upper = f"{day * _DAY:010x}", f"{(day + 1) * _DAY - 1:010x}" + "f" * 22
+        held, after = 0, None
+        while True:
+            query = Query(MESSAGES, "listed", (mailbox_id,), lower=lower, upper=upper, after=after, limit=_COUNTED)
+            page = await self._store.find(query)
+            held += sum(document.body.get("counted") is True for document in page)
+            if len(page) < _COUNTED:
+                return held
+            after = (text(page[-1].body, "listed"), page[-1].key)
 
     async def list_messages(self, mailbox_id: str, folder: str, limit: int, cursor: str) -> Page:
         """Return a page of `folder` ("": all), newest first; 1 to 200 messages, 0 asks for 50.

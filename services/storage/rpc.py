@@ -35,7 +35,8 @@ CALLERS = {
     "GetBody": ("gateway",),
     "UpdateMessages": ("gateway",),
     "DeleteMessages": ("gateway",),
-    "GetMailbox": ("gateway",),
+    "GetMailbox": ("gateway", "billing"),
+    "CountHeld": ("billing",),
     "PutFolder": ("gateway",),
     "DeleteFolder": ("gateway",),
     "GetObject": ("gateway",),
@@ -43,6 +44,7 @@ CALLERS = {
     "DeleteObject": ("gateway",),
 }
 MAX_DELIVERIES = 1000
+MAX_COUNTED = 100
 
 _APPENDED = metrics.counter(
     "sealpost_storage_deliveries_total",
@@ -134,6 +136,13 @@ class StorageRpc(StorageServicer):
             used_messages=mailbox.used_messages,
             folders=map(_folder, mailbox.folders),
         )
+
+    async def CountHeld(self, request: pb.CountHeldRequest, context: _Context) -> pb.CountHeldResponse:
+        """Return how many mails of a day mailboxes hold."""
+        if len(request.mailbox_ids) > MAX_COUNTED:
+            raise InvalidError("too_many_mailboxes")
+        held = {one: await self._mailboxes.held(one, request.day) for one in request.mailbox_ids}
+        return pb.CountHeldResponse(held=held)
 
     async def PutFolder(self, request: pb.PutFolderRequest, context: _Context) -> pb.Folder:
         """Make or rename a folder."""

@@ -17,6 +17,7 @@ from libs.runtime.clock import SystemClock, unix_seconds
 from libs.runtime.errors import UnavailableError
 from services.accounts.domain.model import Role
 from tests.e2e.browser import PASSWORD, Watch, sign_up
+from tests.e2e.governing import Governing
 from tests.e2e.looking import dismiss, look
 from tests.e2e.operating import Installation, installation
 from tests.e2e.test_access import WIDE
@@ -262,10 +263,9 @@ def test_with_a_provider_the_page_is_left_for_its_own(site: Installation, paula:
         billing.provider = "manual"
 
 
-def test_without_billing_nothing_is_shown(
-    browser: Browser, built_page: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    with installation(tmp_path_factory.mktemp("unbilled")) as bare, browser.new_context() as context:
+def test_without_billing_nothing_is_shown(governed: tuple[Installation, Governing], browser: Browser) -> None:
+    bare, _ = governed
+    with browser.new_context() as context:
         page = context.new_page()
         sign_up(page, bare.url, "nina")
         go(page, "/settings/billing")

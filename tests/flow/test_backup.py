@@ -84,7 +84,7 @@ def test_an_erased_user_stays_erased_when_an_older_backup_comes_back(tmp_path: P
     with running_platform(home) as platform:
         ada, betrays = member(platform, "ada")
         eve, _ = member(platform, "eve")
-        assert {"accounts", "crypto", "storage", "delivery", "analytics", "retention"} <= set(
+        assert {"accounts", "crypto", "storage", "delivery", "analytics", "billing", "retention"} <= set(
             save(home, kept, SystemClock())
         )
         assert found_in_files(home, betrays).keys() == betrays.keys(), "what is looked for is there to be found"

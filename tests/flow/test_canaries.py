@@ -23,7 +23,7 @@ from tests.support.outside import outside
 from tests.support.platform import RunningPlatform
 from tests.support.watched import Watched, watched_platform
 
-SERVICES = ("accounts", "crypto", "storage", "ingest", "delivery", "gateway", "analytics", "retention")
+SERVICES = ("accounts", "crypto", "storage", "ingest", "delivery", "gateway", "analytics", "billing", "retention")
 
 
 def test_nothing_of_what_is_said_is_kept_or_told(tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def _assert_metrics(platform: RunningPlatform, words: Words) -> None:
 
 def _assert_traces(collector: Collector, words: Words) -> None:
     """Assert that all services have told of what they did, in words of the closed list."""
-    # Nobody asks these two anything here.
-    assert collector.services() >= set(SERVICES) - {"analytics", "retention"}
+    # Nobody asks these three anything here.
+    assert collector.services() >= set(SERVICES) - {"analytics", "billing", "retention"}
     assert len(collector.spans()) > 100
     assert collector.faults() == set()
     sent = b"\n".join(request.SerializeToString() for request in collector.requests)

@@ -37,7 +37,7 @@ _WORKERS = 2
 _SESSIONS = 12
 _BETWEEN_KILLS = 150
 _GPG_SAMPLE = 100
-_SERVICES = ("accounts", "analytics", "crypto", "delivery", "gateway", "ingest", "retention", "storage")
+_SERVICES = ("accounts", "analytics", "billing", "crypto", "delivery", "gateway", "ingest", "retention", "storage")
 
 
 @dataclass

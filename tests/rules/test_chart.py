@@ -123,7 +123,7 @@ def test_callers_see_every_replica() -> None:
     manifests = chart.render()
     assert all(
         chart.find(manifests, "Service", f"sealpost-{name}")["spec"]["clusterIP"] == "None"
-        for name in ("accounts", "analytics", "crypto", "delivery", "retention", "storage")
+        for name in ("accounts", "analytics", "billing", "crypto", "delivery", "retention", "storage")
     )
 
 

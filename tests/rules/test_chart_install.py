@@ -76,7 +76,7 @@ def test_an_upgrade_keeps_what_there_is_adds_what_is_new_and_renews_what_is_old(
     before = installed.everything()
     kept = {
         f"sealpost-{name}"
-        for name in ("accounts", "analytics", "crypto", "delivery", "retention", "mongodb", "authority", "ingest-edge")
+        for name in ("accounts", "analytics", "billing", "crypto", "delivery", "retention", "mongodb", "authority", "ingest-edge")
     }
     assert kept < set(before)
     installed.age("sealpost-tls-ingest", 121)
@@ -87,7 +87,7 @@ def test_an_upgrade_keeps_what_there_is_adds_what_is_new_and_renews_what_is_old(
     assert after["sealpost-tls-ingest"]["ca.crt"] == before["sealpost-tls-ingest"]["ca.crt"]
     lines = after["sealpost-nats"].pop("passwords.conf").decode().splitlines()
     assert len(after["sealpost-nats"].pop("crypto")) == 40
-    names = ("accounts", "analytics", "crypto", "delivery", "gateway", "ingest", "retention", "storage")
+    names = ("accounts", "analytics", "billing", "crypto", "delivery", "gateway", "ingest", "retention", "storage")
     users = {f"{name}_password" for name in names}
     assert {line.partition(":")[0] for line in lines} == users
     before["sealpost-nats"].pop("passwords.conf")
@@ -95,9 +95,9 @@ def test_an_upgrade_keeps_what_there_is_adds_what_is_new_and_renews_what_is_old(
 
 
 def test_keys_are_keys(installed: Installation) -> None:
-    holders = ("sealpost-accounts", "sealpost-crypto", "sealpost-delivery")
+    holders = ("sealpost-accounts", "sealpost-billing", "sealpost-crypto", "sealpost-delivery")
     keys = {(name, key): installed.data(name)[key] for name in holders for key in ("kek", "lookup_key")}
-    assert len(set(keys.values())) == 6
+    assert len(set(keys.values())) == 8
     assert all(len(bytes.fromhex(text.decode())) == 32 for text in keys.values())
 
 

@@ -18,6 +18,7 @@ from services.retention.probes import PROBES
 _KEEPERS = {
     "accounts": "services.accounts.repository",
     "analytics": "services.analytics.graph",
+    "billing": "services.billing.graph",
     "crypto": "services.crypto.repository",
     "delivery": "services.delivery.main",
     "retention": "services.retention.main",

@@ -145,6 +145,7 @@ BY_REFERENCE: Document = {
         "accounts": {"existingSecret": "accounts-keys", "replicas": {"min": 2, "max": 2}},
         "crypto": {"existingSecret": "crypto-keys", "settings": {"key_cache": 1000000, "sweep_interval": 30.5}},
         "analytics": {"existingSecret": "analytics-keys"},
+        "billing": {"existingSecret": "billing-keys", "more": {"existingSecret": "stripe"}},
         "retention": {"existingSecret": "retention-keys", "keeps": {"existingClaim": "erasures"}},
         "delivery": {"existingSecret": "delivery-keys", "resolvers": ["192.0.2.53"]},
         "ingest": {

@@ -224,7 +224,7 @@ def _nothing_swept(service: str) -> None:
     switch("E14", Owner, "sweep", awaited(Swept(0, False)))
 
 
-OWNERS = ("accounts", "crypto", "storage", "delivery", "analytics", "retention")
+OWNERS = ("accounts", "crypto", "storage", "delivery", "analytics", "billing", "retention")
 SABOTEURS = (
     Saboteur("E1", ("gateway",), _pages_from_elsewhere),
     Saboteur("E2", ("accounts",), _requests_kept),

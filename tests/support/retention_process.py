@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOCK = SystemClock()
-OWNERS = ("accounts", "crypto", "storage", "delivery", "analytics")
+OWNERS = ("accounts", "crypto", "storage", "delivery", "analytics", "billing")
 THINGS = Collection(
     "thing", (Index("due", ("due",)), Index("account", ("account", "due"))), fields=("due", "account", "content")
 )

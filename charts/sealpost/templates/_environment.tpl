@@ -40,6 +40,16 @@ What a service is told: its addresses, its peers and callers from the table, the
 {{- range $service.secrets }}
 - {name: SEALPOST_{{ upper . }}_FILE, value: /etc/sealpost/secrets/{{ . }}}
 {{- end }}
+{{- with $service.more }}
+{{- if .existingSecret }}
+{{- range .secrets }}
+- {name: SEALPOST_{{ upper . }}_FILE, value: /etc/sealpost/secrets/{{ . }}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $service.catalogue }}
+- {name: SEALPOST_CATALOGUE, value: /etc/sealpost/catalogue/catalogue.yaml}
+{{- end }}
 {{- range $service.doors }}
 {{- $port := include "sealpost.door" (dict "root" $root "door" .) | fromJson }}
 - name: SEALPOST_{{ upper .setting }}

@@ -186,3 +186,49 @@ podSelector:
 {{- define "sealpost.text" -}}
 {{- if and (kindIs "float64" .) (eq (toString .) (toString (floor .))) }}{{ int64 . }}{{ else }}{{ toString . }}{{ end -}}
 {{- end -}}
+
+{{/*
+What is offered: the operator's file, or the chart's own.
+*/}}
+{{- define "sealpost.catalogue" -}}
+{{- .Values.catalogue | default (.Files.Get "catalogue.yaml") | trim -}}
+{{- end -}}
+{{- define "sealpost.catalogueName" -}}
+{{- printf "%s-catalogue-%s" (include "sealpost.fullname" .) (include "sealpost.catalogue" . | sha256sum | trunc 10) -}}
+{{- end -}}
+
+{{/*
+The files in /etc/sealpost/secrets: keys of the service, what a provider gave the operator, ways in to events and store.
+*/}}
+{{- define "sealpost.secretSources" -}}
+{{- if .service.secrets }}
+- secret:
+    name: {{ .service.existingSecret | default (printf "%s-%s" .full .name) }}
+    items:
+      {{- range .service.secrets }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
+{{- end }}
+{{- with .service.more }}
+{{- if .existingSecret }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      {{- range .secrets }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
+{{- end }}
+{{- end }}
+{{- if include "sealpost.usesEvents" .service }}
+- secret:
+    name: {{ include "sealpost.natsSecret" .root }}
+    items:
+      - {key: {{ .name }}, path: nats_password}
+{{- end }}
+{{- if .service.store }}
+- secret:
+    name: {{ include "sealpost.mongodbSecret" .root }}
+    items:
+      - {key: {{ .name }}.uri, path: store}
+{{- end }}
+{{- end -}}

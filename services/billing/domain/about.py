@@ -32,8 +32,8 @@ class About:
 def lines_about(posting: Posting, stands: Balances, about: About) -> Lines:
     """Return the lines of `posting` in a book that stands as `stands`.
 
-    PAID, WRITTEN_OFF, CREDIT_NOTE are of an invoice; REFUNDED is of credits that were bought; REVERSED, DISPUTED and
-    DISPUTE_WON are of a payment or of credits that were bought, and take no amounts: they are of all of it.
+    PAID, SETTLED, WRITTEN_OFF, CREDIT_NOTE are of an invoice; REFUNDED is of credits that were bought; REVERSED,
+    DISPUTED and DISPUTE_WON are of a payment or of credits that were bought, of all of it, and take no amounts.
     Raises: NotFoundError("invoice" | "payment" | "dispute"); ConflictError("credited" | "refunded" | "due") for more
     than there was, ConflictError("undone") for a payment that went back already; InvalidError("of") where nothing can
     be of anything; as journal.lines_of.
@@ -66,7 +66,7 @@ def _of_invoice(posting: Posting, stands: Balances, about: About) -> Lines:
     return lines_of(posting, stands)
 
 
-def _written_off(posting: Posting, stands: Balances, about: About) -> Lines:
+def _no_more_than_open(posting: Posting, stands: Balances, about: About) -> Lines:
     invoice = _target(about, [Kind.INVOICED], "invoice")
     if sum(posting.amounts) > open_amount(invoice, about.others):
         raise ConflictError("due")
@@ -87,7 +87,7 @@ def _refunded(posting: Posting, stands: Balances, about: About) -> Lines:
 
 
 def _undone(posting: Posting, stands: Balances, about: About) -> Lines:
-    payment = _target(about, [Kind.CREDITS_BOUGHT, Kind.PAID], "payment")
+    payment = _target(about, _PAYMENTS, "payment")
     _without_amounts(posting)
     if _open_dispute(about) or _has(about, Kind.REVERSED):
         raise ConflictError("undone")
@@ -104,12 +104,15 @@ def _undone(posting: Posting, stands: Balances, about: About) -> Lines:
     back = {book: -amount for book, amount in lines.items()}
     back[Book.CREDITS] = credits - spent
     back[Book.TAX] = tax - tax_of_spent
-    back[Book.RECEIVABLE] = back.get(Book.RECEIVABLE, 0) + spent + tax_of_spent
+    # What was prepaid and has settled an invoice is owed again.
+    settled = max(0, -lines.get(Book.PREPAID, 0) - stands.prepaid)
+    back[Book.PREPAID] = back.get(Book.PREPAID, 0) - settled
+    back[Book.RECEIVABLE] = back.get(Book.RECEIVABLE, 0) + spent + tax_of_spent + settled
     return back
 
 
 def _won(posting: Posting, stands: Balances, about: About) -> Lines:
-    _target(about, [Kind.CREDITS_BOUGHT, Kind.PAID], "payment")
+    _target(about, _PAYMENTS, "payment")
     _without_amounts(posting)
     disputed = _open_dispute(about)
     if disputed is None:
@@ -152,11 +155,13 @@ def _no_more_than(posting: Posting, first: Entry, about: About, reason: str) -> 
             raise ConflictError(reason)
 
 
-_SETTLING = (Kind.PAID, Kind.CREDIT_NOTE, Kind.WRITTEN_OFF)
+_SETTLING = (Kind.PAID, Kind.SETTLED, Kind.CREDIT_NOTE, Kind.WRITTEN_OFF)
+_PAYMENTS = (Kind.CREDITS_BOUGHT, Kind.PAID, Kind.PREPAID)
 
 _RULES: Mapping[Kind, Callable[[Posting, Balances, About], Lines]] = {
     Kind.PAID: _of_invoice,
-    Kind.WRITTEN_OFF: _written_off,
+    Kind.WRITTEN_OFF: _no_more_than_open,
+    Kind.SETTLED: _no_more_than_open,
     Kind.CREDIT_NOTE: _credit_note,
     Kind.REFUNDED: _refunded,
     Kind.REVERSED: _undone,

@@ -22,6 +22,7 @@ class Book(StrEnum):
 
     CREDITS = "credits"
     HELD = "held"
+    PREPAID = "prepaid"
     RECEIVABLE = "receivable"
     REVENUE = "revenue"
     TAX = "tax"
@@ -44,6 +45,8 @@ class Kind(StrEnum):
     DISPUTED = "disputed"  # as reversed
     DISPUTE_WON = "dispute_won"  # amount
     WRITTEN_OFF = "written_off"  # amount
+    PREPAID = "prepaid"  # amount; of what will be invoiced
+    SETTLED = "settled"  # amount; of an invoice, from what is prepaid
     # Takes the sums over, so that what was before it may go when law has kept it for long enough.
     CARRIED = "carried"
 
@@ -71,6 +74,8 @@ class Balances:
     credits: int
     held: int
     due: int
+    # Paid before there was an invoice; it can pay invoices and nothing else, for it bears no tax yet.
+    prepaid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,9 @@ class Entry:
 
 def balances_of(sums: Lines) -> Balances:
     """Return how a book with these sums stands."""
-    return Balances(-sums.get(Book.CREDITS, 0), -sums.get(Book.HELD, 0), sums.get(Book.RECEIVABLE, 0))
+    return Balances(
+        -sums.get(Book.CREDITS, 0), -sums.get(Book.HELD, 0), sums.get(Book.RECEIVABLE, 0), -sums.get(Book.PREPAID, 0)
+    )
 
 
 def entered(previous: Entry | None, posting: Posting, at: int, lines: Lines | None = None) -> Entry:
@@ -182,6 +189,18 @@ def _written_off(stands: Balances, amount: int) -> Lines:
     return {Book.RECEIVABLE: -amount, Book.WRITTEN_OFF: amount}
 
 
+def _prepaid(_: Balances, amount: int) -> Lines:
+    return {Book.CLEARING: amount, Book.PREPAID: -amount}
+
+
+def _settled(stands: Balances, amount: int) -> Lines:
+    if amount > stands.prepaid:
+        raise ExhaustedError("prepaid")
+    if amount > stands.due:
+        raise ConflictError("due")
+    return {Book.PREPAID: amount, Book.RECEIVABLE: -amount}
+
+
 def _carried(_: Balances) -> Lines:
     return {}
 
@@ -205,5 +224,7 @@ _RULES: Mapping[Kind, tuple[Callable[..., Lines], int]] = {
     Kind.DISPUTED: (_gone_back, 2),
     Kind.DISPUTE_WON: (_paid, 1),
     Kind.WRITTEN_OFF: (_written_off, 1),
+    Kind.PREPAID: (_prepaid, 1),
+    Kind.SETTLED: (_settled, 1),
     Kind.CARRIED: (_carried, 0),
 }

@@ -116,6 +116,28 @@ class Invoices:
         """Return the first day on which an unpaid invoice of an account is due; 0: there is none."""
         return min((one.due_day for one in await self.open_of(account_id)), default=0)
 
+    async def open_page(self, day: int, limit: int, cursor: str) -> tuple[Sequence[Invoice], str]:
+        """Return invoices that are not paid and due on `day` or before, and the cursor of the next page, "" if none.
+
+        Credit notes are left out of the page, not of its length. Raises: InvalidError("cursor").
+        """
+        due, _, key = cursor.partition(".")
+        if cursor and not (due.isascii() and due.isdigit() and len(due) < 10 and key):
+            raise InvalidError("cursor")
+        position = (int(due), key) if cursor else None
+        query = Query(INVOICES, "unpaid", (State.OPEN.value,), upper=day, after=position, limit=limit)
+        found = [invoice_of(document) for document in await self._store.find(query)]
+        following = f"{found[-1].due_day}.{found[-1].key}" if len(found) == limit else ""
+        return [one for one in found if one.kind is Kind.INVOICE], following
+
+    async def account_of(self, number: str) -> str:
+        """Return whose an invoice is. Raises: NotFoundError("invoice")."""
+        found = await self._store.find(Query(INVOICES, "number", (number,), limit=1)) if number else []
+        invoice = invoice_of(found[0]) if found else None
+        if invoice is None or invoice.kind is not Kind.INVOICE:
+            raise NotFoundError("invoice")
+        return invoice.account_id
+
     async def overdue(self, day: int, limit: int, after: Invoice | None = None) -> Sequence[Invoice]:
         """Return invoices that were due on `day` or before and are not paid, the oldest first; `after` is the last
         of the page before. Credit notes are among them: nobody owes them."""

@@ -60,11 +60,12 @@ class Run:
         self._register = Register(store, clock)
         self._notes = Notes(store, clock, vault)
 
-    async def turn(self) -> None:
-        """Do all there is to be done. Repeat it from time to time. Raises: UnavailableError, InternalError."""
+    async def turn(self) -> int:
+        """Do all there is to be done; return 0. Repeat it now and then. Raises: UnavailableError, InternalError."""
         while (month := await self._next_month()) is not None:
             await self._draft_month(month)
         await self.finish()
+        return 0
 
     async def finish(self) -> None:
         """Number and book whatever waits for it. Raises: as `turn`."""

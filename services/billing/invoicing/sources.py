@@ -8,6 +8,7 @@ from services.billing.customers import Customers
 from services.billing.domain.customers import Customer, Details
 from services.billing.domain.journal import Kind, Posting
 from services.billing.invoicing.documents import book_reference
+from services.billing.invoicing.invoices import Invoices
 from services.billing.invoicing.ports import Billable, BilledSpan
 from services.billing.ledger.books import Books
 
@@ -30,20 +31,51 @@ class CustomerAccounts:
 
 
 class BookKeeping:
-    """Implements ports.Booking."""
+    """Implements ports.Booking, and payments.ports.Invoices."""
 
-    def __init__(self, books: Books) -> None:
-        """Enter into `books`."""
+    def __init__(self, books: Books, invoices: Invoices) -> None:
+        """Enter into `books`; `invoices` say what these say."""
         self._books = books
+        self._invoices = invoices
 
     async def invoiced(self, account_id: str, number: str, net: int, tax: int) -> None:
         """See Booking."""
         await self._books.post(account_id, Posting(Kind.INVOICED, book_reference(number), (net, tax)))
+        await self._settle(account_id, number)
 
     async def credited(self, account_id: str, number: str, of: str, net: int, tax: int) -> None:
         """See Booking."""
         reference = f"credit_note/{number}"
         await self._books.post(account_id, Posting(Kind.CREDIT_NOTE, reference, (net, tax), of=book_reference(of)))
+        await self.settled(account_id, of)
+
+    async def owed(self, account_id: str, number: str) -> int:
+        """See Invoices."""
+        await self._invoices.get(account_id, number)
+        return await self._books.open_amount(account_id, book_reference(number))
+
+    async def settled(self, account_id: str, number: str) -> None:
+        """See Invoices."""
+        await self._invoices.settle(account_id, number)
+
+    async def settle_prepaid(self, account_id: str) -> None:
+        """See Invoices."""
+        for invoice in await self._invoices.open_of(account_id):
+            await self._settle(account_id, invoice.number)
+
+    async def account_of(self, number: str) -> str:
+        """See Invoices."""
+        return await self._invoices.account_of(number)
+
+    async def _settle(self, account_id: str, number: str) -> None:
+        """Let what is prepaid pay an invoice, as far as it goes; the entry says which part of it that was."""
+        prepaid = (await self._books.balances(account_id)).prepaid
+        open_ = await self._books.open_amount(account_id, book_reference(number))
+        if amount := min(prepaid, open_):
+            # What is open says which settlement it is: nobody settles the same part twice.
+            posting = Posting(Kind.SETTLED, f"settled/{number}/{open_}", (amount,), of=book_reference(number))
+            await self._books.post(account_id, posting)
+        await self._invoices.settle(account_id, number)
 
 
 def _billable(customer: Customer, first_day: int, last_day: int) -> Billable:

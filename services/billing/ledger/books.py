@@ -122,7 +122,7 @@ class Books:
             if entry.seq != seq or sum(entry.lines.values()) != 0 or _standing(sums) != _standing(entry.after):
                 raise InternalError("book_damaged")
         stands = balances_of(sums)
-        if min(stands.credits, stands.held, stands.due) < 0:
+        if min(stands.credits, stands.held, stands.due, stands.prepaid) < 0:
             raise InternalError("book_damaged")
         return stands
 

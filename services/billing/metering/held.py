@@ -16,9 +16,11 @@ from services.billing.domain.model import DAY
 from services.billing.gone import GONE, Gone
 from services.billing.metering.folding import COUNTERS, Folder, units_of
 from services.billing.metering.log import METER_LOG
+from services.billing.metering.reconciling import RECONCILIATIONS
 from services.billing.metering.state import STATE, folded_upto
 
 _PAGE = 1000
+_BY_DAY = (COUNTERS, RECONCILIATIONS, METER_LOG)
 
 
 def classes(
@@ -40,14 +42,15 @@ class UsageClass:
         self._store = store
         self._folder = folder
         self._gone = gone
-        self._seconds = dict(zip((COUNTERS.name, METER_LOG.name), seconds, strict=True))
+        usage, log = seconds
+        self._seconds = {COUNTERS.name: usage, RECONCILIATIONS.name: usage, METER_LOG.name: log}
         self._marks = StoredClass(self.name, store, [GONE], due={GONE.name: Due("expires")})
 
     async def count(self) -> Count:
         """See HeldClass."""
         marks = await self._marks.count()
         total, first = marks.count + await self._store.count(STATE, AT_MOST), marks.first_due
-        for collection in (COUNTERS, METER_LOG):
+        for collection in _BY_DAY:
             total += await self._store.count(collection, AT_MOST)
             found = await self._store.find(Query(collection, "days", limit=1))
             if found:
@@ -60,12 +63,12 @@ class UsageClass:
         swept = await self._marks.sweep(until, limit)
         left = limit - swept.deleted
         upto = await folded_upto(self._store)
-        for collection in (COUNTERS, METER_LOG):
+        for collection in _BY_DAY:
             last_day = (until - self._seconds[collection.name]()) // DAY - 1
             while left:
                 page = await self._store.find(Query(collection, "days", upper=last_day, limit=min(_PAGE, left)))
                 # What is not added up yet has a later number than all that is.
-                going = [one for one in page if collection is COUNTERS or number(one.body, "number") <= upto]
+                going = [one for one in page if collection is not METER_LOG or number(one.body, "number") <= upto]
                 left -= await delete_all(self._store, collection, going)
                 if not going or len(page) < _PAGE:
                     break

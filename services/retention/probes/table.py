@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from services.retention.probes import of_accounts, of_mail, of_pages, of_records
+from services.retention.probes import of_accounts, of_billing, of_mail, of_pages, of_records
 from services.retention.probes.world import World
 
 Probe: TypeAlias = Callable[[World], Awaitable[None]]
@@ -41,5 +41,6 @@ _ALL: tuple[Probe, ...] = (
     of_mail.opens_are_sums,
     of_accounts.lists_stay_theirs,
     of_records.owners_are_told,
+    of_billing.no_card_data,
 )
 PROBES: Mapping[str, Probe] = MappingProxyType({probe.__name__: probe for probe in _ALL})

@@ -26,7 +26,7 @@ from services.retention.leading.lease import Lead
 from services.retention.ledger.entries import Data
 from services.retention.repository.books import Book, Books
 
-SERVICES = ("accounts", "crypto", "storage", "delivery", "analytics", "retention")
+SERVICES = ("accounts", "crypto", "storage", "delivery", "analytics", "billing", "retention")
 # A round with much to do is asked in between what is held, and writes down how far it is.
 _LOOK_SECONDS = 60.0
 

@@ -71,7 +71,7 @@ def test_every_promise_is_there_in_order() -> None:
     assert [clause["id"] for clause in said["clauses"]] == list(CLAUSES) == sorted(CLAUSES, key=clause_order)
     pending = {clause["id"] for clause in said["clauses"] if clause["status"] == "pending"}
     assert all(clause["pending"] for clause in said["clauses"] if clause["id"] in pending)
-    assert pending == {"G1", "G2", "G3", "G4", "M1", "M2", "M3", "M4", "P3", "P5"}
+    assert pending == {"G1", "G2", "G3", "G4", "M1", "M2", "M3", "M4", "P3"}
 
 
 def test_each_profile_has_its_own() -> None:

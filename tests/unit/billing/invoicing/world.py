@@ -78,7 +78,8 @@ class World:
     def run(self, store: Store | None = None) -> Run:
         """Return a run of a process."""
         over = store or self.store
-        booking = BookKeeping(Books(over, self.clock))
+        books = Books(over, self.clock)
+        booking = BookKeeping(books, Invoices(over, VAULT, books))
         return Run(over, self.clock, Sources(self.accounts, self.used, load_catalogues(CATALOGUE), booking), VAULT)
 
     def customer(self, name: str, plan: str, first: int = FIRST, last: int = LAST) -> None:

@@ -20,6 +20,7 @@ from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.held import classes
 from services.billing.metering.intake import Intake, Use
 from services.billing.metering.log import METER_LOG
+from services.billing.metering.reconciling import RECONCILIATIONS
 from services.billing.metering.state import STATE
 from tests.support.clock import ManualClock
 
@@ -53,7 +54,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with await SqliteStore.open(tmp_path, (GONE, METER_LOG, STATE, COUNTERS)) as store:
+    async with await SqliteStore.open(tmp_path, (GONE, METER_LOG, STATE, COUNTERS, RECONCILIATIONS)) as store:
         yield World(store)
 
 

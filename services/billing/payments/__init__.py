@@ -1,0 +1,1 @@
+"""Payments: asked for, made at a provider or by transfer, booked once, taken back, and what happens when none comes."""
