@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.clauses import Anything, Saboteur, awaited, document_changed, switch
+from tests.support.clauses import Anything, Saboteur, awaited, document_changed, returning, switch, write_down
 
 _RUNS = b"default-src 'none'; script-src 'self' 'unsafe-inline'; form-action 'none'"
 
@@ -100,11 +100,48 @@ def _page_runs(service: str) -> None:
     switch("P6/page", SecurityHeaders, "added_to", without)
 
 
+def _cards_taken(service: str) -> None:
+    """P5: what looks like the number of a card is taken, and kept as it is."""
+    from services.billing.domain import cards
+
+    switch("P5", cards, "has_card_number", returning(False))
+
+
+def _card_kept(service: str) -> None:
+    """P5: whoever writes the number of a card is refused, and it is noted."""
+    from services.billing.domain import cards
+
+    def without(kept: Anything) -> Anything:
+        def noted(text: str) -> bool:
+            write_down(text.encode())
+            return bool(kept(text))
+
+        return noted
+
+    switch("P5/kept", cards, "has_card_number", without)
+
+
+def _forms_elsewhere(service: str) -> None:
+    """P5: a page may send a form, and so a card, anywhere."""
+    from services.gateway.http.headers import SecurityHeaders
+
+    def without(kept: Anything) -> Anything:
+        def added_to(self: Any, path: str, headers: Any) -> Any:
+            return [(name, value.replace(b"form-action 'none'", b"")) for name, value in kept(self, path, headers)]
+
+        return added_to
+
+    switch("P5/form", SecurityHeaders, "added_to", without)
+
+
 SABOTEURS = (
     Saboteur("P1", ("gateway",), _not_told),
     Saboteur("P2", ("gateway",), _account_needed),
     Saboteur("P4", ("storage",), _nothing_trimmed),
     Saboteur("P4/longer", ("ingest", "ingest.worker"), _kept_longer),
+    Saboteur("P5", ("billing",), _cards_taken),
+    Saboteur("P5/kept", ("billing",), _card_kept),
+    Saboteur("P5/form", ("gateway",), _forms_elsewhere),
     Saboteur("P6", ("gateway",), _mail_runs),
     Saboteur("P6/page", ("gateway",), _page_runs),
     Saboteur("P7", ("gateway",), _policy_of_another),
