@@ -83,13 +83,19 @@ def test_the_plan_stands_with_what_is_used_of_it(paula: Page, artifacts: Path) -
     look(paula, artifacts, "billing-plan")
 
 
-def test_a_plan_is_chosen_cancelled_and_kept_in_one_click_each(paula: Page, artifacts: Path) -> None:
+def test_a_plan_is_chosen_cancelled_and_kept_in_one_click_each(
+    paula: Page, billing: FakeBilling, artifacts: Path
+) -> None:
     personal = paula.get_by_role("listitem", name=re.compile("^Personal"))
     expect(personal).to_contain_text("At once. Your first trial is free for 14 days, then €3.00 a month before tax.")
     personal.get_by_role("button", name="Choose Personal").focus()
     paula.keyboard.press("Enter")
     expect(paula.get_by_role("heading", name=re.compile("Personal Free until"))).to_be_visible()
     free = paula.get_by_role("listitem", name=re.compile("^Free"))
+    expect(free).to_contain_text("At once. Your trial ends, and nothing is to be paid.")
+    standing = billing.account(owner_of(paula)).standing
+    standing.state, standing.state_until = "active", 0
+    again(paula)
     expect(free).to_contain_text("Until then you keep Personal.")
     expect(free).to_contain_text("Nothing is deleted")
     free.get_by_role("button", name="Cancel, back to Free").click()

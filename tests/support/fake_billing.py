@@ -103,6 +103,8 @@ class FakeBilling:
         if plan_of(request.plan).price > plan_of(standing.plan).price:
             standing.plan, standing.state = request.plan, "trial"
             standing.state_until = self.now() + 14 * DAY
+        elif standing.state == "trial" and request.plan == "free":
+            standing.plan, standing.state, standing.state_until = "free", "free", 0
         elif request.plan != standing.plan:
             standing.next_plan, standing.next_plan_at = request.plan, (self.now() // DAY + 8) * DAY
             return self._on_GetStanding(request.account)

@@ -58,6 +58,15 @@ describe("plans say what a click does, and when", () => {
     expect(free!.action).toBe("Cancel, back to Free");
   });
 
+  it("changes at once while a trial goes on, and ends it without a bill", () => {
+    const trial = of({ plan: "personal", state: "trial", state_until: "2026-12-07T00:00:00Z" });
+    expect(trial["free"]).toMatchObject({
+      action: "Cancel, back to Free",
+      then: "At once. Your trial ends, and nothing is to be paid.",
+    });
+    expect(trial["business"]!.then).toMatch(/^At once\. Your trial goes on until .*2026, then €9\.00 a month before tax\.$/);
+  });
+
   it("shows what is planned, and how to keep things as they are", () => {
     const planned = of({ plan: "business", state: "active", next_plan: "free", next_plan_at: "2026-12-01T00:00:00Z" });
     expect(planned["business"]).toMatchObject({ action: "Keep Business", then: "Takes the change to Free back." });

@@ -59,18 +59,25 @@ export function offers({ standing, plans, show }: Around): Offer[] {
     }
     const when = standing.next_plan_at ? `On ${longDay(new Date(standing.next_plan_at))}` : "Then";
     if (made.planned) return { ...made, then: `${when} your plan becomes this one. Until then all stays as it is.`, warning: beyond(plan, standing) };
-    if (plan.price > (now?.price ?? 0)) return { ...made, action: `Choose ${plan.title}`, then: atOnce(plan, standing, show) };
+    const less = plan.price < (now?.price ?? 0);
+    const action = less && plan.price === 0 ? `Cancel, back to ${plan.title}` : `Choose ${plan.title}`;
+    const warning = beyond(plan, standing);
+    // In a trial nothing is paid for that would have to be used up first.
+    if (!less || standing.state === "trial") return { ...made, action, then: atOnce(plan, standing, show), warning };
     return {
       ...made,
-      action: plan.price === 0 ? `Cancel, back to ${plan.title}` : `Choose ${plan.title}`,
+      action,
       then: `From the first of next month on. Until then you keep ${now?.title ?? "what you have"}.`,
-      warning: beyond(plan, standing),
+      warning,
     };
   });
 }
 
 function atOnce(plan: Plan, standing: Standing, show: (amount: number) => string): string {
   const price = `${show(plan.price)} a month before tax`;
+  if (plan.price === 0) return standing.state === "trial" ? "At once. Your trial ends, and nothing is to be paid." : "At once; it costs nothing.";
+  if (standing.state === "trial")
+    return `At once. Your trial goes on${standing.state_until ? ` until ${longDay(new Date(standing.state_until))}` : ""}, then ${price}.`;
   // One trial in the life of an account; who had one pays from the first day.
   if (plan.trial_days > 0 && standing.state === "free")
     return `At once. Your first trial is free for ${plan.trial_days} days, then ${price}.`;
