@@ -134,6 +134,7 @@ def _catalogue(file: File, version: Version) -> model.Catalogue:
         prices={meter: _tiers(tiers) for meter, tiers in version.prices.items()},
         payment_days=version.payment_days,
         grace_days=version.grace_days,
+        notice_days=version.notice_days,
     )
 
 

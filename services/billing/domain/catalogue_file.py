@@ -110,6 +110,7 @@ class Version(_Part):
     prices: dict[model.Meter, tuple[TierPart, ...]] = Field(default_factory=dict)
     payment_days: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=90)] = 14
     grace_days: Annotated[int, BeforeValidator(_whole), Field(ge=7, le=365)] = 14
+    notice_days: Annotated[int, BeforeValidator(_whole), Field(ge=14, le=365)] = 30
 
 
 class File(_Part):

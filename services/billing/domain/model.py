@@ -126,3 +126,5 @@ class Catalogue:
     prices: Mapping[Meter, tuple[Tier, ...]] = field(default_factory=dict)
     payment_days: int = 14
     grace_days: int = 14
+    # How long before what follows this version begins everybody knows of it who pays more by it or has less.
+    notice_days: int = 30
