@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from libs.mailbox.model import Copy, Delivery, Route, Sealed, SealTask, Standing
 from libs.rpc.settling import SETTLE_SECONDS, settled
@@ -21,6 +21,8 @@ from protos.accounts.v1 import accounts_pb2, accounts_pb2_grpc
 from protos.common.v1 import common_pb2
 from protos.crypto.v1 import crypto_pb2, crypto_pb2_grpc
 from protos.storage.v1 import storage_pb2, storage_pb2_grpc
+
+Planned = Callable[[Route], Awaitable[Route]]
 
 _MIB = 1024 * 1024
 _RESOLVE_SECONDS = 5.0
@@ -51,10 +53,19 @@ class AccountsClient:
     """domain.Accounts over gRPC, with a small memory: routes live for seconds, so a closed account is soon noticed."""
 
     def __init__(
-        self, stub: accounts_pb2_grpc.AccountsAsyncStub, clock: Clock, known_seconds: float, unknown_seconds: float
+        self,
+        stub: accounts_pb2_grpc.AccountsAsyncStub,
+        clock: Clock,
+        known_seconds: float,
+        unknown_seconds: float,
+        planned: Planned | None = None,
     ) -> None:
-        """Remember recipients that exist for `known_seconds`, all others for `unknown_seconds`."""
+        """Remember recipients that exist for `known_seconds`, all others for `unknown_seconds`.
+
+        `planned` puts what the plan of its owner says into a route.
+        """
         self._stub = stub
+        self._planned = planned
         self._clock = clock
         self._seconds = {True: known_seconds, False: unknown_seconds}
         self._routes: OrderedDict[str, tuple[float, Route]] = OrderedDict()
@@ -69,6 +80,8 @@ class AccountsClient:
         if known is not None and known[0] > now:
             return known[1]
         route = await self._batcher.submit(address)
+        if self._planned is not None:
+            route = await self._planned(route)
         self._routes[address] = (now + self._seconds[route.standing is Standing.OK], route)
         self._routes.move_to_end(address)
         if len(self._routes) > _MAX_ROUTES:

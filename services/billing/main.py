@@ -57,7 +57,8 @@ def _parts(graph: Graph, levels: StoredLevels) -> Parts:
     offers, counters = base.catalogues, graph.metering.counting
 
     def bank() -> str:
-        return offers.on(unix_seconds(clock) // DAY).seller.bank
+        seller = offers.on(unix_seconds(clock) // DAY).seller
+        return f"{seller.name}\n{seller.bank}"
 
     return Parts(
         plans=PlanParts(

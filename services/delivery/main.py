@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from libs.allowance import PlannedRoom, open_allowances
 from libs.docstore.store import Event
 from libs.events.jetstream import EventBus
 from libs.events.relay import Relay
@@ -127,7 +128,9 @@ def _asked(customers: customers_graph.Customers, happenings: LiveHappenings, lin
 def _outside(ctx: Context, policies: KeptPolicies) -> Outside:
     accounts, crypto = AccountsStub(ctx.peer("accounts")), CryptoStub(ctx.peer("crypto"))
     known = ctx.settings.route_cache_seconds
-    routes = AccountsClient(accounts, ctx.clock, known, min(known, 1.0))
+    allowances = open_allowances(ctx)
+    room = PlannedRoom(allowances) if allowances is not None else None
+    routes = AccountsClient(accounts, ctx.clock, known, min(known, 1.0), room)
     sealer, storage = CryptoClient(crypto), StorageClient(StorageStub(ctx.peer("storage")))
     signer = DkimSigner(crypto, ctx.clock)
     for client in (routes, sealer, storage, signer):

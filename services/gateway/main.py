@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+from libs.allowance import open_allowances
 from libs.net.http import GuardedHttp
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
@@ -19,7 +21,8 @@ from services.gateway.settings import Settings
 async def build(ctx: ServiceContext[Settings]) -> None:
     """Build the object graph of one gateway process."""
     settings = ctx.settings
-    services = peers.connect(ctx.peer, settings.call_timeout.total_seconds(), billing="billing" in settings.peers)
+    connected = peers.connect(ctx.peer, settings.call_timeout.total_seconds(), billing="billing" in settings.peers)
+    services = replace(connected, allowances=open_allowances(ctx))
     hub = Hub()
     http = GuardedHttp(
         resolvers=settings.resolvers,

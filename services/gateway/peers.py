@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
+from libs.allowance import Allowances
 from protos.accounts.v1.accounts_pb2_grpc import AccountsStub
 from protos.analytics.v1.analytics_pb2_grpc import AnalyticsStub
 from protos.billing.v1.billing_pb2_grpc import BillingStub
@@ -48,6 +49,8 @@ class Peers:
     timeout: float
     owners: Mapping[str, DataOwnerAsyncStub] = field(default_factory=dict)
     billing: BillingAsyncStub | None = None
+    # What plans allow; None where there are none.
+    allowances: Allowances | None = None
 
 
 def connect(channel: Callable[[str], grpc.aio.Channel], timeout: float, *, billing: bool = False) -> Peers:

@@ -16,9 +16,15 @@ import asyncio
 from contextlib import AbstractContextManager
 
 from libs.runtime.clock import Clock
-from libs.runtime.errors import ExhaustedError, InvalidError, UnauthenticatedError, UnavailableError
+from libs.runtime.errors import (
+    ExhaustedError,
+    InvalidError,
+    SealpostError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from libs.runtime.limits import KeyedGauge, KeyedLimiter
-from services.ingest.domain import Outbox, Proof, Proofs, SignedIn, Submission, Submitter
+from services.ingest.domain import Outbox, Proof, Proofs, Sends, SignedIn, Submission, Submitter
 from services.ingest.settings import Settings
 
 _KEYS = 100_000
@@ -31,8 +37,11 @@ _SUBMIT_SECONDS = 240.0
 class Desk:
     """Where mail is handed in. For one event loop; not thread-safe."""
 
-    def __init__(self, settings: Settings, proofs: Proofs, outbox: Outbox, clock: Clock) -> None:
-        """Take whom to ask who somebody is, and who takes the mail."""
+    def __init__(
+        self, settings: Settings, proofs: Proofs, outbox: Outbox, clock: Clock, sends: Sends | None = None
+    ) -> None:
+        """Take whom to ask who somebody is, who takes the mail, and, where there are plans, what these allow."""
+        self._sends = sends
         self._settings = settings
         self._clock = clock
         self._proofs = proofs
@@ -93,12 +102,24 @@ class Desk:
         return await self._outbox.may_send(submitter.account_id, sender)
 
     async def submit(self, submission: Submission) -> str:
-        """Return the id of a submission that is durable; see domain.Outbox. Bounded in time."""
+        """Return the id of a submission that is durable; see domain.Outbox and domain.Sends. Bounded in time."""
+        units = len(submission.recipients)
         try:
             async with asyncio.timeout(_SUBMIT_SECONDS):
-                return await self._outbox.submit(submission)
+                if self._sends is not None:
+                    await self._sends.take(submission.submitter, units)
+                return await self._sent(submission, units)
         except TimeoutError as error:
             raise UnavailableError("deadline") from error
+
+    async def _sent(self, submission: Submission, units: int) -> str:
+        try:
+            return await self._outbox.submit(submission)
+        except SealpostError as error:
+            # Where nobody knows whether it is sent, it counts.
+            if self._sends is not None and not isinstance(error, UnavailableError):
+                self._sends.give_back(submission.submitter, units)
+            raise
 
     def _give_back(self, client: str) -> None:
         if client:

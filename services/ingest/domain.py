@@ -86,6 +86,21 @@ class Proofs(Protocol):
         """
 
 
+class Sends(Protocol):
+    """Of the service billing: what an account may send by its plan. Each recipient of a mail is one unit."""
+
+    async def take(self, submitter: Submitter, units: int) -> None:
+        """Take units.
+
+        Raises:
+            ExhaustedError: "allowance_used" until tomorrow, "plan_lacks" or "read_only" until something changes.
+            UnavailableError: it cannot be told now.
+        """
+
+    def give_back(self, submitter: Submitter, units: int) -> None:
+        """Take back what was not sent after all."""
+
+
 class Outbox(Protocol):
     """Of the service delivery: takes mail that is to be sent."""
 

@@ -12,6 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from libs.allowance import SENDS, Account, Allowances
 from libs.mail.verdict import Verdict
 from libs.rpc.settling import SETTLE_SECONDS, settled
 from libs.runtime.batch import Batcher
@@ -55,6 +56,27 @@ class ProofsClient:
             raise UnauthenticatedError("scope")
         relay = principal.profile == common_pb2.PROFILE_RELAY
         return Submitter(principal.account_id, principal.profile, relay, principal.terms)
+
+
+class PlannedSends:
+    """domain.Sends by libs.allowance."""
+
+    def __init__(self, allowances: Allowances) -> None:
+        """Ask `allowances`."""
+        self._allowances = allowances
+
+    async def take(self, submitter: Submitter, units: int) -> None:
+        """See domain.Sends."""
+        await self._allowances.allow(_account(submitter), SENDS, units)
+
+    def give_back(self, submitter: Submitter, units: int) -> None:
+        """See domain.Sends."""
+        self._allowances.give_back(_account(submitter), SENDS, units)
+
+
+def _account(submitter: Submitter) -> Account:
+    name = common_pb2.Profile.Name(common_pb2.Profile.ValueType(submitter.profile))
+    return Account(submitter.account_id, name.removeprefix("PROFILE_").lower())
 
 
 class DeliveryClient:

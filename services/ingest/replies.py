@@ -91,6 +91,9 @@ BAD_AUTHOR = "550 5.6.0 The From field is malformed"
 BAD_CONTENT = "550 5.6.0 The mail is malformed"
 BAD_RECIPIENTS = "553 5.1.3 Not a recipient's address among the recipients"
 RECIPIENTS_ARE_TOO_MANY = "554 5.5.3 Too many recipients"
+PLAN_SPENT = "452 4.7.1 This is all that your plan sends in a day; there is more from midnight UTC"
+PLAN_LACKS = "550 5.7.1 Your plan does not send mail; another one does, see Plan and usage on the page"
+BILL_UNPAID = "550 5.7.1 A bill is unpaid, see Plan and usage on the page; mail still comes in"
 SPENT_FOR_THE_DAY = "452 4.7.1 The recipients of a day are used up"
 SPENT_FOR_THE_MINUTE = "450 4.7.1 Too many recipients in a short time, please come again in a minute"
 
@@ -123,6 +126,9 @@ _SUBMISSION: dict[type[SealpostError], dict[str, str]] = {
     ExhaustedError: {
         "recipients_per_day": SPENT_FOR_THE_DAY,
         "recipients_per_minute": SPENT_FOR_THE_MINUTE,
+        "allowance_used": PLAN_SPENT,
+        "plan_lacks": PLAN_LACKS,
+        "read_only": BILL_UNPAID,
     },
 }
 # What delivery refuses for a reason without a reply of its own. An invalid call is our fault, and so temporary.

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from libs.mailbox.peers import AccountsClient, CryptoClient, StorageClient
+from libs.allowance import PlannedRoom, open_allowances
+from libs.mailbox.peers import AccountsClient, CryptoClient, Planned, StorageClient
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
 from libs.runtime.settings import SettingsError, setting
@@ -27,12 +28,12 @@ from services.ingest.authentication import Checks, SenderAuthenticator
 from services.ingest.connection import Connection
 from services.ingest.desk import Desk
 from services.ingest.dmarc import Organisations
-from services.ingest.domain import Authenticator, NoAuthentication
+from services.ingest.domain import Authenticator, NoAuthentication, Sends
 from services.ingest.forwarding import Forwarding
 from services.ingest.listener import TlsListener
 from services.ingest.memory import Trim, trimmer
 from services.ingest.mx import MxEdge, Parts
-from services.ingest.peers import DeliveryClient, ProofsClient, SenderMemory
+from services.ingest.peers import DeliveryClient, PlannedSends, ProofsClient, SenderMemory
 from services.ingest.receive import Inbound
 from services.ingest.resolver import DnsResolver
 from services.ingest.settings import Settings
@@ -70,12 +71,13 @@ async def build(ctx: ServiceContext[WorkerSettings]) -> None:
     settings = ctx.settings
     frame = Frame(make_admission(settings), _certificate(ctx), trim := Trim(trimmer()), _delivery(ctx, trim))
     facts = await ctx.open_facts() if settings.nats_url else None
+    allowances = open_allowances(ctx)
     mx = Site(settings, frame.admission, frame.tls, ctx.clock, facts)
     submission = Site(settings, frame.admission, frame.tls, ctx.clock, facts)
     meters.CONNECTIONS.watch(lambda: len(mx.connections) + len(submission.connections))
     meters.HELD.watch(lambda: frame.admission.held)
-    parts = _mx_parts(ctx, frame)
-    desk = _desk(ctx, frame)
+    parts = _mx_parts(ctx, frame, PlannedRoom(allowances) if allowances is not None else None)
+    desk = _desk(ctx, frame, PlannedSends(allowances) if allowances is not None else None)
     for site in (mx, submission):
         ctx.spawn("deadlines", site.watch())
 
@@ -105,10 +107,10 @@ async def _listen(ctx: ServiceContext[WorkerSettings], address: str, make: Calla
     ctx.stack.callback(server.close)
 
 
-def _mx_parts(ctx: ServiceContext[WorkerSettings], frame: Frame) -> Parts:
+def _mx_parts(ctx: ServiceContext[WorkerSettings], frame: Frame, room: Planned | None) -> Parts:
     settings, clock = ctx.settings, ctx.clock
     accounts = AccountsClient(
-        AccountsStub(ctx.peer("accounts")), clock, settings.route_cache_seconds, settings.route_unknown_seconds
+        AccountsStub(ctx.peer("accounts")), clock, settings.route_cache_seconds, settings.route_unknown_seconds, room
     )
     crypto = CryptoClient(CryptoStub(ctx.peer("crypto")))
     storage = StorageClient(StorageStub(ctx.peer("storage")))
@@ -120,10 +122,10 @@ def _mx_parts(ctx: ServiceContext[WorkerSettings], frame: Frame) -> Parts:
     return Parts(accounts, _authenticator(ctx), inbound, frame.delivery if settings.bounce_domain else None)
 
 
-def _desk(ctx: ServiceContext[WorkerSettings], frame: Frame) -> Desk | None:
+def _desk(ctx: ServiceContext[WorkerSettings], frame: Frame, sends: Sends | None) -> Desk | None:
     if frame.delivery is None:
         return None
-    return Desk(ctx.settings, ProofsClient(AccountsStub(ctx.peer("accounts"))), frame.delivery, ctx.clock)
+    return Desk(ctx.settings, ProofsClient(AccountsStub(ctx.peer("accounts"))), frame.delivery, ctx.clock, sends)
 
 
 def _delivery(ctx: ServiceContext[WorkerSettings], trim: Trim) -> DeliveryClient | None:

@@ -197,12 +197,15 @@ def called_services(source: str) -> set[str]:
         for imported in node.names
         if imported.name.endswith("Client")
     }
+    if "open_allowances(" in source:
+        shared.add("billing")
     return shared | imported_interfaces(source)
 
 
 def test_shared_clients_count_as_stubs() -> None:
     assert called_services("from libs.mailbox.peers import AccountsClient, CryptoClient") == {"accounts", "crypto"}
     assert called_services("from libs.mailbox.peers import MIB") == set()
+    assert called_services("allowances = open_allowances(ctx)") == {"billing"}
 
 
 def test_stubs_are_found_however_they_are_imported() -> None:

@@ -100,7 +100,7 @@ class StripeProvider:
 
     @property
     def _page(self) -> str:
-        return f"{self._settings.public_url.rstrip('/')}/account/billing"
+        return f"{self._settings.public_url.rstrip('/')}/settings/billing"
 
     def _session(self, payment: Payment, customer: Customer, title: str) -> Any:
         price: dict[str, Any] = {

@@ -15,8 +15,8 @@ from services.billing.rpc.payments import PaymentParts, PaymentsRpc
 from services.billing.rpc.plans import PlanParts, PlansRpc
 
 SERVICE = "sealpost.billing.v1.Billing"
-# ingest meters sends and asks for the room of mailboxes; all else is the gateway's.
-ALSO = {"Grant": ("ingest",)}
+# ingest meters sends, and asks for the room of mailboxes as delivery does; all else is the gateway's.
+ALSO = {"Grant": ("ingest", "delivery")}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,11 @@ BILLING = {
     "billing_unavailable": "This installation sends no bills; there is nothing to choose or to pay.",
     "usage_range": "A statement begins before it ends, and spans at most 400 days.",
     "plan": "There is no such plan to choose.",
+    "allowance_used": (
+        "This is all that the plan has for a day. There is more from midnight UTC, or at once with a larger plan: see"
+        " Plan and usage, or GET /v1/billing/standing."
+    ),
+    "plan_lacks": "The plan does not have this; another one does: see Plan and usage, or GET /v1/billing/catalogue.",
     "read_only": "A bill is unpaid for long; pay it first. Mail still comes in, and all of it can be read.",
     "account": "This account is erased.",
     "name": "A name is one line of at most 120 characters.",
@@ -33,7 +38,8 @@ BILLING = {
     "webhook": "This is not an event that the provider of payments sends.",
 }
 # Waiting does not help; buying does.
-FULL = frozenset({"credits", "read_only"})
+FULL = frozenset({"credits"})
+TO_PAY = frozenset({"plan_lacks", "read_only"})
 # Between the services.
 FAULTS = frozenset(
     {

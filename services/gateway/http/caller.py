@@ -11,6 +11,7 @@ from libs.runtime.errors import DeniedError, NotFoundError, SealpostError, Unaut
 from protos.accounts.v1 import accounts_pb2
 from protos.common.v1 import common_pb2
 from services.gateway.http.limits import Limits
+from services.gateway.http.plan_limits import account_of, count_operation
 from services.gateway.http.recording import noted_in
 from services.gateway.peers import Peers
 
@@ -72,6 +73,7 @@ def scoped_caller(scope: str) -> Callable[[Request], Awaitable[Caller]]:
         caller = await _authenticate(request, accounts_pb2.AuthenticateRequest(api_key=key), "")
         if scope not in caller.scopes:
             raise DeniedError("scope_missing")
+        await count_operation(request, account_of(caller.account_id, caller.profile, caller.mailbox_id))
         return caller
 
     _SCOPES[dependency] = scope

@@ -35,6 +35,7 @@ from services.gateway.http.accounts import InSession
 from services.gateway.http.bodies import BODY_SECONDS
 from services.gateway.http.caller import peers_of
 from services.gateway.http.openapi import errors
+from services.gateway.http.plan_limits import account_of, counted_sends, room_of
 from services.gateway.peers import Peers
 
 router = APIRouter(prefix="/v1/outbox", tags=["mail out"])
@@ -87,6 +88,7 @@ async def send_sealed(caller: InSession, request: Request) -> None:
             reservation_id=f"{route.mailbox_id}/{given.id}",
         )
         await peers.delivery.Reserve(reserved, timeout=peers.timeout)
+        owner = account_of(route.account_id, route.profile, route.mailbox_id)
         minute = unix_seconds(clock) // 60
         message = storage_pb2.NewMessage(
             mailbox_id=route.mailbox_id,
@@ -97,12 +99,14 @@ async def send_sealed(caller: InSession, request: Request) -> None:
             scheme=readers.BY_SENDER,
             key_id=key_id,
             envelope=given.envelope,
-            quota_bytes=route.quota_bytes,
+            quota_bytes=await room_of(request, owner, route.quota_bytes),
             quota_messages=route.quota_messages,
             keep_newest=route.keep_newest,
         )
+        sender = account_of(caller.account_id, caller.profile, caller.mailbox_id)
         try:
-            await _store(peers, message, frame.body())
+            async with counted_sends(request, sender, 1):
+                await _store(peers, message, frame.body())
         except ExhaustedError as error:
             # Whose mailbox it is, and how it is full, is not the sender's business.
             raise ExhaustedError("recipient_full") if error.reason.startswith("quota_") else error from error
@@ -125,6 +129,7 @@ async def keep_own(caller: InSession, request: Request) -> None:
         account = await peers.accounts.GetAccount(
             accounts_pb2.GetAccountRequest(account_id=caller.account_id), timeout=peers.timeout
         )
+        by = account_of(caller.account_id, caller.profile, caller.mailbox_id)
         message = storage_pb2.NewMessage(
             mailbox_id=caller.mailbox_id,
             message_id=given.id,
@@ -133,7 +138,7 @@ async def keep_own(caller: InSession, request: Request) -> None:
             scheme=readers.BY_SENDER,
             key_id=account.fingerprint,
             envelope=given.envelope,
-            quota_bytes=account.quota_bytes,
+            quota_bytes=await room_of(request, by, account.quota_bytes),
             quota_messages=account.quota_messages,
             flags=["seen"],
         )

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from libs.runtime.errors import SealpostError
-from services.gateway.http.reasons import BUSY, DETAILS, FAULTS, FIELD_DETAIL, FIELD_DETAILS, FULL
+from services.gateway.http.reasons import BUSY, DETAILS, FAULTS, FIELD_DETAIL, FIELD_DETAILS, FULL, TO_PAY
 
 MEDIA_TYPE = "application/problem+json"
 STATUS = {
@@ -29,6 +29,7 @@ STATUS = {
 TITLES = {
     400: "Bad request",
     401: "Sign-in needed",
+    402: "Payment needed",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
@@ -87,6 +88,8 @@ def of_error(error: SealpostError) -> Response:
         status = 500
     elif reason in BUSY:
         status, reason = 503, "busy"
+    elif reason in TO_PAY and error.code == "exhausted":
+        status = 402
     elif reason in FULL:
         status = 409
     if status == 500:

@@ -193,6 +193,8 @@ FULL = (
         "recipient_full",
     }
 )
+# A larger plan helps, or paying what is due.
+TO_PAY = billing_reasons.TO_PAY
 # Buffers of ours that are full: not the caller asks too much, all of them together do.
 BUSY = frozenset({"queue_full", "rpc_limit", "gauge_full", "seal_busy", "busy"})
 # Between the services; whoever sees one of these has found a fault of ours, not one of his.

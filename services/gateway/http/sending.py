@@ -21,6 +21,7 @@ from services.gateway.http import frames, relay_models
 from services.gateway.http.caller import Caller, peers_of, scoped_caller
 from services.gateway.http.messages import require_id
 from services.gateway.http.openapi import errors
+from services.gateway.http.plan_limits import account_of, counted_sends
 from services.gateway.http.relay_mail import Composed, compose, envelope_of, with_crlf
 from services.gateway.http.relay_translate import event, sending, submission
 from services.gateway.settings import Settings
@@ -84,7 +85,9 @@ async def send_mail(caller: Sender, request: Request, idempotency_key: Idempoten
             smtputf8=composed.smtputf8,
             terms=caller.terms,
         )
-        submitted = await _submit(request, item)
+        sender = account_of(caller.account_id, caller.profile, caller.mailbox_id)
+        async with counted_sends(request, sender, len(composed.recipients)):
+            submitted = await _submit(request, item)
     return relay_models.Sent(id=submitted.submission_id, message_id=submitted.message_id)
 
 

@@ -67,6 +67,8 @@ def test_every_sentence_is_needed() -> None:
     own |= {"no_such_path", "method", "busy", "internal", "unavailable", "body_too_large", "too_many_attempts"}
     by_table = {"flag", "limit", "certificate_seipdv2", "deadline", "quota_messages"}
     # By the provider of payments, each by its own words.
+    # What billing answers as words of a grant.
+    by_table |= {"allowance_used", "plan_lacks"}
     by_table |= {"payment", "state", "no_portal", "not_needed", "signature", "paid", "request_id", "too_many"}
     assert set(DETAILS) - set(raised()) - own - by_table == set()
 

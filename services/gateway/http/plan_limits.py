@@ -1,0 +1,62 @@
+"""What plans allow, where the installation has billing: operations of programs, mails sent, the room of mailboxes.
+
+A page that its owner looks at is not metered; what a program does with a key is an operation. Without billing, or while
+nobody knows the plan, the other limits of the platform are the only ones, but nothing is sent on credit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Request
+
+from libs.allowance import API_OPERATIONS, SENDS, Account, Allowances
+from libs.runtime.errors import SealpostError, UnavailableError
+from protos.common.v1 import common_pb2
+from services.gateway.peers import Peers
+
+
+def account_of(account_id: str, profile: common_pb2.Profile.ValueType, mailbox_id: str = "") -> Account:
+    """Return whose use it is."""
+    return Account(account_id, common_pb2.Profile.Name(profile).removeprefix("PROFILE_").lower(), mailbox_id)
+
+
+async def count_operation(request: Request, account: Account) -> None:
+    """Count an operation of a program. Raises: ExhaustedError("allowance_used" | "plan_lacks")."""
+    allowances = _of(request)
+    if allowances is not None:
+        await allowances.allow(account, API_OPERATIONS, open_=True)
+
+
+@asynccontextmanager
+async def counted_sends(request: Request, account: Account, recipients: int) -> AsyncIterator[None]:
+    """Count mails that are sent in the block, unless it says that they are not.
+
+    Raises: ExhaustedError("allowance_used" | "plan_lacks" | "read_only"), UnavailableError.
+    """
+    allowances = _of(request)
+    if allowances is None:
+        yield
+        return
+    await allowances.allow(account, SENDS, recipients)
+    try:
+        yield
+    except SealpostError as error:
+        if not isinstance(error, UnavailableError):
+            allowances.give_back(account, SENDS, recipients)
+        raise
+
+
+async def room_of(request: Request, account: Account, otherwise: int) -> int:
+    """Return how many bytes a mailbox may hold, 0 for any number; `otherwise` where there are no plans."""
+    allowances = _of(request)
+    limits = await allowances.limits(account) if allowances is not None else None
+    if limits is None:
+        return otherwise
+    return max(0, limits.storage_bytes)
+
+
+def _of(request: Request) -> Allowances | None:
+    peers: Peers = request.app.state.peers
+    return peers.allowances
