@@ -18,7 +18,6 @@ from services.billing.allowance.counts import GRANTS
 from services.billing.allowance.grants import Grants
 from services.billing.allowance.settling import Settling
 from services.billing.customers import CUSTOMERS, Customers
-from services.billing.domain.catalogue import Catalogues
 from services.billing.domain.model import DAY
 from services.billing.domain.vault import Vault
 from services.billing.gone import GONE, Gone
@@ -40,6 +39,8 @@ from services.billing.metering.intake import Intake
 from services.billing.metering.log import METER_LOG
 from services.billing.metering.reconciling import RECONCILIATIONS, Inventories, Reconciler
 from services.billing.metering.state import STATE
+from services.billing.notices import PriceNotices
+from services.billing.offers import VERSIONS, Offers
 from services.billing.payments import held as payments_held
 from services.billing.payments.booking import Booking
 from services.billing.payments.dunning import Dunning, Teller
@@ -54,6 +55,7 @@ from services.billing.settings import Settings
 
 COLLECTIONS = (
     CUSTOMERS,
+    VERSIONS,
     GONE,
     METER_LOG,
     STATE,
@@ -87,7 +89,7 @@ class Base:
     clock: Clock
     secrets: Secrets
     terms: Terms
-    catalogues: Catalogues
+    offers: Offers
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Graph:
     holds: Holds
     money: Money
     reconciler: Reconciler
+    notices: PriceNotices
 
 
 def open_secrets(settings: Settings) -> Secrets:
@@ -156,8 +159,8 @@ def make_graph(base: Base, outside: Outside) -> Graph:
     store, clock, hashes = base.store, base.clock, base.secrets.hashes
     log_seconds = base.terms.rule("metering_log_seconds")
     gone = Gone(store, hashes, clock, log_seconds)
-    customers = Customers(store, base.secrets.vault, clock, gone, base.catalogues.default_plan)
-    plans = Plans(customers, base.catalogues, clock)
+    customers = Customers(store, base.secrets.vault, clock, gone, base.offers.default_plan)
+    plans = Plans(customers, base.offers, clock)
     # A day less than the log is kept: what is counted is then known for as long as it may come.
     intake = Intake(store, hashes, clock, log_seconds // DAY - 1)
     folder = Folder(store, gone)
@@ -176,11 +179,12 @@ def make_graph(base: Base, outside: Outside) -> Graph:
         holds=Holds(books, store, clock, base.settings.hold_seconds),
         money=_make_money(base, (customers, plans, books), metering.counting, outside.teller),
         reconciler=Reconciler(store, clock, metering.counting, customers, outside.inventories),
+        notices=PriceNotices(base.offers, customers, outside.teller, clock),
     )
 
 
 def _make_money(base: Base, parts: tuple[Customers, Plans, Books], counting: Counting, teller: Teller) -> Money:
-    store, clock, offers = base.store, base.clock, base.catalogues
+    store, clock, offers = base.store, base.clock, base.offers
     customers, plans, books = parts
     invoices = Invoices(store, base.secrets.vault, books)
     booked = BookKeeping(books, invoices)

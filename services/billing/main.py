@@ -19,6 +19,7 @@ from services.billing.domain.catalogue import load_catalogues
 from services.billing.domain.model import DAY
 from services.billing.graph import COLLECTIONS, Base, Graph, Outside, make_graph, make_held, open_secrets
 from services.billing.metering.consuming import DURABLE, SUBJECTS
+from services.billing.offers import Offers
 from services.billing.peers import HeldMails, StoredLevels
 from services.billing.rpc import BillingRpc, Parts, serve_billing
 from services.billing.rpc.credits import CreditParts
@@ -43,7 +44,9 @@ async def build(ctx: Context) -> None:
     policy = await asyncio.to_thread(lambda: ctx.policy)
     terms = StoredTerms(store, Terms(policy))
     await terms.load()
-    base = Base(settings, store, ctx.clock, open_secrets(settings), terms.terms, catalogues)
+    offers = Offers(catalogues, store, ctx.clock)
+    await offers.load()
+    base = Base(settings, store, ctx.clock, open_secrets(settings), terms.terms, offers)
     storage = StorageStub(ctx.peer("storage"))
     teller = PlatformTeller(DeliveryStub(ctx.peer("delivery")), base.secrets.hashes)
     graph = make_graph(base, Outside(HeldMails(storage), teller))
@@ -54,7 +57,7 @@ async def build(ctx: Context) -> None:
 
 def _parts(graph: Graph, levels: StoredLevels) -> Parts:
     base, money, customers, clock = graph.base, graph.money, graph.customers, graph.base.clock
-    offers, counters = base.catalogues, graph.metering.counting
+    offers, counters = base.offers, graph.metering.counting
 
     def bank() -> str:
         seller = offers.on(unix_seconds(clock) // DAY).seller
@@ -91,6 +94,7 @@ async def _start(ctx: Context, graph: Graph, bus: EventBus | None) -> None:
         "invoices": graph.money.run.turn,
         "payments": graph.money.booking.step,
         "dunning": graph.money.dunning.step,
+        "notices": graph.notices.step,
         "reconciling": graph.reconciler.step,
     }
     ctx.spawn("folding", Upkeep({"folding": graph.metering.folder.step}, _FOLD_SECONDS).run())
