@@ -17,7 +17,7 @@ from libs.runtime.errors import ConflictError, NotFoundError
 from protos.retention.v1 import retention_pb2 as pb
 from services.retention.ledger.checking import Checker
 from tests.support.later import VARIABLE, Later
-from tests.support.retention_process import CLOCK, Retention, World, running, until, world
+from tests.support.retention_process import CLOCK, OWNERS, Retention, World, running, until, world
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -91,7 +91,7 @@ async def _evidence(retention: Retention) -> pb.Evidence:
             found[:] = [await stub.GetEvidence(pb.GetEvidenceRequest(), timeout=5)]
             # What the owners hold after the sweep, and not before it.
             classes = [one for one in found[0].classes if one.data_class == "things"]
-            return len(classes) == 5 and all(one.count in (0, 100) for one in classes)
+            return len(classes) == len(OWNERS) and all(one.count in (0, 100) for one in classes)
 
         await until(looked)
         return found[0]
@@ -125,7 +125,7 @@ async def test_killed_amid_an_erasure_it_goes_on(scene: World, tmp_path: Path) -
             await retention.answering()
         await until(lambda: _receipt(retention, "done"), 60)
         del scene.accounts.waiting[ADA]
-        assert await scene.left() == 500
+        assert await scene.left() == 100 * len(OWNERS)
         assert not any([await one.has_key(ADA) for one in scene.owners.values()])
         assert all([await one.has_key(BOB) for one in scene.owners.values()])
         async with retention.called() as stub:
@@ -178,7 +178,7 @@ async def test_a_restored_backup_brings_nobody_back(scene: World, tmp_path: Path
         (retention.register / "replay.pending").touch()
         retention.start()
         await retention.answering()
-        await until(lambda: _left(scene, 500))
+        await until(lambda: _left(scene, 100 * len(OWNERS)))
         await until(lambda: _replayed(retention))
         assert not any([await one.has_key(ADA) for one in scene.owners.values()])
         assert await _kinds(retention, "restored") == ["restored"]

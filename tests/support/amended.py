@@ -42,6 +42,8 @@ def _amend(role: str) -> None:
     if role == "retention":
         # Who comes after one that was killed leads sooner.
         os.environ["SEALPOST_LEASE"] = "3"
+    if role == "billing":
+        os.environ["SEALPOST_UPKEEP_SECONDS"] = "0.5"
     overrides = os.environ[VARIABLE]
     if Path(overrides).exists():
         os.environ["SEALPOST_POLICY_OVERRIDES"] = overrides

@@ -172,4 +172,27 @@ _POLICY = [
     Row("GET /v1/erasures/{token}", OPEN, 404),
     Row("GET /erasure/{token}", OPEN, 404),
 ]
-TABLE = [*_ACCOUNT, *_MAIL, *_PUBLIC, *_RELAY, *_STAFF, *_RIGHTS, *_POLICY]
+# There is no billing behind this site; what it answers where there is one is tested with the fake of it.
+_BILLING = [
+    Row("GET /v1/billing/catalogue", SESSION, 503),
+    Row("GET /v1/billing/standing", SESSION, 503),
+    Row("PUT /v1/billing/plan", SESSION, 422),
+    Row("DELETE /v1/billing/plan", SESSION, 503),
+    Row("GET /v1/billing/usage", SESSION, 503),
+    Row("GET /v1/billing/details", SESSION, 503),
+    Row("PUT /v1/billing/details", SESSION, 422),
+    Row("GET /v1/billing/entries", SESSION, 503),
+    Row("GET /v1/billing/invoices", SESSION, 503),
+    Row("GET /v1/billing/invoices/{number}", SESSION, 503),
+    Row("POST /v1/billing/payments", SESSION, 422),
+    Row("GET /v1/billing/payments/{payment_id}", SESSION, 503),
+    Row("POST /v1/billing/portal", SESSION, 503),
+    Row("POST /v1/billing/webhook", OPEN, 503),
+    Row("GET /v1/operator/billing/payments", STAFF, 503),
+    Row("POST /v1/operator/billing/payments", STAFF, 422),
+    Row("POST /v1/operator/billing/payments/{payment_id}/reversal", STAFF, 503),
+    Row("POST /v1/operator/billing/payments/{payment_id}/reversal/confirm", STAFF, 503),
+    Row("GET /v1/operator/billing/invoices", STAFF, 503),
+    Row("GET /v1/operator/billing/reconciliations", STAFF, 503),
+]
+TABLE = [*_ACCOUNT, *_MAIL, *_PUBLIC, *_RELAY, *_STAFF, *_RIGHTS, *_POLICY, *_BILLING]

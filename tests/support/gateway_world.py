@@ -73,6 +73,8 @@ class World:
             "cut": "by_outcome",
             "account_id": self.ada.account["id"],
             "case_id": CASE,
+            "payment_id": "f" * 32,
+            "number": "2026-000001",
             "version": "2",
         }
         # Only what the row names: there is room for a hundred folders, and each thing takes time.
