@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 
+from libs.client.http import COOKIE
 from tests.support.ledger import drained, event_faults, load, mail_faults
 from tests.support.ledger_check import Fault, StoredCopy
 from tests.support.ledger_client import Assignment
@@ -23,7 +27,7 @@ from tests.support.ledger_kills import Recovery, kill_in_turn, victims
 from tests.support.ledger_logs import log_faults, log_files
 from tests.support.ledger_mail import Run, Shape
 from tests.support.ledger_mailboxes import READERS, Mailboxes, read_with_gpg
-from tests.support.ledger_procs import command_lines, files_open_for_writing, metrics
+from tests.support.ledger_procs import command_lines, files_open_for_writing, metrics, wait_for
 from tests.support.ledger_scan import Leak, Scanner
 from tests.support.platform import ROOT, RunningPlatform, running_platform
 from tests.support.tools import find_tool, require_tool
@@ -55,6 +59,7 @@ class Aftermath:
     recoveries: list[Recovery] = field(default_factory=list)
     open_files: set[str] = field(default_factory=set)
     gpg: dict[str, bytes] = field(default_factory=dict)
+    metered: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -83,6 +88,7 @@ def _live(found: Aftermath, platform: RunningPlatform, journal: Path) -> None:
         _load_and_kill(found, platform, journal)
         found.mail_faults, found.copies = mail_faults(mailboxes, found.run, found.ledger)
         drained(platform, found.copies)
+        found.metered = _metered(platform, mailboxes, found.copies)
         found.open_files |= set(files_open_for_writing(platform.process.pid))
         found.gpg = _open_with_gpg(platform, mailboxes, found.copies)
 
@@ -106,6 +112,26 @@ def _open_with_gpg(platform: RunningPlatform, mailboxes: Mailboxes, copies: Sequ
         ids = [copy.message_id for copy in copies if copy.owner == member.address]
         opened |= read_with_gpg(platform, member, ids[:: max(1, len(ids) * _MEMBERS // _GPG_SAMPLE)], gpg or "")
     return opened
+
+
+def _metered(platform: RunningPlatform, mailboxes: Mailboxes, copies: Sequence[StoredCopy]) -> dict[str, int]:
+    """Return how many stored mails billing has counted for each member, once it has as many as there are."""
+    held = Counter(copy.owner for copy in copies)
+    counted: dict[str, int] = {}
+
+    def look() -> bool:
+        for member in mailboxes.members:
+            headers = {"Cookie": f"{COOKIE}={member.client.token}"}
+            answer = httpx.get(f"{platform.url}/v1/billing/usage", headers=headers, timeout=30).raise_for_status()
+            counted[member.address] = sum(day["units"].get("mails_stored", 0) for day in answer.json()["days"])
+        # Not more often than the gateway answers one client.
+        time.sleep(0.5)
+        return all(counted[member.address] >= held[member.address] for member in mailboxes.members)
+
+    with suppress(AssertionError):
+        # Where some are missing, the test says so.
+        wait_for("all mails to be counted", look, 60.0)
+    return counted
 
 
 def _said_aloud(platform: RunningPlatform, scanner: Scanner) -> list[Leak]:
@@ -153,6 +179,12 @@ def test_gnupg_opens_what_was_acknowledged(aftermath: Aftermath) -> None:
 
 def test_every_stored_mail_was_announced_once(aftermath: Aftermath) -> None:
     assert [str(fault) for fault in aftermath.event_faults] == []
+
+
+def test_metered_mails_are_acknowledged_mails_exactly(aftermath: Aftermath) -> None:
+    held = Counter(copy.owner for copy in aftermath.copies)
+    assert len(aftermath.metered) == _MEMBERS
+    assert aftermath.metered == {address: held[address] for address in aftermath.metered}
 
 
 def test_failures_were_told_as_failures(aftermath: Aftermath) -> None:
