@@ -73,7 +73,7 @@ def _parts(graph: Graph, levels: StoredLevels) -> Parts:
             books=graph.books,
             grants=graph.grants,
             clock=clock,
-            provider=money.provider.name,
+            provider=money.provider,
         ),
         credit=CreditParts(customers, offers, graph.books, graph.holds, clock),
         invoices=InvoiceParts(money.invoices),

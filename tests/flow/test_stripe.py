@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,7 @@ async def test_a_plan_is_a_subscription(world: World, server: Server) -> None:
     assert (form["mode"], form["line_items[0][price_data][recurring][interval]"]) == ("subscription", "month")
     assert form["subscription_data[metadata][payment]"] == payment.payment_id
     server.objects["/v1/checkout/sessions/cs_1"] = _session(payment.payment_id, payment_intent=None)
+    server.objects["/v1/subscriptions"] = {"object": "list", "data": []}
     await _say(world, "evt_1", "checkout.session.completed", "cs_1")
     assert (await world.customer()).plan == "business"
     assert await world.payments.portal(await world.customer()) == "https://billing.stripe.test/p"
@@ -242,3 +244,25 @@ async def test_a_plan_is_a_subscription(world: World, server: Server) -> None:
     for event, ref in (("evt_2", "in_1"), ("evt_3", "in_2"), ("evt_4", "in_2")):
         await _say(world, event, "invoice.paid", ref)
     assert (await world.books.verify(ACCOUNT)).prepaid == 2 * 1071
+
+
+async def test_nobody_pays_on_for_a_plan_that_he_has_left(world: World, server: Server) -> None:
+    customer = replace(await world.customer(), provider_ref="cus_1")
+
+    def named(name: str, created: int, *, ends: bool) -> dict[str, Any]:
+        metadata = {"payment": name}
+        return {"id": f"sub_{name}", "created": created, "metadata": metadata, "cancel_at_period_end": ends}
+
+    plans = [named("a", 1, ends=True), named("b", 2, ends=False), named("c", 3, ends=False)]
+    server.objects["/v1/subscriptions"] = {"object": "list", "data": plans}
+    await world.provider.end_plans(customer, "c")
+    await world.provider.end_plans(replace(customer, provider_ref=""))
+    changed = [(path, form) for method, path, form, _ in server.requests if method == "POST"]
+    assert changed == [("/v1/subscriptions/sub_b", {"cancel_at_period_end": "true"})]
+    server.objects["/v1/subscriptions"] = {
+        "object": "list",
+        "data": [named("a", 1, ends=True), named("b", 2, ends=True)],
+    }
+    await world.provider.go_on(customer)
+    method, path, form, _ = server.requests[-1]
+    assert (method, path, form) == ("POST", "/v1/subscriptions/sub_b", {"cancel_at_period_end": "false"})

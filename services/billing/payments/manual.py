@@ -23,6 +23,12 @@ class ManualProvider:
         """See Provider: there is nothing to see."""
         raise ConflictError("no_portal")
 
+    async def end_plans(self, customer: Customer, but: str = "") -> None:
+        """See Provider: what is billed by the month ends by itself."""
+
+    async def go_on(self, customer: Customer) -> None:
+        """See Provider."""
+
     def webhook(self, body: bytes, signature: str) -> Webhook:
         """See Provider: nobody sends any."""
         raise InvalidError("webhook")

@@ -75,6 +75,12 @@ class Provider(Protocol):
     async def portal(self, customer: Customer) -> str:
         """Return where a customer sees his cards and mandates. Raises: ConflictError("no_portal")."""
 
+    async def end_plans(self, customer: Customer, but: str = "") -> None:
+        """Have plans that are paid there end when what is paid for is over; not that of the payment `but`."""
+
+    async def go_on(self, customer: Customer) -> None:
+        """Have the newest plan that is to end go on."""
+
     def webhook(self, body: bytes, signature: str) -> Webhook:
         """Return what a message says. Raises: DeniedError("signature"); InvalidError("webhook")."""
 

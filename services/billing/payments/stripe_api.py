@@ -24,6 +24,7 @@ from services.billing.payments.ports import Happened, Started, Told, Webhook
 TOLERANCE_SECONDS = 300
 _TIMEOUT_SECONDS = 20.0
 _AT_ONCE = 8
+_MOST_PLANS = 20
 _log = get_logger("stripe")
 _T = TypeVar("_T")
 
@@ -72,6 +73,18 @@ class StripeProvider:
         params: Any = {"customer": customer.provider_ref, "return_url": self._page}
         session = await self._call(lambda: self._client.v1.billing_portal.sessions.create(params))
         return str(session.url)
+
+    async def end_plans(self, customer: Customer, but: str = "") -> None:
+        """See Provider."""
+        for one in await self._subscriptions(customer):
+            if (one.get("metadata") or {}).get("payment", "") != but and not one.get("cancel_at_period_end"):
+                await self._set_end(str(one["id"]), ends=True)
+
+    async def go_on(self, customer: Customer) -> None:
+        """See Provider."""
+        newest = max(await self._subscriptions(customer), key=lambda one: int(one.get("created") or 0), default=None)
+        if newest is not None and newest.get("cancel_at_period_end"):
+            await self._set_end(str(newest["id"]), ends=False)
 
     def webhook(self, body: bytes, signature: str) -> Webhook:
         """See Provider: the library checks the signature, and that it is of the last five minutes."""
@@ -126,6 +139,17 @@ class StripeProvider:
         elif not plan:
             session["customer_creation"] = "always"
         return session
+
+    async def _subscriptions(self, customer: Customer) -> list[dict[str, Any]]:
+        if not customer.provider_ref:
+            return []
+        params: Any = {"customer": customer.provider_ref, "status": "active", "limit": _MOST_PLANS}
+        found: Any = await self._call(lambda: self._client.v1.subscriptions.list(params))
+        return list(found.to_dict().get("data") or [])
+
+    async def _set_end(self, subscription: str, *, ends: bool) -> None:
+        params: Any = {"cancel_at_period_end": ends}
+        await self._call(lambda: self._client.v1.subscriptions.update(subscription, params))
 
     async def _session_now(self, ref: str) -> Told | None:
         session = await self._call(lambda: self._client.v1.checkout.sessions.retrieve(ref))

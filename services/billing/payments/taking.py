@@ -146,9 +146,10 @@ class Taking:
         if customer is None:
             return
         if payment.purpose is Purpose.PLAN:
-            customer = await self._plans.change(
-                customer.account_id, customer.mailbox_id, customer.profile, payment.what
-            )
+            who = customer.account_id, customer.mailbox_id, customer.profile
+            customer = await self._plans.change(*who, payment.what)
+            # Whoever had another plan there does not pay for both.
+            await self._provider.end_plans(customer, payment.payment_id)
         if told.customer_ref and customer.provider_ref != told.customer_ref:
             try:
                 await self._customers.put(replace(customer, provider_ref=told.customer_ref))

@@ -18,6 +18,7 @@ from services.billing.domain.cards import has_card_number
 from services.billing.domain.customers import Customer, Details
 from services.billing.domain.model import DAY, Catalogue, Profile
 from services.billing.ledger.books import Books
+from services.billing.payments.ports import Provider
 from services.billing.rpc.convert import (
     Who,
     catalogue_message,
@@ -55,7 +56,7 @@ class Offers(Protocol):
 
 @dataclass(frozen=True)
 class PlanParts:
-    """What this part of the servicer works with. `provider`: how payments are made."""
+    """What this part of the servicer works with. `provider`: who takes payments."""
 
     customers: Customers
     changes: PlanChanges
@@ -65,7 +66,7 @@ class PlanParts:
     books: Books
     grants: Grants
     clock: Clock
-    provider: str
+    provider: Provider
 
 
 class PlansRpc(BillingServicer):
@@ -79,7 +80,7 @@ class PlansRpc(BillingServicer):
 
     async def GetCatalogue(self, request: pb.GetCatalogueRequest, context: Context) -> pb.Catalogue:
         """See billing.proto."""
-        return catalogue_message(self._offers(), profile_of(request.profile), self._plans.provider)
+        return catalogue_message(self._offers(), profile_of(request.profile), self._plans.provider.name)
 
     async def GetStanding(self, request: pb.AccountRequest, context: Context) -> pb.Standing:
         """See billing.proto."""
@@ -89,12 +90,13 @@ class PlansRpc(BillingServicer):
         """See billing.proto."""
         who = who_of(request.account)
         changed = await self._plans.changes.change(who.account_id, who.mailbox_id, who.profile, request.plan)
-        return await self._standing(changed)
+        return await self._standing(await self._told(changed))
 
     async def CancelPlan(self, request: pb.AccountRequest, context: Context) -> pb.Standing:
         """See billing.proto."""
         who = who_of(request)
-        return await self._standing(await self._plans.changes.cancel(who.account_id, who.mailbox_id, who.profile))
+        cancelled = await self._plans.changes.cancel(who.account_id, who.mailbox_id, who.profile)
+        return await self._standing(await self._told(cancelled))
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.Usage:
         """See billing.proto."""
@@ -134,6 +136,15 @@ class PlansRpc(BillingServicer):
 
     async def _customer(self, who: Who) -> Customer:
         return await self._plans.customers.known(who.account_id, who.mailbox_id, who.profile)
+
+    async def _told(self, customer: Customer) -> Customer:
+        """Have who takes payments know what becomes of the plan: nobody pays on for what he has left."""
+        free = not self._offers().plans[customer.plan].price
+        if customer.next_plan or free:
+            await self._plans.provider.end_plans(customer)
+        else:
+            await self._plans.provider.go_on(customer)
+        return customer
 
     async def _standing(self, customer: Customer) -> pb.Standing:
         return standing_message(await self._plans.reading.standing(customer, self._offers()))

@@ -118,6 +118,7 @@ async def test_a_plan_is_had_when_it_is_paid_and_its_months_settle_invoices(worl
     customer = await world.customer()
     assert (customer.plan, customer.state, customer.provider_ref) == ("business", CustomerState.TRIAL, "cus_1")
     assert (await world.books.verify(ACCOUNT)).prepaid == 1071
+    assert world.provider.ended == [payment_id]  # type: ignore[attr-defined]
     first = await world.invoice()
     assert (await world.invoices.get(ACCOUNT, first)).state is Stands.PAID
     for event in ("e2", "e3"):

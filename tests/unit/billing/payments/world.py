@@ -43,6 +43,7 @@ class Said:
 
     objects: dict[str, Told | None] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     name: str = "said"
     sells_plans: bool = True
 
@@ -50,6 +51,13 @@ class Said:
         """See Provider."""
         self.started.append(payment.payment_id)
         return Started(url=f"https://pay.example/{payment.payment_id}", provider_ref=f"session-{payment.payment_id}")
+
+    async def end_plans(self, customer: Customer, but: str = "") -> None:
+        """See Provider."""
+        self.ended.append(but)
+
+    async def go_on(self, customer: Customer) -> None:
+        """See Provider."""
 
     async def portal(self, customer: Customer) -> str:
         """See Provider."""
