@@ -86,12 +86,16 @@ class Customers:
                     return customer if now == customer else await self.put(now)
                 spans = (Span(plan, today),)
                 made = Customer(account_id, mailbox_id, profile, plan, today, created_day=today, spans=spans)
-                written = await self._store.write(Insert(CUSTOMERS, account_id, _fields(made)))
+                written = await self._store.write(self.insert(made))
             except (ConflictError, NotFoundError):
                 continue  # made, changed or erased by somebody else at this moment
             await self._refuse_gone(account_id)
             return _at(made, written.version)
         raise UnavailableError("customer_contended")
+
+    def insert(self, customer: Customer) -> Insert:
+        """Return the operation that makes a customer."""
+        return Insert(CUSTOMERS, customer.account_id, _fields(customer))
 
     async def _refuse_gone(self, account_id: str) -> None:
         """Undo the making of who is erased. After it was written: see gone.py."""

@@ -21,12 +21,14 @@ from typing import Any
 
 from libs.client.api import Client
 from tests.bench import (
+    allow,
     erasure,
     expiry,
     expiry_ingest,
     facts_counting,
     facts_emit,
     facts_release,
+    invoicing,
     listing,
     memory,
     metering,
@@ -39,7 +41,8 @@ from tests.support.platform import ROOT, RunningPlatform, running_platform
 
 _KB = 1024
 _SETTLE_SECONDS = 120.0
-_PARTS = ("rates", "latency", "memory", "listing", "expiry", "erasure", "relay", "queue", "facts", "metering")
+_INSIDE = {"metering": metering.measure, "allow": allow.measure, "invoicing": invoicing.measure}
+_PARTS = ("rates", "latency", "memory", "listing", "expiry", "erasure", "relay", "queue", "facts", *_INSIDE)
 _FACTS = {"emit": facts_emit.measure, "counting": facts_counting.measure, "release": facts_release.measure}
 
 
@@ -116,8 +119,8 @@ def main() -> int:
             report["queue"] = _run("queue", partial(queue.measure, chosen.deferred))
     if "facts" in parts:
         report["facts"] = {name: _run(f"facts: {name}", part) for name, part in _FACTS.items()}
-    if "metering" in parts:
-        report["metering"] = _run("metering", metering.measure)
+    for name in filter(parts.__contains__, _INSIDE):
+        report[name] = _run(name, _INSIDE[name])
     _write(report)
     return 0
 
