@@ -13,7 +13,7 @@ from typing import Any
 from libs.runtime.clock import Clock, SystemClock
 from libs.telemetry.logs import get_logger
 from services.ingest.desk import Desk
-from services.ingest.domain import Authenticator, NoAuthentication
+from services.ingest.domain import Authenticator, NoAuthentication, Sends
 from services.ingest.listener import TlsListener
 from services.ingest.mx import MxEdge, Parts
 from services.ingest.receive import Inbound
@@ -201,13 +201,18 @@ async def serve_edge(
 
 @asynccontextmanager
 async def serve_submission(
-    *, implicit: bool = False, tls: Path | None = None, clock: Clock | None = None, **settings: Any
+    *,
+    implicit: bool = False,
+    tls: Path | None = None,
+    clock: Clock | None = None,
+    sends: Sends | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Counter]:
     """Run submission with STARTTLS, or with TLS from the start if `implicit`; refusals take no time unless told."""
     proofs, delivery = FakeProofs(), FakeDelivery()
     clock = clock or SystemClock()
     site = _site(clock, tls or certificates("smtp"), {"wrong_proof_seconds": 0.0, **settings})
-    desk = Desk(site.settings, proofs, delivery, clock)
+    desk = Desk(site.settings, proofs, delivery, clock, sends)
     loop = asyncio.get_running_loop()
     listening = bind("127.0.0.1:0")
     server = Counter(listening.getsockname()[1], site, delivery, proofs)

@@ -1,0 +1,67 @@
+"""What plans allow, over HTTP: operations of programs are counted, and who may not is told what helps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from libs.allowance import API_OPERATIONS, Allowances
+from libs.allowance.allowances import Answer, Limits, Question
+from libs.runtime.errors import UnavailableError
+from tests.support.clock import ManualClock
+from tests.unit.gateway.fakes import Gateway, gateway
+
+KEY = {"authorization": "Bearer sp_read"}
+
+
+class Billing:
+    """Answers every question in one way."""
+
+    def __init__(self) -> None:
+        self.refusal, self.away = "", False
+        self.asked: list[Question] = []
+
+    async def grant(self, questions: Any) -> list[Answer | Exception]:
+        """See Granter."""
+        if self.away:
+            raise UnavailableError("unreachable")
+        self.asked += questions
+        return [Answer(0 if self.refusal else 1, 2**40, self.refusal, Limits(5, 1, False)) for _ in questions]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[tuple[Gateway, Billing]]:
+    async with gateway(tmp_path) as made:
+        billing = Billing()
+        state = cast(Any, made.app).app.state
+        state.peers = replace(state.peers, allowances=Allowances(billing, ManualClock()))
+        yield made, billing
+
+
+async def test_an_operation_of_a_program_is_counted_and_one_of_the_page_is_not(site: tuple[Gateway, Billing]) -> None:
+    made, billing = site
+    assert (await made.client.get("/v1/messages", headers=KEY)).status_code == 200
+    assert [(one.meter, one.wanted) for one in billing.asked] == [(API_OPERATIONS, 1)]
+    made.sign_in()
+    assert (await made.client.get("/v1/messages")).status_code == 200
+    assert len(billing.asked) == 1
+
+
+@pytest.mark.parametrize(("refusal", "status"), [("allowance_used", 429), ("plan_lacks", 402)])
+async def test_who_may_not_is_told_what_helps(site: tuple[Gateway, Billing], refusal: str, status: int) -> None:
+    made, billing = site
+    billing.refusal = refusal
+    answer = await made.client.get("/v1/messages", headers=KEY)
+    assert (answer.status_code, answer.json()["reason"]) == (status, refusal)
+    assert "plan" in answer.json()["detail"].lower() and "/v1/billing/" in answer.json()["detail"]
+    assert ("retry-after" in answer.headers) == (status == 429)
+
+
+async def test_while_billing_is_away_programs_read_on(site: tuple[Gateway, Billing]) -> None:
+    made, billing = site
+    billing.away = True
+    assert (await made.client.get("/v1/messages", headers=KEY)).status_code == 200
