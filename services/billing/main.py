@@ -50,12 +50,13 @@ async def build(ctx: Context) -> None:
     storage = StorageStub(ctx.peer("storage"))
     teller = PlatformTeller(DeliveryStub(ctx.peer("delivery")), base.secrets.hashes)
     graph = make_graph(base, Outside(HeldMails(storage), teller))
-    serve_billing(ctx.server, BillingRpc(_parts(graph, StoredLevels(storage))), settings.callers)
+    serve_billing(ctx.server, BillingRpc(parts_of(graph, StoredLevels(storage))), settings.callers)
     serve_owner(ctx.server, Owner(make_held(graph), store, ctx.clock), terms, settings.callers)
     await _start(ctx, graph, await ctx.connect_events() if settings.nats_url else None)
 
 
-def _parts(graph: Graph, levels: StoredLevels) -> Parts:
+def parts_of(graph: Graph, levels: StoredLevels) -> Parts:
+    """Return what the servicer works with."""
     base, money, customers, clock = graph.base, graph.money, graph.customers, graph.base.clock
     offers, counters = base.offers, graph.metering.counting
 

@@ -12,7 +12,7 @@ import pytest
 
 from libs.docstore.store import Event
 from libs.runtime.clock import unix_seconds
-from libs.runtime.errors import InvalidError, NotFoundError, SealpostError
+from libs.runtime.errors import DeniedError, InvalidError, NotFoundError, SealpostError
 from libs.runtime.ids import new_id
 from protos.events.v1.events_pb2 import MailStored
 from protos.storage.v1 import storage_pb2 as pb
@@ -134,3 +134,26 @@ async def test_killed_under_load_it_loses_nothing_and_doubles_nothing(wire: Wire
 
 async def listed(wire: Wire, boxes: Iterable[str]) -> list[str]:
     return sorted([message_id for box in boxes for message_id in await wire.ids(box)])
+
+
+async def test_mails_of_a_day_are_counted_as_long_as_they_are_held(wire: Wire) -> None:
+    alice, bob = new_id(), new_id()
+    delivery = mail(alice)
+    assert await wire.append(delivery, mail(alice), mail(bob)) == ["ok"] * 3
+    day = int(delivery.messages[0].message_id[:10], 16) // 86400
+
+    async def held(*mailboxes: str, of: int = day) -> dict[str, int]:
+        request = pb.CountHeldRequest(mailbox_ids=mailboxes, day=of)
+        return dict((await wire.billing.CountHeld(request, timeout=5)).held)
+
+    assert await held(alice, bob) == {alice: 2, bob: 1}
+    assert await held(alice, of=day - 1) == {alice: 0} == await held(alice, of=day + 1)
+    removal = pb.DeleteMessagesRequest(mailbox_id=alice, message_ids=[delivery.messages[0].message_id])
+    await wire.gateway.DeleteMessages(removal, timeout=5)
+    assert await held(alice) == {alice: 1}
+    with pytest.raises(InvalidError, match="too_many_mailboxes"):
+        await held(*[new_id() for _ in range(101)])
+    with pytest.raises(InvalidError, match="day"):
+        await held(alice, of=-1)
+    with pytest.raises(DeniedError):
+        await wire.gateway.CountHeld(pb.CountHeldRequest(mailbox_ids=[alice], day=day), timeout=5)

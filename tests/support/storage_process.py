@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 CLOCK = SystemClock()
 BLOCK = 256 * 1024
-CALLING = ("ingest", "delivery", "gateway")
+CALLING = ("ingest", "delivery", "gateway", "billing")
 # Who asks what is kept.
 OWNING = "retention"
 
@@ -83,6 +83,7 @@ class Wire:
     ingest: StorageAsyncStub
     delivery: StorageAsyncStub
     gateway: StorageAsyncStub
+    billing: StorageAsyncStub
     bus: EventBus
     owner: DataOwnerAsyncStub
 
@@ -126,7 +127,8 @@ async def running(directory: Path) -> AsyncIterator[Wire]:
             nats.url, "gateway", nats.passwords["gateway"], TlsFiles(nats.tls["gateway"]), "gateway"
         )
         stack.push_async_callback(bus.close)
-        wire = Wire(storage, stubs["ingest"], stubs["delivery"], stubs["gateway"], bus, owner)
+        callers = (stubs["ingest"], stubs["delivery"], stubs["gateway"], stubs["billing"])
+        wire = Wire(storage, *callers, bus, owner)
         await answering(wire)
         yield wire
         assert await storage.end() == 0
