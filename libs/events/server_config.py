@@ -52,7 +52,7 @@ RIGHTS: Mapping[str, Rights] = {
     "gateway": Rights(listens=("mail.stored.v1",), facts="records"),
     "analytics": Rights(facts="counts"),
     "accounts": Rights(publishes=("role.changed.v1",)),
-    "billing": Rights(consumes={"billing": "mail.stored.v1"}),
+    "billing": Rights(consumes={"billing": "mail.stored.v1"}, facts="records"),
     "retention": Rights(consumes={"retention-roles": "role.changed.v1"}),
 }
 

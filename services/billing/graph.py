@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from libs.docstore.store import Store
 from libs.envelope import KeyedHash, KeyEncryptionKeys
@@ -12,6 +12,7 @@ from libs.policy import Terms
 from libs.runtime.clock import Clock
 from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
+from libs.telemetry.facts import NoFacts, Recorder
 from services.billing import held as customers_held
 from services.billing.allowance import held as allowance_held
 from services.billing.allowance.counts import GRANTS
@@ -90,6 +91,7 @@ class Base:
     secrets: Secrets
     terms: Terms
     offers: Offers
+    facts: Recorder = field(default_factory=NoFacts)
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def _make_money(base: Base, parts: tuple[Customers, Plans, Books], counting: Cou
     invoices = Invoices(store, base.secrets.vault, books)
     booked = BookKeeping(books, invoices)
     sources = Sources(CustomerAccounts(customers), counting, offers, booked)
-    booking = Booking(store, books, booked)
+    booking = Booking(store, books, booked, base.facts)
     provider = make_provider(base.settings)
     taking = Taking(store, clock, provider, booking)
     taking.tell(customers, plans)

@@ -13,6 +13,7 @@ from libs.runtime.clock import unix_seconds
 from libs.runtime.context import ServiceContext
 from libs.runtime.service import run_service
 from libs.runtime.upkeep import Upkeep
+from libs.telemetry.facts import NoFacts, Recorder
 from protos.delivery.v1.delivery_pb2_grpc import DeliveryStub
 from protos.storage.v1.storage_pb2_grpc import StorageStub
 from services.billing.domain.catalogue import load_catalogues
@@ -46,13 +47,15 @@ async def build(ctx: Context) -> None:
     await terms.load()
     offers = Offers(catalogues, store, ctx.clock)
     await offers.load()
-    base = Base(settings, store, ctx.clock, open_secrets(settings), terms.terms, offers)
+    bus = await ctx.connect_events() if settings.nats_url else None
+    facts: Recorder = await ctx.open_facts(bus) if bus is not None else NoFacts()
+    base = Base(settings, store, ctx.clock, open_secrets(settings), terms.terms, offers, facts)
     storage = StorageStub(ctx.peer("storage"))
     teller = PlatformTeller(DeliveryStub(ctx.peer("delivery")), base.secrets.hashes)
     graph = make_graph(base, Outside(HeldMails(storage), teller))
     serve_billing(ctx.server, BillingRpc(parts_of(graph, StoredLevels(storage))), settings.callers)
     serve_owner(ctx.server, Owner(make_held(graph), store, ctx.clock), terms, settings.callers)
-    await _start(ctx, graph, await ctx.connect_events() if settings.nats_url else None)
+    await _start(ctx, graph, bus)
 
 
 def parts_of(graph: Graph, levels: StoredLevels) -> Parts:

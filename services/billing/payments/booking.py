@@ -10,6 +10,7 @@ from dataclasses import replace
 from libs.docstore.store import Patch, Query, Store
 from libs.runtime.errors import ConflictError, NotFoundError, SealpostError, UnavailableError
 from libs.telemetry import metrics
+from libs.telemetry.facts import NoFacts, Recorder
 from libs.telemetry.logs import get_logger
 from services.billing.domain.journal import Kind, Posting
 from services.billing.ledger.books import Books
@@ -17,6 +18,7 @@ from services.billing.payments.model import PAYMENTS, Payment, Purpose, Step, pa
 from services.billing.payments.ports import Invoices
 
 _PAGE = 100
+_SIZES = ((500, "to_5"), (2_000, "to_20"), (10_000, "to_100"), (50_000, "to_500"))
 _log = get_logger("payments")
 _BOOKED = metrics.counter(
     "sealpost_billing_payments_booked_total", "Payments entered in the books, by step.", {"step": tuple(Step)}
@@ -28,8 +30,9 @@ _UNDOING = {Step.REVERSED: Kind.REVERSED, Step.DISPUTED: Kind.DISPUTED, Step.WON
 class Booking:
     """The steps of payments in `store`, opened with PAYMENTS."""
 
-    def __init__(self, store: Store, books: Books, invoices: Invoices) -> None:
-        """Enter in `books`."""
+    def __init__(self, store: Store, books: Books, invoices: Invoices, facts: Recorder | None = None) -> None:
+        """Enter in `books`, and tell statistics by `facts`, which know amounts by their size only."""
+        self._facts = facts or NoFacts()
         self._store = store
         self._books = books
         self._invoices = invoices
@@ -56,6 +59,13 @@ class Booking:
             # It has gone on meanwhile: whoever looks next does the step that stands there now.
             return payment
         _BOOKED.inc(step=payment.step)
+        self._facts.record(
+            "payments",
+            payment.account_id.encode(),
+            purpose=payment.purpose.value,
+            outcome=payment.step.value,
+            amount=_size(payment.amount),
+        )
         return replace(payment, step=None, version=written.version)
 
     async def _one(self, payment: Payment) -> int:
@@ -78,6 +88,11 @@ class Booking:
                 _log.warning("invoice_unknown")
         if payment.purpose is Purpose.PLAN:
             await self._invoices.settle_prepaid(payment.account_id)
+
+
+def _size(amount: int) -> str:
+    """Return how large an amount is, as a word of the policy; currencies have a hundredth, or nearly so."""
+    return next((word for most, word in _SIZES if amount <= most), "above")
 
 
 def reference_of(payment: Payment) -> str:

@@ -31,12 +31,16 @@ STAFF = (
     "/v1/operator/retention",
     "/v1/operator/policy/versions",
     "/v1/operator/concerns",
+    "/v1/operator/billing/payments",
+    "/v1/operator/billing/invoices",
+    "/v1/operator/billing/reconciliations",
     "/v1/disclosure/cases",
 )
 # What they can do; who is let in is told that the form is wrong, so nothing comes of it.
 STAFF_DOES = (
     "/v1/operator/holders",
     "/v1/operator/retention/probes",
+    "/v1/operator/billing/payments",
     "/v1/disclosure/cases",
 )
 _WRONG: dict[str, object] = {"clause": 0}
