@@ -33,6 +33,7 @@ from libs.telemetry.logs import get_logger
 API_OPERATIONS = "api_operations"
 SENDS = "sends"
 MOST_OWED = 1000
+UNSAID = -2
 
 _DAY = 86400
 _ACCOUNTS = 20_000
@@ -58,7 +59,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a plan says of what is held; -1: no limit. `read_only`: nothing new can be sent or added."""
+    """What a plan says of what is held; -1: no limit, UNSAID: other rules hold. `read_only`: nothing new is sent."""
 
     storage_bytes: int
     addresses: int

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from libs.allowance.allowances import Account, Allowances, Answer, Limits, Question
+from libs.allowance.allowances import UNSAID, Account, Allowances, Answer, Limits, Question
 from libs.mailbox.model import Route
 from libs.runtime.context import ServiceContext
 from libs.runtime.errors import from_code
@@ -51,7 +51,9 @@ class PlannedRoom:
         limits = await self._allowances.limits(Account(route.account_id, route.profile, route.mailbox_id))
         if limits is None:
             return replace(route, quota_bytes=0)
-        return replace(route, quota_bytes=max(0, limits.storage_bytes)) if limits.storage_bytes else route
+        if limits.storage_bytes == UNSAID:
+            return route
+        return replace(route, quota_bytes=max(0, limits.storage_bytes))
 
 
 def open_allowances(ctx: ServiceContext[Any]) -> Allowances | None:

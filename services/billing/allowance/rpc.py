@@ -9,6 +9,7 @@ from services.billing.allowance.grants import MOST_ITEMS, Grants, Result
 from services.billing.allowance.model import GRANTED, Ask, PlanLimits, bounds_of, refusal_of
 from services.billing.domain.model import UNLIMITED, Meter, Profile, State
 
+_UNSAID = -2
 _PROFILES = {common_pb2.Profile.Value(f"PROFILE_{one.name}"): one for one in Profile}
 
 
@@ -59,7 +60,9 @@ def _limits(plan: PlanLimits) -> pb.Limits:
 def _level(plan: PlanLimits, meter: Meter) -> int:
     """Return what may be held; a plan that does not name it leaves it to the other rules of the profile."""
     allowance = plan.allowances.get(meter)
-    return UNLIMITED if allowance is None or allowance.tiers else allowance.included
+    if allowance is None:
+        return _UNSAID
+    return UNLIMITED if allowance.tiers else allowance.included
 
 
 def _per_day(plan: PlanLimits, meter: Meter) -> int:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import Request
 
-from libs.allowance import API_OPERATIONS, SENDS, Account, Allowances
+from libs.allowance import API_OPERATIONS, SENDS, UNSAID, Account, Allowances
 from libs.runtime.errors import SealpostError, UnavailableError
 from protos.common.v1 import common_pb2
 from services.gateway.peers import Peers
@@ -52,7 +52,7 @@ async def room_of(request: Request, account: Account, otherwise: int) -> int:
     """Return how many bytes a mailbox may hold, 0 for any number; `otherwise` where there are no plans."""
     allowances = _of(request)
     limits = await allowances.limits(account) if allowances is not None else None
-    if limits is None:
+    if limits is None or limits.storage_bytes == UNSAID:
         return otherwise
     return max(0, limits.storage_bytes)
 

@@ -59,6 +59,16 @@ class Billing:
         return Answer(granted, min(now + 600, (now // DAY + 1) * DAY), "", LIMITS)
 
 
+class _Plan:
+    """A plan that has these limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    async def grant(self, questions: Sequence[Question]) -> Sequence[Answer | Exception]:
+        return [Answer(0, 0, "", self._limits) for _ in questions]
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
@@ -173,6 +183,9 @@ async def test_the_room_of_a_mailbox_is_that_of_the_plan(billing: Billing, clock
     mine = Route(Standing.OK, "m1", "a1", quota_bytes=50, profile="sealed")
     public = Route(Standing.OK, "p1", "", quota_bytes=50, profile="public")
     assert ((await room(mine)).quota_bytes, (await room(public)).quota_bytes) == (1000, 50)
+    unsaid = PlannedRoom(Allowances(_Plan(Limits(-2, 1, read_only=False)), clock))
+    endless = PlannedRoom(Allowances(_Plan(Limits(-1, 1, read_only=False)), clock))
+    assert ((await unsaid(mine)).quota_bytes, (await endless(mine)).quota_bytes) == (50, 0)
     billing.away = True
     # Mail is not refused because nobody knows the plan.
     other = Route(Standing.OK, "m2", "a2", quota_bytes=50, profile="sealed")

@@ -36,7 +36,7 @@ async def test_an_answer_tells_units_limits_and_failures_in_order(tmp_path: Path
         assert [one.granted for one in results] == [0, 7, 0, 0, 0, 0]
         assert results[5].refusal == "allowance_used"
         limits = results[4].limits
-        assert (limits.storage_bytes, limits.addresses, limits.read_only) == (1000, -1, False)
+        assert (limits.storage_bytes, limits.addresses, limits.read_only) == (1000, -2, False)
         assert (limits.sends_per_day, limits.api_operations_per_day) == (500, 20_000)
         with pytest.raises(InvalidError):
             await grant(here.grants, pb.GrantRequest(items=[item()] * 501))
