@@ -269,7 +269,7 @@ def test_operators_see_the_records_of_the_installation(business: Business, artif
 
 def test_a_paused_account_is_told_so_and_what_to_do(business: Business, artifacts: Path) -> None:
     page = business.page
-    standing = {"sent_today": 4200, "limit_today": 5000, "paused": True, "reason": "bounces"}
+    standing = {"sent_today": 4200, "limit_today": 5000, "limit_per_mail": 1000, "paused": True, "reason": "bounces"}
     rates = {"bounced_per_mille": 137, "complained_per_mille": 2}
     page.route("**/v1/sending", lambda route: route.fulfill(json=standing | rates))
     business.section("How sending stands")

@@ -196,7 +196,7 @@ def test_a_stopped_campaign_is_over(world: World) -> None:
 def test_how_it_stands_is_told(world: World) -> None:
     standing = world.api.get("/v1/sending").raise_for_status().json()
     # A first day.
-    assert (standing["limit_today"], standing["paused"]) == (5000, False)
+    assert (standing["limit_today"], standing["limit_per_mail"], standing["paused"]) == (5000, 1000, False)
     assert standing["sent_today"] >= 5
 
 

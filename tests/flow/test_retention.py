@@ -131,7 +131,8 @@ async def test_killed_amid_an_erasure_it_goes_on(scene: World, tmp_path: Path) -
         async with retention.called() as stub:
             receipt = await stub.GetReceipt(pb.GetReceiptRequest(token=TOKEN), timeout=5)
         assert {line.service for line in receipt.lines} == set(scene.owners)
-        assert sum(line.keys for line in receipt.lines) <= 5 and 0 < sum(line.count for line in receipt.lines) <= 30_000
+        assert sum(line.keys for line in receipt.lines) <= len(OWNERS)
+        assert 0 < sum(line.count for line in receipt.lines) <= 6000 * len(OWNERS)
         assert receipt.keys_gone_at and receipt.done_at and receipt.entry
         kinds = await _kinds(retention, "erasure_begun", "erasure_keys", "erasure_done")
         assert kinds == ["erasure_begun", "erasure_keys", "erasure_done"]

@@ -214,6 +214,9 @@ class Life:
         unknown = [clause for clause, (result, _) in results.items() if result != "pass"]
         for clause in unknown:
             self.ask(OPERATOR, "POST", "/v1/operator/retention/probes", {"clause": clause})
+        if unknown:
+            print("not known yet:", *((clause, results[clause][1]) for clause in unknown))
+            time.sleep(1)
         return not unknown
 
     def _canaries_in_order(self) -> bool:

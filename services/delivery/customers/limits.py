@@ -45,6 +45,7 @@ class Sending:
 
     sent_today: int
     limit_today: int
+    limit_per_mail: int
     paused: bool
     reason: str
     bounced_per_mille: int
@@ -115,11 +116,13 @@ class SendingLimits:
     async def sending(self, account_id: str) -> Sending:
         """Return how an account's sending stands. Raises: SealpostError."""
         standing = await self._standings.get(account_id)
-        want = await self._want(account_id, (await self._known(account_id)).profile, 0)
+        profile = (await self._known(account_id)).profile
+        want = await self._want(account_id, profile, 0)
         found = await self._store.get(SENT, self._key(want.day, account_id))
         counted = number(found.body, _FIELD, 0) if found is not None else 0
         ahead = self._ahead[account_id] if account_id in self._ahead and self._ahead_day == want.day else 0
-        return _sending(standing, max(0, counted - ahead), want.limit)
+        per_mail = self._rules.of(profile).per_message
+        return _sending(standing, max(0, counted - ahead), want.limit, per_mail)
 
     def forget(self, account_id: str) -> None:
         """Forget what is in memory about an account that is erased: nothing of it is given back later."""
@@ -220,11 +223,12 @@ def _ahead(limit: int) -> int:
     return min(_MOST_AHEAD, limit // _AHEAD_PART)
 
 
-def _sending(standing: Standing, sent: int, limit: int) -> Sending:
+def _sending(standing: Standing, sent: int, limit: int, per_mail: int) -> Sending:
     settled, bounced, complained = total(standing.ring)
     return Sending(
         sent_today=sent,
         limit_today=limit,
+        limit_per_mail=per_mail,
         paused=bool(standing.paused),
         reason=standing.paused,
         bounced_per_mille=per_mille(bounced, settled),

@@ -156,6 +156,7 @@ class CustomersRpc(DeliveryServicer):
         return pb.Sending(
             sent_today=found.sent_today,
             limit_today=found.limit_today,
+            limit_per_mail=found.limit_per_mail,
             paused=found.paused,
             reason=found.reason,
             bounced_per_mille=found.bounced_per_mille,

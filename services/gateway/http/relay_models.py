@@ -130,10 +130,11 @@ class SuppressionIn(models.In):
 
 
 class Sending(BaseModel):
-    """Recipients of today, and thousandths of the last thousand whose fate is known."""
+    """Recipients of today and of one mail, and thousandths of the last thousand whose fate is known."""
 
     sent_today: int
     limit_today: int
+    limit_per_mail: int
     paused: bool
     reason: str
     bounced_per_mille: int

@@ -17,8 +17,10 @@ from services.retention.probes.mails import forget, listed, newest_mail
 from services.retention.probes.people import session_of
 from services.retention.probes.world import Broken, Person, UnknowableError, World, mark
 
-_MEMBER_MOST = 1000
-_TOO_MANY = ("too_many_recipients", "recipients_per_minute", "recipients_per_day")
+# No mail of anybody can have more recipients.
+_MOST_RECIPIENTS = 1000
+# The limits of sending, and that of a plan, where it is the tighter one.
+_TOO_MANY = ("too_many_recipients", "recipients_per_minute", "recipients_per_day", "allowance_used", "plan_lacks")
 _ZBASE32 = "ybndrfg8ejkmcpqxot1uwisza345h769"
 
 
@@ -181,9 +183,15 @@ async def password_unknown(world: World) -> None:
 
 
 async def mass_mail_refused(world: World) -> None:
-    """S6: a member cannot send to masses."""
+    """S6: a member cannot send to masses: not to one more than a mail of his can have, as he is told."""
     person = await world.people.of("sealed")
-    to = [f"{mark()}@elsewhere.example" for _ in range(_MEMBER_MOST)]
+    told = await world.web.ask("GET", "/v1/sending", token=person.token)
+    if told.status != 200:
+        raise UnknowableError("sending")
+    most = told.json().get("limit_per_mail")
+    if not isinstance(most, int) or not 0 < most <= _MOST_RECIPIENTS:
+        raise Broken("no_limit_told")
+    to = [f"{mark()}@elsewhere.example" for _ in range(min(most + 1, _MOST_RECIPIENTS))]
     form = {"from": person.address, "to": to, "subject": "Probe", "text": "Probe"}
     answer = await world.web.ask("POST", "/v1/send", form=form, token=person.token)
     if answer.status < 400:

@@ -119,7 +119,9 @@ def _count_no_more(request: pb.CountNoMoreRequest) -> pb.CountNoMoreResponse:
     return pb.CountNoMoreResponse()
 
 
-_SENDING = pb.Sending(sent_today=5, limit_today=100, paused=True, reason="bounces", bounced_per_mille=120)
+_SENDING = pb.Sending(
+    sent_today=5, limit_today=100, limit_per_mail=50, paused=True, reason="bounces", bounced_per_mille=120
+)
 _ANSWERS: dict[str, Callable[[Any], Any]] = {
     "GetSubmission": _submission,
     "CancelSubmission": _submission,

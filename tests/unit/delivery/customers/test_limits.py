@@ -161,7 +161,7 @@ async def test_a_day_is_shared_by_processes_and_ends_at_the_limit(tmp_path: Path
         one.clock.advance(minutes=1)
         await one.limits.reserve(account, Profile.SEALED, 18)
         sending = await one.limits.sending(account)
-        assert (sending.sent_today, sending.limit_today) == (498, 500)
+        assert (sending.sent_today, sending.limit_today, sending.limit_per_mail) == (498, 500, 100)
         one.clock.advance(days=1)
         await one.limits.reserve(account, Profile.SEALED, 60)
         assert (await one.limits.sending(account)).sent_today == 60

@@ -4,6 +4,8 @@ import { ask } from "./http";
 export interface SendingState {
   sent_today: number;
   limit_today: number;
+  /** recipients that one mail can have */
+  limit_per_mail: number;
   paused: boolean;
   /** "bounces", "complaints", "operator"; empty when not paused */
   reason: string;

@@ -79,7 +79,8 @@ function Standing({ state }: { state: SendingState }) {
         />
         <p class="hint">
           {left === 0 ? "None left until midnight UTC." : `${plural(left, "recipient")} left until midnight UTC.`} A new
-          account starts small; its limit grows each day, for ten days.
+          account starts small; its limit grows each day, for ten days. One mail can have{" "}
+          {plural(state.limit_per_mail, "recipient")}.
         </p>
       </div>
       <Rate label="Bounced" value={state.bounced_per_mille} most={MOST_BOUNCED} hint="refused for good" />
