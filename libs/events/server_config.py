@@ -47,12 +47,16 @@ class Rights:
 
 RIGHTS: Mapping[str, Rights] = {
     "storage": Rights(publishes=("mail.stored.v1",)),
-    "delivery": Rights(publishes=("delivery.queued.v1",), listens=("delivery.queued.v1",), facts="records"),
+    "delivery": Rights(
+        publishes=("delivery.queued.v1", "mail.delivered.v1"), listens=("delivery.queued.v1",), facts="records"
+    ),
     "ingest": Rights(facts="records"),
     "gateway": Rights(listens=("mail.stored.v1",), facts="records"),
     "analytics": Rights(facts="counts"),
     "accounts": Rights(publishes=("role.changed.v1",)),
-    "billing": Rights(consumes={"billing": "mail.stored.v1"}, facts="records"),
+    "billing": Rights(
+        consumes={"billing": "mail.stored.v1", "billing-delivered": "mail.delivered.v1"}, facts="records"
+    ),
     "retention": Rights(consumes={"retention-roles": "role.changed.v1"}),
 }
 

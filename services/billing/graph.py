@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from libs.docstore.store import Store
@@ -38,7 +39,7 @@ from services.billing.metering.counting import Counting
 from services.billing.metering.folding import COUNTERS, Folder
 from services.billing.metering.intake import Intake
 from services.billing.metering.log import METER_LOG
-from services.billing.metering.reconciling import RECONCILIATIONS, Inventories, Reconciler
+from services.billing.metering.reconciling import RECONCILIATIONS, Inventory, Reconciler
 from services.billing.metering.state import STATE
 from services.billing.notices import PriceNotices
 from services.billing.offers import VERSIONS, Offers
@@ -108,7 +109,7 @@ class Metering:
 class Outside:
     """Other services."""
 
-    inventories: Inventories
+    inventories: Sequence[Inventory]
     teller: Teller
 
 

@@ -19,9 +19,9 @@ from protos.storage.v1.storage_pb2_grpc import StorageStub
 from services.billing.domain.catalogue import load_catalogues
 from services.billing.domain.model import DAY
 from services.billing.graph import COLLECTIONS, Base, Graph, Outside, make_graph, make_held, open_secrets
-from services.billing.metering.consuming import DURABLE, SUBJECTS
+from services.billing.metering.consuming import CONSUMED
 from services.billing.offers import Offers
-from services.billing.peers import HeldMails, StoredLevels
+from services.billing.peers import DeliveredMails, HeldMails, StoredLevels
 from services.billing.rpc import BillingRpc, Parts, serve_billing
 from services.billing.rpc.credits import CreditParts
 from services.billing.rpc.invoices import InvoiceParts
@@ -50,9 +50,9 @@ async def build(ctx: Context) -> None:
     bus = await ctx.connect_events() if settings.nats_url else None
     facts: Recorder = await ctx.open_facts(bus) if bus is not None else NoFacts()
     base = Base(settings, store, ctx.clock, open_secrets(settings), terms.terms, offers, facts)
-    storage = StorageStub(ctx.peer("storage"))
-    teller = PlatformTeller(DeliveryStub(ctx.peer("delivery")), base.secrets.hashes)
-    graph = make_graph(base, Outside(HeldMails(storage), teller))
+    storage, delivery = StorageStub(ctx.peer("storage")), DeliveryStub(ctx.peer("delivery"))
+    inventories = (HeldMails(storage), DeliveredMails(delivery))
+    graph = make_graph(base, Outside(inventories, PlatformTeller(delivery, base.secrets.hashes)))
     serve_billing(ctx.server, BillingRpc(parts_of(graph, StoredLevels(storage))), settings.callers)
     serve_owner(ctx.server, Owner(make_held(graph), store, ctx.clock), terms, settings.callers)
     await _start(ctx, graph, bus)
@@ -89,8 +89,8 @@ def parts_of(graph: Graph, levels: StoredLevels) -> Parts:
 async def _start(ctx: Context, graph: Graph, bus: EventBus | None) -> None:
     """Have everything run that goes on by itself."""
     if bus is not None:
-        for subject in SUBJECTS:
-            await bus.consume_batches(DURABLE, subject, graph.metering.consuming.take)
+        for durable, subject in CONSUMED.items():
+            await bus.consume_batches(durable, subject, graph.metering.consuming.take)
     steps = {
         "plans": graph.plans.advance,
         "settling": graph.settling.step,

@@ -1,4 +1,4 @@
-"""What billing asks other services: what mailboxes hold."""
+"""What billing asks other services: what mailboxes hold, and what was delivered."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from libs.runtime.errors import SealpostError
 from libs.telemetry.logs import get_logger
+from protos.delivery.v1 import delivery_pb2
 from protos.storage.v1 import storage_pb2
-from services.billing.domain.model import Meter
+from services.billing.domain.customers import Customer
+from services.billing.domain.model import Meter, Profile
 
 if TYPE_CHECKING:
+    from protos.delivery.v1.delivery_pb2_grpc import DeliveryAsyncStub
     from protos.storage.v1.storage_pb2_grpc import StorageAsyncStub
 
 _TIMEOUT = 2.0
@@ -41,13 +44,38 @@ class StoredLevels:
 
 
 class HeldMails:
-    """Implements metering.reconciling.Inventories."""
+    """Implements metering.reconciling.Inventory: the mails that mailboxes hold."""
+
+    meter = Meter.MAILS_STORED
 
     def __init__(self, storage: StorageAsyncStub) -> None:
         """Ask storage."""
         self._storage = storage
 
-    async def held(self, mailbox_ids: Sequence[str], day: int) -> Mapping[str, int]:
-        """See Inventories."""
-        request = storage_pb2.CountHeldRequest(mailbox_ids=mailbox_ids, day=day)
+    def counted_for(self, customer: Customer) -> str:
+        """See Inventory."""
+        return customer.mailbox_id
+
+    async def held(self, subjects: Sequence[str], day: int) -> Mapping[str, int]:
+        """See Inventory."""
+        request = storage_pb2.CountHeldRequest(mailbox_ids=subjects, day=day)
         return dict((await self._storage.CountHeld(request, timeout=_COUNT_TIMEOUT)).held)
+
+
+class DeliveredMails:
+    """Implements metering.reconciling.Inventory: what the relay has delivered."""
+
+    meter = Meter.MAILS_DELIVERED
+
+    def __init__(self, delivery: DeliveryAsyncStub) -> None:
+        """Ask delivery."""
+        self._delivery = delivery
+
+    def counted_for(self, customer: Customer) -> str:
+        """See Inventory."""
+        return customer.account_id if customer.profile is Profile.RELAY else ""
+
+    async def held(self, subjects: Sequence[str], day: int) -> Mapping[str, int]:
+        """See Inventory."""
+        request = delivery_pb2.CountDeliveredRequest(account_ids=subjects, day=day)
+        return dict((await self._delivery.CountDelivered(request, timeout=_COUNT_TIMEOUT)).delivered)

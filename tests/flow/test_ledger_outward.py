@@ -28,7 +28,7 @@ from tests.support.ledger_procs import command_lines, files_open_for_writing, wa
 from tests.support.ledger_scan import Leak, Scanner
 from tests.support.outward import SIGNED_UP_FROM, Outward, outward
 from tests.support.outward_check import Reckoning
-from tests.support.outward_mail import FORGETFUL, REFUSING, SLEEPY, STEADY, OutwardRun
+from tests.support.outward_mail import FORGETFUL, REFUSING, RELAYS, SLEEPY, STEADY, OutwardRun
 from tests.support.outward_world import Arrival
 from tests.support.platform import ROOT
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.timeout(300)
 _MAILS = 300
 _BETWEEN_KILLS = 30
 # delivery twice: what the first one had begun is taken over by the next while others are killed.
-_VICTIMS = ("crypto", "delivery", "storage", "nats", "ingest", "delivery")
+_VICTIMS = ("crypto", "delivery", "storage", "nats", "billing", "ingest", "delivery")
 # When one of the servers goes away, and comes back.
 _AWAY_AFTER, _BACK_AFTER = "crypto", "delivery"
 # A death leaves in doubt what is under way: no more than per_destination allows for each of three destinations.
@@ -60,6 +60,11 @@ class Aftermath:
     waiting: int = 0
     settled: float = 0.0
     open_files: set[str] = field(default_factory=set)
+    metered: dict[str, int] = field(default_factory=dict)
+
+    def paid(self) -> dict[str, int]:
+        """Return how many recipients have the mails of each account that pays for them: members do not."""
+        return {one: self.reckoning.delivered[one] for one in self.run.accounts()[:RELAYS]}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,7 @@ def _live(folder: Path, temporary: Path) -> tuple[Aftermath, Scanner]:
         found.settled = scene.settle()
         found.arrivals = scene.world.arrivals()
         found.reckoning = scene.reckon(found.ledger)
+        found.metered = scene.metered(found.paid())
         found.unsigned = scene.unsigned(found.arrivals)
         found.leaks += scanner.scan_bytes("what it prints", "\n".join(scene.platform.output).encode())
         found.leaks += scanner.scan_bytes("command lines", command_lines(scene.platform.process.pid))
@@ -150,6 +156,12 @@ def test_only_lost_replies_and_deaths_made_mails_arrive_again(aftermath: Afterma
     lost = sum(len(one.mail.recipients) for one in aftermath.arrivals if one.lost)
     assert 5 < aftermath.reckoning.lost_replies <= lost
     assert aftermath.reckoning.deaths <= _REPEATED_PER_DEATH * _VICTIMS.count("delivery")
+
+
+def test_metered_deliveries_are_deliveries_exactly(aftermath: Aftermath) -> None:
+    paid = aftermath.paid()
+    assert min(paid.values()) > 20
+    assert aftermath.metered == paid | dict.fromkeys(aftermath.run.accounts()[RELAYS:], 0)
 
 
 def test_all_signatures_hold(aftermath: Aftermath) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,6 +101,24 @@ class Outward:
     def reckon(self, ledger: Ledger) -> Reckoning:
         """Judge everything."""
         return judge_outward(self.run, ledger, self.found())
+
+    def metered(self, wanted: Mapping[str, int]) -> dict[str, int]:
+        """Return how many deliveries billing has counted for each sender, once it has as many as are wanted."""
+        counted: dict[str, int] = {}
+
+        def look() -> bool:
+            for one in self.senders:
+                with one.http() as http:
+                    days = http.get("/v1/billing/usage").raise_for_status().json()["days"]
+                counted[one.address] = sum(day["units"].get("mails_delivered", 0) for day in days)
+            # Not more often than the gateway answers one client.
+            time.sleep(0.5)
+            return all(counted[address] >= count for address, count in wanted.items())
+
+        with suppress(AssertionError):
+            # Where some are missing, the test says so.
+            wait_for("all deliveries to be counted", look, 60.0)
+        return counted
 
     def unsigned(self, arrivals: Sequence[Arrival]) -> list[str]:
         """Return which of these mails have not two signatures that hold, by the records that operators are told."""

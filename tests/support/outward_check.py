@@ -42,13 +42,15 @@ class Reckoning:
     """What came of a run.
 
     `faults` are rules that were broken; `lost_replies` and `deaths` count repetitions that are excused by the one or
-    the other; `unacknowledged` counts transactions that nobody was told 250 of and that went out.
+    the other; `unacknowledged` counts transactions that nobody was told 250 of and that went out; `delivered` counts
+    the recipients who have a sender's mails, by sender.
     """
 
     faults: list[Fault] = field(default_factory=list)
     lost_replies: int = 0
     deaths: int = 0
     unacknowledged: int = 0
+    delivered: Counter[str] = field(default_factory=Counter)
 
     def add(self, rule: str, detail: str) -> None:
         """Note a fault."""
@@ -70,6 +72,9 @@ def judge_outward(run: OutwardRun, ledger: Ledger, found: Found) -> Reckoning:
     received = _sort_arrivals(run, ledger, found.arrivals, reckoning)
     reported = _sort_reports(run, ledger, found.reports, reckoning)
     for number, transaction in ledger.transactions.items():
+        reckoning.delivered[run.sender(transaction)] += sum(
+            bool(received[number, one]) for one in transaction.recipients
+        )
         for recipient in transaction.recipients:
             _judge_repetitions(number, received[number, recipient], found.deaths, reckoning)
         _judge_one(transaction, ledger.outcome(number), (received, reported), reckoning)

@@ -22,6 +22,8 @@ from services.billing.domain import model
 from services.billing.domain.catalogue_file import File, Offer, TierPart, Version
 
 _EPOCH = date(1970, 1, 1)
+# What nobody asks for before, so that no bound could hold.
+_AFTERWARDS = (model.Meter.MAILS_DELIVERED, model.Meter.MAILS_STORED)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def _plan_faults(plan: Offer) -> Iterator[str]:
         yield from (f"allowances.{meter}: {fault}" for fault in _tier_faults(allowance.tiers))
         if allowance.tiers and (allowance.per is not model.Per.MONTH or allowance.included == model.UNLIMITED):
             yield f"allowances.{meter}: tiers are for what is bounded by month"
+        if meter in _AFTERWARDS and not allowance.tiers and allowance.included != model.UNLIMITED:
+            yield f"allowances.{meter}: is counted when it has happened, so it has tiers or is unlimited"
 
 
 def _tier_faults(tiers: Sequence[TierPart]) -> Iterator[str]:

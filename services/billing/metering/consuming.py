@@ -15,8 +15,8 @@ from libs.telemetry.logs import get_logger
 from services.billing.metering.decoding import use_of
 from services.billing.metering.intake import Intake
 
-DURABLE = "billing"
-SUBJECTS = ("mail.stored.v1",)
+CONSUMED = {"billing": "mail.stored.v1", "billing-delivered": "mail.delivered.v1"}
+"""By the name of the durable consumer."""
 
 _log = get_logger("metering")
 _EVENTS = metrics.counter(

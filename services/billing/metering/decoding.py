@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from libs.docstore.store import Event
 from libs.runtime.errors import InvalidError
-from protos.events.v1.events_pb2 import MailStored
+from protos.events.v1.events_pb2 import MailDelivered, MailStored
 from services.billing.domain.model import DAY, Meter
 from services.billing.metering.intake import Use
 
@@ -44,5 +44,15 @@ def _mail_stored(event: Event) -> Use | None:
     return Use(event.event_id, stored.mailbox_id, Meter.MAILS_STORED, day)
 
 
-DECODERS: Mapping[str, Callable[[Event], Use | None]] = {"mail.stored.v1": _mail_stored}
+def _mail_delivered(event: Event) -> Use:
+    delivered = MailDelivered.FromString(event.payload)
+    if not delivered.account_id or delivered.day <= 0:
+        raise ValueError("no account or no day")
+    return Use(event.event_id, delivered.account_id, Meter.MAILS_DELIVERED, delivered.day)
+
+
+DECODERS: Mapping[str, Callable[[Event], Use | None]] = {
+    "mail.stored.v1": _mail_stored,
+    "mail.delivered.v1": _mail_delivered,
+}
 """By subject."""

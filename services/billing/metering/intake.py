@@ -14,8 +14,8 @@ noticed at the next write, by its number.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,14 +91,14 @@ class Intake:
             await self._write(lambda: (0, Counted(0, unix_seconds(self._clock) // DAY, {}, b"", late)))
         return new
 
-    def _by_day(self, uses: Sequence[Use]) -> tuple[dict[int, _Day], int]:
+    def _by_day(self, uses: Sequence[Use]) -> tuple[dict[int, _Day], Mapping[Meter, int]]:
         today = unix_seconds(self._clock) // DAY
         days: defaultdict[int, _Day] = defaultdict(_Day)
-        late = 0
+        late: Counter[Meter] = Counter()
         for use in uses:
             # A clock may be a little ahead of ours at midnight.
             if not today - self._keep_days < use.day <= today + 1:
-                late += 1
+                late[use.meter] += 1
                 continue
             part = days[use.day]
             part.uses.append(use)

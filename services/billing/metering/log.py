@@ -10,7 +10,7 @@ Of an event nothing else is kept: no id of a mail, no address, no time but the d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from libs.docstore.fields import blob, number, text
 from libs.docstore.store import Collection, Document, Index, Insert, Patch, Value
@@ -30,13 +30,13 @@ Sums = Mapping[tuple[str, Meter], int]
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One document: units by subject and meter of one day; `late` events that could not be counted any more."""
+    """One document: units by subject and meter of one day; `late`: events that could not be counted any more."""
 
     number: int
     day: int
     sums: Sums
     ids: bytes
-    late: int = 0
+    late: Mapping[Meter, int] = field(default_factory=dict)
 
 
 def insert(counted: Counted) -> Insert:
@@ -48,7 +48,7 @@ def insert(counted: Counted) -> Insert:
         "day": counted.day,
         "sums": sums,
         "ids": counted.ids,
-        "late": counted.late,
+        "late": {meter.value: count for meter, count in counted.late.items()},
     }
     return Insert(METER_LOG, f"{counted.number:012d}", body)
 
@@ -61,15 +61,15 @@ def forgetting(counted: Counted) -> Patch:
 def counted_of(document: Document) -> Counted:
     """Return what a document says. Raises: InternalError("document_damaged")."""
     body = document.body
-    sums = body.get("sums")
-    if not isinstance(sums, list):
+    sums, late = body.get("sums"), body.get("late")
+    if not isinstance(sums, list) or not isinstance(late, dict):
         raise InternalError("document_damaged")
     return Counted(
         number(body, "number"),
         number(body, "day"),
         dict(_sum(entry) for entry in sums),
         blob(body, "ids"),
-        number(body, "late", 0),
+        {Meter(meter): number(late, meter) for meter in late},
     )
 
 

@@ -1,23 +1,28 @@
 """What happened to recipients, kept for a month: told again, a happening is the same document.
 
 Who it happened to, in which campaign, and with what status is sealed; in clear stand a mark of the account, the kind,
-and when.
+and when. What the relay has delivered is paid for, so it is announced with the document, in one commit and under its
+id: it is never announced of what is not kept, and what is told again is counted once. Billing does not hurry, and the
+way out does: nobody wakes who publishes, so one look at the store serves the deliveries of many seconds.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from libs.docstore import store as docstore
 from libs.docstore.fields import blob, number, text
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Store
 from libs.envelope import place_of
 from libs.policy import Terms
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InternalError
+from protos.events.v1.events_pb2 import MailDelivered
 from services.delivery.customers.fields import cursor_after, find_all, page_size, read_cursor
 from services.delivery.customers.marks import Marks
+from services.delivery.domain.model import Profile
 from services.delivery.domain.ports import Happening, Kind
 from services.delivery.domain.vault import Vault
 
@@ -27,7 +32,10 @@ EVENTS = Collection(
     fields=("account", "at", "kind", "submission", "sealed", "expires"),
 )
 
+DELIVERED_SUBJECT = "mail.delivered.v1"
+
 _PAGE = 500
+_DAY = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Events:
             "sealed": self._vault.seal(place_of(EVENTS.name, key, "sealed"), json.dumps(content).encode()),
             "expires": happening.at + self._terms.rule("sending_event_seconds", happening.terms),
         }
-        return Insert(EVENTS, key, body)
+        return Insert(EVENTS, key, body, _announced(happening))
 
     async def page(self, account_id: str, limit: int, cursor: str) -> tuple[list[Event], str]:
         """Return a page of the events, newest first, and the cursor of the next. Raises: InvalidError."""
@@ -90,6 +98,24 @@ class Events:
         found = await find_all(self._store, query, most)
         return [(document.key, _kind(document)) for document in found if _holds(document, now)]
 
+    async def delivered(self, account_id: str, day: int) -> int:
+        """Return how many recipients got an account's mail on a day (since 1970-01-01, UTC), of what is still kept."""
+        query = Query(
+            EVENTS,
+            "account",
+            (self._marks.account(account_id),),
+            lower=day * _DAY,
+            upper=(day + 1) * _DAY - 1,
+            limit=_PAGE,
+        )
+        found, after = 0, None
+        while True:
+            page = await self._store.find(replace(query, after=after))
+            found += sum(_kind(document) is Kind.DELIVERED for document in page)
+            if len(page) < _PAGE:
+                return found
+            after = (number(page[-1].body, "at"), page[-1].key)
+
     async def get_many(self, event_ids: Sequence[str]) -> dict[str, Event]:
         """Return those of at most 1,000 events that exist, by id."""
         found = await self._store.get_many(EVENTS, event_ids)
@@ -108,6 +134,13 @@ class Events:
             content["recipient"],
             content["status"],
         )
+
+
+def _announced(happening: Happening) -> tuple[docstore.Event, ...]:
+    if happening.kind is not Kind.DELIVERED or happening.profile is not Profile.RELAY:
+        return ()
+    delivered = MailDelivered(account_id=happening.account_id, day=happening.at // _DAY)
+    return (docstore.Event(happening.event_id, DELIVERED_SUBJECT, delivered.SerializeToString()),)
 
 
 def _holds(document: Document, now: int) -> bool:

@@ -18,11 +18,12 @@ from services.delivery.rpc.submission import SubmissionParts, SubmissionRpc
 
 SERVICE = "sealpost.delivery.v1.Delivery"
 
-# ingest takes mail of senders and reports of the world; retention and billing write to accounts; all else is the
-# gateway's.
+# ingest takes mail of senders and reports of the world; retention and billing write to accounts; billing compares what
+# was delivered with what it was told; all else is the gateway's.
 _ONLY_INGEST = frozenset(("ResolveReturnPath", "TakeReport", "Forward", "WithdrawForward"))
 _INGEST = frozenset(("AuthorizeSenders", "Submit")) | _ONLY_INGEST
 _LETTERS = "SendPlatformMail"
+_COUNTED = "CountDelivered"
 
 
 class DeliveryRpc(SubmissionRpc, ReportsRpc, ForwardsRpc, MeasuringRpc, CustomersRpc, PlatformRpc):
@@ -61,5 +62,7 @@ def restrict_callers(server: RpcServer, callers: Collection[str]) -> None:
 def _callers(method: str) -> set[str]:
     if method == _LETTERS:
         return {"gateway", "retention", "billing"}
+    if method == _COUNTED:
+        return {"billing"}
     callers = set() if method in _ONLY_INGEST else {"gateway"}
     return callers | ({"ingest"} if method in _INGEST else set())

@@ -27,6 +27,7 @@ _PROFILES = {
     common_pb2.PROFILE_RELAY: Profile.RELAY,
 }
 
+_MOST_COUNTED = 100
 _Context = grpc.aio.ServicerContext[object, object]
 
 
@@ -139,6 +140,18 @@ class CustomersRpc(DeliveryServicer):
         account_id = account_of(request.account_id)
         await self._parts.standings.resume(account_id)
         return await self._sending(account_id)
+
+    async def CountDelivered(self, request: pb.CountDeliveredRequest, context: _Context) -> pb.CountDeliveredResponse:
+        """Tell billing how many recipients got the mail of accounts."""
+        if len(request.account_ids) > _MOST_COUNTED:
+            raise InvalidError("too_many_items")
+        if request.day < 0:
+            raise InvalidError("day")
+        delivered = {}
+        for account_id in dict.fromkeys(map(account_of, request.account_ids)):
+            if count := await self._parts.events.delivered(account_id, request.day):
+                delivered[account_id] = count
+        return pb.CountDeliveredResponse(delivered=delivered)
 
     async def StopCampaign(self, request: pb.StopCampaignRequest, context: _Context) -> pb.StopCampaignResponse:
         """Stop a campaign."""

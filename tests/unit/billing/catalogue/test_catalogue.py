@@ -89,6 +89,11 @@ def test_unlimited() -> None:
             {"per": "day", "included": 5, "tiers": [{"above": 0, "price": 1}]},
             "plans.free.allowances.sends: tiers are for what is bounded by month",
         ),
+        (
+            ("plans", "starter", "allowances", "mails_delivered"),
+            {"per": "month", "included": 3000},
+            "plans.starter.allowances.mails_delivered: is counted when it has happened",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_place(path: tuple[str, ...], value: object, says: str) -> None:

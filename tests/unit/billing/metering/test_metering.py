@@ -85,7 +85,7 @@ async def test_each_day_and_subject_and_meter_has_its_own(store: SqliteStore) ->
 async def test_what_comes_too_late_is_not_counted_but_seen(store: SqliteStore) -> None:
     assert await _intake(store).take(_uses(0, 3, day=TODAY - 40) + _uses(3, 5, day=TODAY + 2)) == 0
     found = await store.find(Query(METER_LOG, "number", in_order()))
-    assert [counted_of(document).late for document in found] == [5]
+    assert [counted_of(document).late for document in found] == [{STORED: 5}]
     assert await _intake(store).take(_uses(5, 6, day=TODAY - 39)) == 1
     assert await _total(store, day=TODAY - 40) == 0
 

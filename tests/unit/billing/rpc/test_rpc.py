@@ -66,7 +66,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         offers = Offers(load_catalogues(CATALOGUE), store, clock)
         await offers.load()
         base = Base(settings, store, clock, secrets, Terms(load_policy()), offers)
-        yield Desk(make_graph(base, Outside(Nobody(), Nobody())))
+        yield Desk(make_graph(base, Outside((), Nobody())))
 
 
 async def test_the_catalogue_of_a_profile(desk: Desk) -> None:

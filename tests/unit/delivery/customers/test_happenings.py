@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from libs.docstore.store import Insert, Store
+from libs.docstore.store import Event, Insert, Store
+from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import InvalidError
 from libs.runtime.ids import new_id
+from protos.events.v1.events_pb2 import MailDelivered
 from services.delivery.customers.campaigns import STOPPED, StoppedCampaigns
-from services.delivery.customers.events import EVENTS, Events
+from services.delivery.customers.events import DELIVERED_SUBJECT, EVENTS, Events
 from services.delivery.customers.happenings import AllHappenings
 from services.delivery.customers.standing import STANDING, Standings
 from services.delivery.customers.suppressions import SUPPRESSIONS, Suppressions
@@ -100,6 +102,36 @@ async def test_told_again_it_changes_nothing(tmp_path: Path) -> None:
         ring = (await desk.standings.get(desk.account)).ring
         assert (total(ring).settled, total(ring).bounced) == (1, 1)
         await desk.happenings.note([])
+
+
+async def test_what_the_relay_has_delivered_is_announced_once(tmp_path: Path) -> None:
+    async with desk_on(tmp_path) as desk:
+        mine = await desk.note(Kind.DELIVERED, profile=Profile.RELAY)
+        await desk.happenings.note([mine, mine])
+        for other in (Kind.DEFERRED, Kind.BOUNCED, Kind.SUPPRESSED, Kind.CANCELLED, Kind.EXPIRED, Kind.COMPLAINED):
+            await desk.note(other, profile=Profile.RELAY)
+        # A member pays nothing for what he sends.
+        await desk.note(Kind.DELIVERED, profile=Profile.SEALED)
+        (pending,) = await desk.store.pending_events(10)
+        told = MailDelivered(account_id=desk.account, day=mine.at // 86400)
+        assert pending.event == Event(mine.event_id, DELIVERED_SUBJECT, told.SerializeToString())
+
+
+async def test_deliveries_are_counted_by_day(tmp_path: Path) -> None:
+    async with desk_on(tmp_path) as desk:
+        midnight = unix_seconds(desk.clock) // 86400
+        desk.clock.advance((midnight + 1) * 86400 - unix_seconds(desk.clock))
+        today = midnight + 1
+        # More than a page of one second, and the last second of the day.
+        noted = [happening(Kind.DELIVERED, desk.account, desk.clock, f"n{n}@there.test") for n in range(600)]
+        await desk.happenings.note(noted)
+        await desk.note(Kind.BOUNCED)
+        desk.clock.advance(86399)
+        await desk.note(Kind.DELIVERED)
+        desk.clock.advance(1)
+        await desk.note(Kind.DELIVERED)
+        assert [await desk.events.delivered(desk.account, day) for day in (today - 1, today, today + 1)] == [0, 601, 1]
+        assert await desk.events.delivered(new_id(), today) == 0
 
 
 async def test_events_are_gone_after_thirty_days(tmp_path: Path) -> None:

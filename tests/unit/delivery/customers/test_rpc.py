@@ -25,7 +25,7 @@ from services.delivery.customers.graph import COLLECTIONS, Customers, Needs, mak
 from services.delivery.customers.looking import DnsLookups
 from services.delivery.customers.ports import AccountFacts, ServedDomain
 from services.delivery.customers.sender_domains import DomainPeers
-from services.delivery.domain.limits import Tally
+from services.delivery.domain.limits import DAY, Tally
 from services.delivery.domain.model import Profile
 from services.delivery.domain.ports import Kind
 from services.delivery.domain.sender_domains import Installation
@@ -103,6 +103,22 @@ async def test_limits_and_standing(tmp_path: Path) -> None:
             await desk.stub.Reserve(reserve, timeout=5)
         sending = await desk.stub.ResumeSending(asked, timeout=5)
         assert (sending.paused, sending.reason, sending.complained_per_mille) == (False, "", 0)
+
+
+async def test_what_was_delivered_is_counted_for_billing(tmp_path: Path) -> None:
+    async with desk_on(tmp_path) as desk:
+        noted = [happening(Kind.DELIVERED, desk.account, desk.clock, f"n{n}@there.test") for n in range(3)]
+        await desk.customers.happenings.note(noted)
+        day = noted[0].at // DAY
+        request = pb.CountDeliveredRequest(account_ids=[desk.account, new_id(), desk.account], day=day)
+        assert dict((await desk.stub.CountDelivered(request, timeout=5)).delivered) == {desk.account: 3}
+        for wrong, reason in (
+            (pb.CountDeliveredRequest(account_ids=["x"], day=day), "account_id"),
+            (pb.CountDeliveredRequest(account_ids=[desk.account], day=-1), "day"),
+            (pb.CountDeliveredRequest(account_ids=[desk.account] * 101, day=day), "too_many_items"),
+        ):
+            with pytest.raises(InvalidError, match=f"^{reason}$"):
+                await desk.stub.CountDelivered(wrong, timeout=5)
 
 
 async def test_what_is_no_account_or_profile_is_refused(tmp_path: Path) -> None:
