@@ -26,6 +26,7 @@ from services.billing.gone import GONE, Gone
 from services.billing.invoicing import held as invoicing_held
 from services.billing.invoicing.documents import INVOICES
 from services.billing.invoicing.invoices import Invoices
+from services.billing.invoicing.notes import Notes
 from services.billing.invoicing.register import REGISTER
 from services.billing.invoicing.run import RUNS, Run, Sources
 from services.billing.invoicing.sources import BookKeeping, CustomerAccounts
@@ -118,6 +119,7 @@ class Money:
     """Invoices and payments."""
 
     invoices: Invoices
+    notes: Notes
     run: Run
     booked: BookKeeping
     booking: Booking
@@ -190,7 +192,8 @@ def _make_money(base: Base, parts: tuple[Customers, Plans, Books], counting: Cou
     store, clock, offers = base.store, base.clock, base.offers
     customers, plans, books = parts
     invoices = Invoices(store, base.secrets.vault, books)
-    booked = BookKeeping(books, invoices)
+    notes = Notes(store, clock, base.secrets.vault)
+    booked = BookKeeping(books, invoices, notes)
     sources = Sources(CustomerAccounts(customers), counting, offers, booked)
     booking = Booking(store, books, booked, base.facts)
     provider = make_provider(base.settings)
@@ -198,6 +201,7 @@ def _make_money(base: Base, parts: tuple[Customers, Plans, Books], counting: Cou
     taking.tell(customers, plans)
     return Money(
         invoices=invoices,
+        notes=notes,
         run=Run(store, clock, sources, base.secrets.vault),
         booked=booked,
         booking=booking,

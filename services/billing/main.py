@@ -82,7 +82,9 @@ def parts_of(graph: Graph, levels: StoredLevels) -> Parts:
         credit=CreditParts(customers, offers, graph.books, graph.holds, clock),
         invoices=InvoiceParts(money.invoices),
         payments=PaymentParts(customers, money.payments, money.taking, bank),
-        operators=OperatorParts(money.payments, money.invoices, money.booked, graph.reconciler, clock, bank),
+        operators=OperatorParts(
+            money.payments, money.invoices, money.notes, money.booked, graph.reconciler, clock, bank
+        ),
     )
 
 

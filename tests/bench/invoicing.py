@@ -30,6 +30,7 @@ from services.billing.domain.vault import Vault
 from services.billing.gone import GONE
 from services.billing.invoicing.documents import INVOICES, invoice_of
 from services.billing.invoicing.invoices import Invoices
+from services.billing.invoicing.notes import Notes
 from services.billing.invoicing.register import REGISTER
 from services.billing.invoicing.run import RUNS, Run, Sources
 from services.billing.invoicing.sources import BookKeeping, CustomerAccounts
@@ -64,7 +65,7 @@ async def _measure(home: Path) -> dict[str, Any]:
         await _plant(store, customers)
         breaking = BreakingStore(store)
         books = Books(breaking, clock)
-        booking = BookKeeping(books, Invoices(breaking, vault, books))
+        booking = BookKeeping(books, Invoices(breaking, vault, books), Notes(breaking, clock, vault))
         sources = Sources(CustomerAccounts(customers), Counting(store), offers, booking)
         breaking.break_at(_ACCOUNTS // 200, kept=False)
         began, cpu = time.perf_counter(), time.process_time()

@@ -242,6 +242,36 @@ def test_what_is_late_is_said_kindly(paula: Page, billing: FakeBilling, artifact
     expect(paula.get_by_role("heading", name=re.compile("Read only"))).to_be_visible()
 
 
+def test_an_invoice_is_taken_back_by_a_credit_note(
+    site: Installation, browser: Browser, paula: Page, artifacts: Path
+) -> None:
+    page = operator(site, browser, "oda")
+    card = page.get_by_role("region", name="Take an invoice back")
+    submit = card.get_by_role("button", name="Take it back")
+    expect(submit).to_be_disabled()
+    card.get_by_label("Invoice").fill("2026-000001")
+    amount = card.get_by_label("Amount to take back")
+    amount.fill("a lot")
+    expect(card.get_by_text("An amount like 11.90")).to_be_visible()
+    expect(submit).to_be_disabled()
+    dialog = page.get_by_role("dialog")
+    amount.fill("9.99")
+    submit.click()
+    dialog.get_by_role("button", name="Issue a credit note").click()
+    expect(card.get_by_role("alert")).to_contain_text("There is not so much left of this invoice.")
+    amount.fill("1.19")
+    submit.click()
+    look(page, artifacts, "operator-billing-credit")
+    dialog.get_by_role("button", name="Issue a credit note").click()
+    expect(page.get_by_text("€1.19 of 2026-000001 taken back")).to_be_visible()
+    expect(card.get_by_label("Invoice")).to_have_value("")
+    page.context.close()
+    again(paula)
+    notes = paula.get_by_role("list", name="Invoices").get_by_role("listitem").filter(has_text="Credit note")
+    expect(notes).to_contain_text("2026-000002")
+    expect(notes).to_contain_text("€1.19")
+
+
 def test_with_a_provider_the_page_is_left_for_its_own(site: Installation, paula: Page, billing: FakeBilling) -> None:
     billing.provider = "stripe"
     standing = billing.account(owner_of(paula)).standing

@@ -238,12 +238,20 @@ async def test_a_plan_is_a_subscription(world: World, server: Server) -> None:
     assert (await world.customer()).plan == "business"
     assert await world.payments.portal(await world.customer()) == "https://billing.stripe.test/p"
     parent = {"subscription_details": {"metadata": {"payment": payment.payment_id}}}
-    invoice = {"id": "in_2", "object": "invoice", "status": "paid", "amount_paid": 1071, "parent": parent}
-    server.objects["/v1/invoices/in_1"] = invoice | {"id": "in_1", "billing_reason": "subscription_create"}
-    server.objects["/v1/invoices/in_2"] = invoice | {"billing_reason": "subscription_cycle"}
+    invoice = {"object": "invoice", "status": "paid", "amount_paid": 1071, "parent": parent}
+    for ref, reason in (("in_1", "subscription_create"), ("in_2", "subscription_cycle")):
+        by = {"status": "paid", "payment": {"type": "payment_intent", "payment_intent": f"pi_{ref}"}}
+        payments = {"object": "list", "data": [by | {"status": "canceled", "payment": {}}, by]}
+        server.objects[f"/v1/invoices/{ref}"] = invoice | {"id": ref, "billing_reason": reason, "payments": payments}
     for event, ref in (("evt_2", "in_1"), ("evt_3", "in_2"), ("evt_4", "in_2")):
         await _say(world, event, "invoice.paid", ref)
     assert (await world.books.verify(ACCOUNT)).prepaid == 2 * 1071
+    # Either month can be given back, by the charge that its invoice names.
+    for number, amount in ((1, 1071), (2, 71)):
+        charge = {"object": "charge", "payment_intent": f"pi_in_{number}", "amount_refunded": amount}
+        server.objects[f"/v1/charges/ch_{number}"] = charge | {"id": f"ch_{number}"}
+        await _say(world, f"evt_back_{number}", "charge.refunded", f"ch_{number}")
+    assert (await world.books.verify(ACCOUNT)).prepaid == 1000
 
 
 async def test_nobody_pays_on_for_a_plan_that_he_has_left(world: World, server: Server) -> None:

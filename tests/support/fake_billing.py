@@ -235,6 +235,30 @@ class FakeBilling:
         shown = [pb.OpenInvoice(invoice=one, open=one.gross) for one in found]
         return pb.ListOpenInvoicesResponse(invoices=shown, next_cursor=then)
 
+    def _on_CreditInvoice(self, request: pb.CreditInvoiceRequest) -> pb.Invoice:
+        for account in self.accounts.values():
+            for invoice in account.invoices:
+                if invoice.number == request.number and invoice.kind == "invoice":
+                    return self._credit(account, invoice, request.amount or invoice.gross)
+        raise NotFoundError("invoice")
+
+    def _credit(self, account: Account, invoice: pb.Invoice, gross: int) -> pb.Invoice:
+        if gross > invoice.gross or invoice.state == "credited":
+            raise ConflictError("nothing_left")
+        net = round(gross / 1.19)
+        number = f"2026-{1 + sum(len(one.invoices) for one in self.accounts.values()):06d}"
+        account.invoices.insert(
+            0,
+            pb.Invoice(
+                number=number, kind="credit_note", issued_day=self.now() // DAY, net=net, tax=gross - net, gross=gross,
+                currency="EUR", state="open", of=invoice.number,
+            ),
+        )  # fmt: skip
+        invoice.state = "credited" if gross == invoice.gross else invoice.state
+        account.standing.due = max(0, account.standing.due - gross)
+        self._book(account, "credit_note", f"credit_note/{number}", due=-gross)
+        return invoice
+
     def _on_ListReconciliations(self, request: pb.ListReconciliationsRequest) -> pb.ListReconciliationsResponse:
         first = self.now() // DAY - request.days
         found = [one for one in self.reconciliations if one.day >= first]

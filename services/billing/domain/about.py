@@ -5,6 +5,9 @@ back moves what the payment moved, the other way round. Credits that are spent b
 with their tax, while the tax of those that go is owed by nobody any more. A dispute that is won moves the dispute's
 lines back. Because such postings take no amounts of their own, nobody can state them wrong.
 
+What is given back of a payment for an invoice is taken from what is prepaid, then from credits, and the rest is owed:
+the credit note for it (payments/booking.py) pays that, whichever of the two is entered first.
+
 Books.post looks at those others before it adds the next entry, under whose number only one can add: so of two refunds
 at once, the second sees the first.
 """
@@ -32,8 +35,8 @@ class About:
 def lines_about(posting: Posting, stands: Balances, about: About) -> Lines:
     """Return the lines of `posting` in a book that stands as `stands`.
 
-    PAID, SETTLED, WRITTEN_OFF, CREDIT_NOTE are of an invoice; REFUNDED is of credits that were bought; REVERSED,
-    DISPUTED and DISPUTE_WON are of a payment or of credits that were bought, of all of it, and take no amounts.
+    PAID, SETTLED, WRITTEN_OFF, CREDIT_NOTE are of an invoice; REFUNDED is of a payment or of credits that were bought,
+    of a part or all of it; REVERSED, DISPUTED and DISPUTE_WON are of all of it, and take no amounts.
     Raises: NotFoundError("invoice" | "payment" | "dispute"); ConflictError("credited" | "refunded" | "due") for more
     than there was, ConflictError("undone") for a payment that went back already; InvalidError("of") where nothing can
     be of anything; as journal.lines_of.
@@ -79,11 +82,18 @@ def _credit_note(posting: Posting, stands: Balances, about: About) -> Lines:
 
 
 def _refunded(posting: Posting, stands: Balances, about: About) -> Lines:
-    bought = _target(about, [Kind.CREDITS_BOUGHT], "payment")
+    payment = _target(about, _PAYMENTS, "payment")
     if _open_dispute(about) or _has(about, Kind.REVERSED):
         raise ConflictError("undone")
-    _no_more_than(posting, bought, about, "refunded")
-    return lines_of(posting, stands)
+    _no_more_than(posting, payment, about, "refunded")
+    if payment.posting.kind is Kind.CREDITS_BOUGHT:
+        return lines_of(posting, stands)
+    amount, tax = posting.amounts if len(posting.amounts) == _NET_AND_TAX else (0, 0)
+    if amount <= 0 or tax:
+        # Tax is the credit note's.
+        raise InvalidError("amount")
+    prepaid = min(amount, stands.prepaid) if payment.posting.kind is Kind.PREPAID else 0
+    return _within({Book.CLEARING: -amount, Book.PREPAID: prepaid, Book.CREDITS: amount - prepaid}, stands)
 
 
 def _undone(posting: Posting, stands: Balances, about: About) -> Lines:
@@ -104,11 +114,9 @@ def _undone(posting: Posting, stands: Balances, about: About) -> Lines:
     back = {book: -amount for book, amount in lines.items()}
     back[Book.CREDITS] = credits - spent
     back[Book.TAX] = tax - tax_of_spent
+    back[Book.RECEIVABLE] = back.get(Book.RECEIVABLE, 0) + spent + tax_of_spent
     # What was prepaid and has settled an invoice is owed again.
-    settled = max(0, -lines.get(Book.PREPAID, 0) - stands.prepaid)
-    back[Book.PREPAID] = back.get(Book.PREPAID, 0) - settled
-    back[Book.RECEIVABLE] = back.get(Book.RECEIVABLE, 0) + spent + tax_of_spent + settled
-    return back
+    return _within(back, stands)
 
 
 def _won(posting: Posting, stands: Balances, about: About) -> Lines:
@@ -117,13 +125,24 @@ def _won(posting: Posting, stands: Balances, about: About) -> Lines:
     disputed = _open_dispute(about)
     if disputed is None:
         raise NotFoundError("dispute")
-    back = {book: -amount for book, amount in disputed.lines.items()}
-    # What was owed for it may be paid by now: then it is credits, as whatever is paid too much.
-    owed = -back.get(Book.RECEIVABLE, 0)
-    pays = min(owed, stands.due)
-    back[Book.RECEIVABLE] = -pays
-    back[Book.CREDITS] = back.get(Book.CREDITS, 0) - (owed - pays)
-    return back
+    return _within({book: -amount for book, amount in disputed.lines.items()}, stands)
+
+
+def _within(lines: Lines, stands: Balances) -> Lines:
+    """Return lines that take no more than there is of what is prepaid and of credits: the customer owes the rest.
+
+    What pays more than is owed by now becomes credits, as whatever is paid too much.
+    """
+    prepaid, credits, owed = (lines.get(book, 0) for book in (Book.PREPAID, Book.CREDITS, Book.RECEIVABLE))
+    not_there = max(0, prepaid - stands.prepaid), max(0, credits - stands.credits)
+    owed += sum(not_there)
+    too_much = max(0, -owed - stands.due)
+    changed = {
+        Book.PREPAID: prepaid - not_there[0],
+        Book.CREDITS: credits - not_there[1] - too_much,
+        Book.RECEIVABLE: owed + too_much,
+    }
+    return {**lines, **changed}
 
 
 def _target(about: About, kinds: Sequence[Kind], what: str) -> Entry:
@@ -155,6 +174,7 @@ def _no_more_than(posting: Posting, first: Entry, about: About, reason: str) -> 
             raise ConflictError(reason)
 
 
+_NET_AND_TAX = 2
 _SETTLING = (Kind.PAID, Kind.SETTLED, Kind.CREDIT_NOTE, Kind.WRITTEN_OFF)
 _PAYMENTS = (Kind.CREDITS_BOUGHT, Kind.PAID, Kind.PREPAID)
 

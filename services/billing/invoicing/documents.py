@@ -80,6 +80,11 @@ class Credit:
     net: int
     tax: int
 
+    @property
+    def gross(self) -> int:
+        """Return how much the payer owes less."""
+        return self.net + self.tax
+
 
 @dataclass(frozen=True, slots=True)
 class Invoice:

@@ -45,8 +45,8 @@ class Notes:
         self._vault = vault
         self._backoff = backoff or Backoff(first=0.01, ceiling=0.2, attempts=10)
 
-    async def credit(self, account_id: str, number: str, reference: str, net: int | None = None) -> Credit:
-        """Take `net` of an invoice back, or all that is left of it; a run gives the note its number and books it.
+    async def credit(self, account_id: str, number: str, reference: str, gross: int | None = None) -> Credit:
+        """Take `gross` of an invoice back, or all that is left of it; a run gives the note its number and books it.
 
         The same reference again answers what it did the first time. Tax is taken back in proportion, rounded half up,
         and all that is left of it with the last part.
@@ -55,15 +55,34 @@ class Notes:
         ConflictError("amount") for nothing, or more than is left; ConflictError("not_booked") while the invoice is
         being issued; UnavailableError.
         """
+        credit = await self._credit(account_id, number, reference, gross, at_most=False)
+        if gross not in (None, credit.gross):
+            raise ConflictError("reference")
+        return credit
+
+    async def credit_up_to(self, account_id: str, number: str, reference: str, gross: int) -> int:
+        """Take `gross` of an invoice back, or what is left of it where that is less; return how much that was.
+
+        The same reference again answers what it did the first time. Raises: NotFoundError("invoice");
+        InvalidError("reference"); ConflictError("not_booked") while the invoice is being issued; UnavailableError.
+        """
+        try:
+            return (await self._credit(account_id, number, reference, gross, at_most=True)).gross
+        except ConflictError as error:
+            if error.reason == "amount":
+                return 0
+            raise
+
+    async def _credit(
+        self, account_id: str, number: str, reference: str, gross: int | None, *, at_most: bool
+    ) -> Credit:
         if not 0 < len(reference) <= _MOST_REFERENCE:
             raise InvalidError("reference")
         async for _ in self._backoff:
             document = await self._find(account_id, number)
             invoice = invoice_of(document)
             known = next((credit for credit in invoice.credits if credit.reference == reference), None)
-            if known is not None and net not in (None, known.net):
-                raise ConflictError("reference")
-            credit = known or credit_of(invoice, reference, net)
+            credit = known or credit_of(invoice, reference, gross, at_most=at_most)
             try:
                 if known is None:
                     invoice = await self._write(invoice, credit)
@@ -93,7 +112,7 @@ class Notes:
 
     async def _write(self, invoice: Invoice, credit: Credit) -> Invoice:
         credits = (*invoice.credits, credit)
-        whole = sum(one.net for one in credits) == invoice.net
+        whole = sum(one.gross for one in credits) == invoice.gross
         state = State.CREDITED if whole else invoice.state
         written = await self._store.write(
             Patch(
@@ -133,15 +152,25 @@ class Notes:
         await self._store.write(Patch(INVOICES, invoice.key, {"step": None}, version=invoice.version))
 
 
-def credit_of(invoice: Invoice, reference: str, net: int | None) -> Credit:
-    """Return what is to be credited of an invoice. Raises: ConflictError("not_booked" | "amount")."""
+def credit_of(invoice: Invoice, reference: str, gross: int | None, *, at_most: bool = False) -> Credit:
+    """Return what is to be credited of an invoice; with `at_most` what is left where that is less than `gross`.
+
+    Raises: ConflictError("not_booked" | "amount").
+    """
     if invoice.step not in (None, Step.CREDIT):
         raise ConflictError("not_booked")
     left = invoice.net - sum(credit.net for credit in invoice.credits)
     left_tax = invoice.tax - sum(credit.tax for credit in invoice.credits)
-    wanted = left if net is None else net
-    if not 0 < wanted <= left or len(invoice.credits) >= _MOST:
+    all_left = left + left_tax
+    wanted = all_left if gross is None else min(gross, all_left) if at_most else gross
+    if not 0 < wanted <= all_left or len(invoice.credits) >= _MOST:
         raise ConflictError("amount")
-    # Shares are rounded, so together they could come to more than there is.
-    tax = left_tax if wanted == left else min(left_tax, half_up(invoice.tax * wanted, invoice.net))
-    return Credit(reference, wanted, tax)
+    if wanted == all_left:
+        return Credit(reference, left, left_tax)
+    # The share of all that is taken back by then, less what was: so roundings do not add up.
+    share = half_up(invoice.tax * (invoice.gross - all_left + wanted), invoice.gross) - (invoice.tax - left_tax)
+    # There is no note without a net amount, and one has to be left for the last.
+    tax = max(wanted - left + 1, min(share, left_tax, wanted - 1), 0)
+    if not 0 < wanted - tax < left:
+        raise ConflictError("amount")
+    return Credit(reference, wanted - tax, tax)

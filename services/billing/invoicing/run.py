@@ -134,18 +134,30 @@ class Run:
     async def _book_some(self, documents: Sequence[Document]) -> None:
         invoices = [invoice_of(document) for document in documents]
         results = await asyncio.gather(*map(self._book, invoices), return_exceptions=True)
-        booked: list[Patch] = []
+        booked: list[Invoice] = []
         for invoice, result in zip(invoices, results, strict=True):
             if result is None:
-                booked.append(Patch(INVOICES, invoice.key, {"step": None}, version=invoice.version))
+                booked.append(invoice)
             elif isinstance(result, UnavailableError) or not isinstance(result, SealpostError):
                 raise result
             else:
                 _FAILED.inc()
                 _log.error("invoice_not_booked", error=result)
-        for written in await self._store.write_many(booked):
-            if isinstance(written, Exception) and not isinstance(written, ConflictError):
+        if changed := await self._tick_off(booked):
+            # What is prepaid has paid them meanwhile; whoever else ticked them off is not in the way.
+            found = await self._store.get_many(INVOICES, [invoice.key for invoice in changed])
+            await self._tick_off([one for one in map(invoice_of, found.values()) if one.step is Step.BOOK])
+
+    async def _tick_off(self, booked: Sequence[Invoice]) -> Sequence[Invoice]:
+        """Write down that invoices are booked; return those that somebody else has changed."""
+        patches = [Patch(INVOICES, one.key, {"step": None}, version=one.version) for one in booked]
+        changed: list[Invoice] = []
+        for invoice, written in zip(booked, await self._store.write_many(patches), strict=True):
+            if isinstance(written, ConflictError):
+                changed.append(invoice)
+            elif isinstance(written, Exception):
                 raise written
+        return changed
 
     async def _book(self, invoice: Invoice) -> None:
         book = self._sources.booking

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from services.billing.customers import Customers
 from services.billing.domain.customers import Customer, Details
 from services.billing.domain.journal import Kind, Posting
+from services.billing.invoicing.documents import Kind as Form
 from services.billing.invoicing.documents import book_reference
 from services.billing.invoicing.invoices import Invoices
+from services.billing.invoicing.notes import Notes
 from services.billing.invoicing.ports import Billable, BilledSpan
 from services.billing.ledger.books import Books
+
+_NEWEST = 100
 
 
 class CustomerAccounts:
@@ -33,10 +37,11 @@ class CustomerAccounts:
 class BookKeeping:
     """Implements ports.Booking, and payments.ports.Invoices."""
 
-    def __init__(self, books: Books, invoices: Invoices) -> None:
-        """Enter into `books`; `invoices` say what these say."""
+    def __init__(self, books: Books, invoices: Invoices, notes: Notes) -> None:
+        """Enter into `books`; `invoices` say what these say, and `notes` take them back."""
         self._books = books
         self._invoices = invoices
+        self._notes = notes
 
     async def invoiced(self, account_id: str, number: str, net: int, tax: int) -> None:
         """See Booking."""
@@ -62,6 +67,14 @@ class BookKeeping:
         """See Invoices."""
         for invoice in await self._invoices.open_of(account_id):
             await self._settle(account_id, invoice.number)
+
+    async def take_back(self, account_id: str, number: str, reference: str, gross: int) -> None:
+        """See Invoices."""
+        newest = await self._invoices.list(account_id, _NEWEST) if not number else None
+        for one in [number] if newest is None else [one.number for one in newest.invoices if one.kind is Form.INVOICE]:
+            if gross <= 0:
+                return
+            gross -= await self._notes.credit_up_to(account_id, one, reference, gross)
 
     async def account_of(self, number: str) -> str:
         """See Invoices."""

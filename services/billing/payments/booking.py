@@ -1,6 +1,10 @@
 """Enters in the books what became of payments, once each, and lets the rest of billing know.
 
 a payment's step ─▶ entry of the books, by a reference made of payment and step ─▶ invoices say so ─▶ step done
+
+Whoever gives back at the provider what an invoice was paid with takes so much of the invoice back: there is a credit
+note for it. A payment that went back against our will, by a dispute or a transfer that was not there, leaves its
+invoice open.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from libs.runtime.errors import ConflictError, NotFoundError, SealpostError, Una
 from libs.telemetry import metrics
 from libs.telemetry.facts import NoFacts, Recorder
 from libs.telemetry.logs import get_logger
-from services.billing.domain.journal import Kind, Posting
+from services.billing.domain.journal import Book, Entry, Kind, Posting
 from services.billing.ledger.books import Books
 from services.billing.payments.model import PAYMENTS, Payment, Purpose, Step, payment_of
 from services.billing.payments.ports import Invoices
@@ -49,7 +53,9 @@ class Booking:
         """Do the step of a payment; return it without. Raises: UnavailableError; as Books.post."""
         if payment.step is None:
             return payment
-        await self._books.post(payment.account_id, _posting(payment, payment.step))
+        entry = await self._books.post(payment.account_id, _posting(payment, payment.step))
+        if payment.step is Step.REFUNDED and payment.purpose is not Purpose.CREDITS:
+            await self._take_back(payment, entry)
         await self._let_know(payment)
         try:
             written = await self._store.write(
@@ -78,6 +84,15 @@ class Booking:
             _FAILED.inc()
             _log.error("payment_not_booked", error=error, reason=error.reason)
             return 0
+
+    async def _take_back(self, payment: Payment, refund: Entry) -> None:
+        """Credit the invoices that were paid with what was given back; of what was still prepaid there is none."""
+        gross = refund.posting.amounts[0] - refund.lines.get(Book.PREPAID, 0)
+        number = payment.what if payment.purpose is Purpose.INVOICE else ""
+        try:
+            await self._invoices.take_back(payment.account_id, number, refund.posting.reference, gross)
+        except NotFoundError:
+            _log.warning("invoice_unknown")  # law has let go of it
 
     async def _let_know(self, payment: Payment) -> None:
         """Have the invoices of the account say what the books say by now."""
@@ -108,9 +123,11 @@ def _posting(payment: Payment, step: Step) -> Posting:
         if payment.purpose is Purpose.INVOICE:
             return Posting(Kind.PAID, of, (payment.amount,), of=f"invoice/{payment.what}")
         return Posting(Kind.PREPAID, of, (payment.amount,))
-    if step is Step.REFUNDED and payment.purpose is Purpose.CREDITS:
+    if step is Step.REFUNDED:
         back, before = payment.refunds[-1], payment.refunds[-2] if len(payment.refunds) > 1 else 0
-        tax = _tax_part(payment, back) - _tax_part(payment, before)
+        # Of an invoice the tax is the credit note's.
+        of_credits = payment.purpose is Purpose.CREDITS
+        tax = _tax_part(payment, back) - _tax_part(payment, before) if of_credits else 0
         return Posting(Kind.REFUNDED, f"refund/{payment.payment_id}/{back}", (back - before - tax, tax), of=of)
     # How often it was disputed is in how often the books have it: each dispute has one end.
     kind = _UNDOING.get(step, Kind.REVERSED)

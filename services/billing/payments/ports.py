@@ -100,6 +100,12 @@ class Invoices(Protocol):
     async def settle_prepaid(self, account_id: str) -> None:
         """Let what an account has paid in advance pay its open invoices, the oldest first."""
 
+    async def take_back(self, account_id: str, number: str, reference: str, gross: int) -> None:
+        """Credit `gross` of an invoice, or what is left of it; without a number, of the newest ones.
+
+        Once for a reference. Raises: NotFoundError("invoice"); ConflictError("not_booked") while it is being issued.
+        """
+
     async def account_of(self, number: str) -> str:
         """Return whose an invoice is. Raises: NotFoundError("invoice")."""
 

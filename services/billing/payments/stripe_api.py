@@ -8,7 +8,7 @@ own, each call bounded by a time; a request that is repeated bears the payment's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -178,14 +178,18 @@ class StripeProvider:
         return Told(happened, charge_ref=_id(dispute.payment_intent))
 
     async def _invoice_now(self, ref: str) -> Told | None:
-        """Say of a further month of a plan that it is paid; the first one is told by its session."""
-        invoice = await self._call(lambda: self._client.v1.invoices.retrieve(ref))
+        """Say of a further month of a plan that it is paid; of the first one, which its session tells, the charge."""
+        params: Any = {"expand": ["payments"]}
+        invoice = await self._call(lambda: self._client.v1.invoices.retrieve(ref, params))
         told: Any = invoice.to_dict()
         parent = (told.get("parent") or {}).get("subscription_details") or {}
         payment_id = (parent.get("metadata") or {}).get("payment", "")
-        if not payment_id or told.get("status") != "paid" or told.get("billing_reason") == "subscription_create":
+        if not payment_id or told.get("status") != "paid":
             return None
-        return Told(Happened.RENEWED, payment_id, amount=int(told["amount_paid"]), own_ref=ref)
+        charge = _charge_of(told)
+        if told.get("billing_reason") == "subscription_create":
+            return Told(Happened.WAITS, payment_id, charge_ref=charge)
+        return Told(Happened.RENEWED, payment_id, amount=int(told["amount_paid"]), charge_ref=charge, own_ref=ref)
 
     async def _call(self, ask: Callable[[], _T]) -> _T:
         """Ask Stripe. Raises: UnavailableError where it cannot be reached, fails, or does not take our question."""
@@ -196,6 +200,14 @@ class StripeProvider:
             except (stripe.StripeError, TimeoutError) as error:
                 _log.warning("stripe_failed", error=error)
                 raise UnavailableError("provider_unavailable") from error
+
+
+def _charge_of(invoice: Mapping[str, Any]) -> str:
+    """Return what refunds and disputes of an invoice's payment will name."""
+    for one in (invoice.get("payments") or {}).get("data") or []:
+        if one.get("status") == "paid":
+            return _id((one.get("payment") or {}).get("payment_intent"))
+    return ""
 
 
 def _id(value: object) -> str:

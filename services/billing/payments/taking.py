@@ -28,7 +28,7 @@ _log = get_logger("webhooks")
 _TAKEN = metrics.counter(
     "sealpost_billing_webhooks_total",
     "Messages of the payment provider, by what came of them.",
-    {"outcome": ("done", "known", "nothing", "part")},
+    {"outcome": ("done", "known", "nothing")},
 )
 # Where a payment may go from where it stands, and what that books.
 _WAYS: Mapping[tuple[State, Happened], tuple[State, Step | None]] = {
@@ -101,12 +101,7 @@ class Taking:
         before = payment.refunds[-1] if payment.refunds else 0
         if told.amount <= before:
             return "nothing"
-        whole = told.amount >= payment.amount
-        if not whole and payment.purpose is not Purpose.CREDITS:
-            # An invoice is taken back by a credit note, by somebody who knows why; until then the books say more.
-            _log.error("refund_not_booked")
-            return "part"
-        state = State.REFUNDED if whole else State.PAID
+        state = State.REFUNDED if told.amount >= payment.amount else State.PAID
         refunded = replace(payment, state=state, step=Step.REFUNDED, refunds=(*payment.refunds, told.amount))
         await self._booking.book(await self._write(refunded))
         return "done"

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from libs.docstore.fields import choice
 from libs.runtime.clock import Clock, unix_seconds
-from libs.runtime.errors import InternalError, InvalidError
+from libs.runtime.errors import ConflictError, InternalError, InvalidError
 from libs.runtime.ids import is_id
 from protos.billing.v1 import billing_pb2 as pb
 from protos.billing.v1.billing_pb2_grpc import BillingServicer
 from services.billing.domain.model import DAY
 from services.billing.invoicing.invoices import Invoices
+from services.billing.invoicing.notes import Notes
 from services.billing.invoicing.sources import BookKeeping
 from services.billing.metering.reconciling import Reconciler
 from services.billing.payments.model import Payment, State
@@ -25,6 +26,8 @@ _PAGE = 50
 _MOST = 200
 _DAYS = 90
 _MOST_DAYS = 400
+# Other words for what a caller knows by them already.
+_OF_NOTES = {"amount": "nothing_left", "reference": "request_id"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class OperatorParts:
 
     payments: Payments
     invoices: Invoices
+    notes: Notes
     books: BookKeeping
     reconciler: Reconciler
     clock: Clock
@@ -40,7 +44,7 @@ class OperatorParts:
 
 
 class OperatorsRpc(BillingServicer):
-    """ListWaiting, RecordPayment, AskReversal, ConfirmReversal, ListOpenInvoices, ListReconciliations."""
+    """Transfers and their reversal, open invoices and credit notes, reconciliations."""
 
     _operators: OperatorParts
 
@@ -93,6 +97,22 @@ class OperatorsRpc(BillingServicer):
             for invoice in page
         ]
         return pb.ListOpenInvoicesResponse(invoices=invoices, next_cursor=cursor)
+
+    async def CreditInvoice(self, request: pb.CreditInvoiceRequest, context: Context) -> pb.Invoice:
+        """See billing.proto."""
+        officer = _officer(request.officer)
+        if not is_id(request.request_id):
+            raise InvalidError("request_id")
+        if request.amount < 0:
+            raise InvalidError("amount")
+        account_id = await self._operators.invoices.account_of(request.number)
+        # Who took it back stands in the reference.
+        reference = f"officer/{officer}/{request.request_id}"
+        try:
+            await self._operators.notes.credit(account_id, request.number, reference, request.amount or None)
+        except ConflictError as error:
+            raise ConflictError(_OF_NOTES.get(error.reason, error.reason)) from error
+        return invoice_message(await self._operators.invoices.get(account_id, request.number))
 
     async def ListReconciliations(
         self, request: pb.ListReconciliationsRequest, context: Context

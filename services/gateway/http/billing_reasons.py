@@ -21,6 +21,8 @@ BILLING = {
     "invoice": "There is no such invoice.",
     "payment": "There is no such payment.",
     "amount": "This is not the amount that is asked for.",
+    "nothing_left": "There is not so much left of this invoice.",
+    "not_booked": "This invoice is still being issued; try again in some minutes.",
     "reference": "This is not the reference of a payment.",
     "credits": "There are not enough credits; buy some first.",
     "due": "There is nothing left to pay.",

@@ -35,6 +35,7 @@ STAFF: tuple[tuple[str, str, Any], ...] = (
     ("POST", f"/v1/operator/billing/payments/{ID}/reversal", None),
     ("POST", f"/v1/operator/billing/payments/{ID}/reversal/confirm", None),
     ("GET", "/v1/operator/billing/invoices", None),
+    ("POST", "/v1/operator/billing/invoices/2026-000001/credit", {"request_id": ID, "amount": 119}),
     ("GET", "/v1/operator/billing/reconciliations", None),
 )
 

@@ -124,6 +124,23 @@ async def test_a_book_is_told_newest_first(site: Site) -> None:
     assert (entry["kind"], entry["due"], entry["reference"]) == ("invoiced", 357, "invoice/2026-000001")
 
 
+async def test_an_operator_takes_an_invoice_back(site: Site) -> None:
+    site.accounts.role, site.accounts.account_id = "operator", EVE
+    site.billing.issue(ADA, 357)
+    route = "/v1/operator/billing/invoices/2026-000001/credit"
+    wanted = {"request_id": ID, "amount": 119}
+    assert (await site.ask("POST", route, wanted))["state"] == "open"
+    asked = site.last("CreditInvoice")
+    assert (asked.officer, asked.number, asked.amount, asked.request_id) == (EVE, "2026-000001", 119, ID)
+    assert await site.refused("POST", route, wanted | {"amount": 358}, 409) == "nothing_left"
+    for wrong in ({"amount": 0}, {"amount": "1"}, {"amount": 1.5}, {"request_id": "x"}):
+        assert await site.refused("POST", route, wanted | wrong, 422) == "fields"
+    assert (await site.ask("POST", route, {"request_id": ID}))["state"] == "credited"
+    assert site.last("CreditInvoice").amount == 0
+    missing = "/v1/operator/billing/invoices/2026-000009/credit"
+    assert await site.refused("POST", missing, wanted, 404) == "invoice"
+
+
 async def test_operators_see_open_invoices_and_reconciliations(site: Site) -> None:
     site.accounts.role = "operator"
     site.billing.issue(EVE, 700)

@@ -130,7 +130,7 @@ async def test_every_route_of_roles_is_in_the_table(staff: Staff) -> None:
     for route in routes:
         hits = [path for method, path in paths if method in (route.methods or ()) and route.path_regex.match(path)]
         assert hits, route.path
-    assert len(routes) == 8 + 7 + 4 + 7 + 6
+    assert len(routes) == 8 + 7 + 4 + 7 + 7
 
 
 async def test_the_catalogue_is_the_policy(staff: Staff) -> None:

@@ -69,7 +69,17 @@ def test_every_sentence_is_needed() -> None:
     # By the provider of payments, each by its own words.
     # What billing answers as words of a grant.
     by_table |= {"allowance_used", "plan_lacks"}
-    by_table |= {"payment", "state", "no_portal", "not_needed", "signature", "paid", "request_id", "too_many"}
+    by_table |= {
+        "payment",
+        "state",
+        "no_portal",
+        "not_needed",
+        "signature",
+        "paid",
+        "request_id",
+        "too_many",
+        "nothing_left",
+    }
     assert set(DETAILS) - set(raised()) - own - by_table == set()
 
 

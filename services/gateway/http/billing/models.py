@@ -48,6 +48,13 @@ class TransferIn(In):
     amount: Amount
 
 
+class CreditIn(In):
+    """Without an amount all that is left of the invoice. `request_id` is the caller's; again, it is the same note."""
+
+    request_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    amount: Amount | None = None
+
+
 class Tier(BaseModel):
     """`price` of each begun lot of `per_units`, for units above `above`."""
 

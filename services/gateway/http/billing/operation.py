@@ -71,6 +71,19 @@ async def list_open_invoices(
     )
 
 
+@router.post("/invoices/{number}/credit", responses=errors(404, 409))
+async def credit_invoice(number: str, given: models.CreditIn, caller: Holder, request: Request) -> models.Invoice:
+    """Take an invoice back, in part or whole; its credit note is issued soon, and what was paid becomes credits."""
+    billing, timeout = billing_of(request)
+    wanted = pb.CreditInvoiceRequest(
+        officer=caller.account_id,
+        number=name_of(number, "invoice"),
+        amount=given.amount or 0,
+        request_id=given.request_id,
+    )
+    return translate.invoice(await billing.CreditInvoice(wanted, timeout=timeout))
+
+
 @router.get("/reconciliations")
 async def list_reconciliations(caller: Holder, request: Request, days: Days = 30) -> models.Reconciliations:
     """Return whether what was counted agrees with what the owners of the data say, by day and meter."""

@@ -32,9 +32,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def test_a_part_and_then_the_rest(world: World) -> None:
-    part = await world.notes.credit("a1", NUMBER, "complaint", 100)
+    part = await world.notes.credit("a1", NUMBER, "complaint", 119)
     assert (part.net, part.tax) == (100, 19)
-    assert await world.notes.credit("a1", NUMBER, "complaint", 100) == part
+    assert await world.notes.credit("a1", NUMBER, "complaint", 119) == part
     await world.run().turn()
     assert (await world.books.balances("a1")).due == 1071 - 119
     rest = await world.notes.credit("a1", NUMBER, "all of it")
@@ -53,17 +53,17 @@ async def test_a_part_and_then_the_rest(world: World) -> None:
 
 
 async def test_what_cannot_be_credited(world: World) -> None:
-    await world.notes.credit("a1", NUMBER, "first", 700)
-    for error, number, reference, net in (
+    await world.notes.credit("a1", NUMBER, "first", 833)
+    for error, number, reference, gross in (
         (NotFoundError, "2026-000009", "x", 1),
-        (ConflictError, NUMBER, "first", 600),
-        (ConflictError, NUMBER, "second", 201),
+        (ConflictError, NUMBER, "first", 832),
+        (ConflictError, NUMBER, "second", 239),
         (ConflictError, NUMBER, "second", 0),
         (ConflictError, NUMBER, "second", -5),
         (InvalidError, NUMBER, "", 5),
     ):
         with pytest.raises(error):
-            await world.notes.credit("a1", number, reference, net)
+            await world.notes.credit("a1", number, reference, gross)
     with pytest.raises(NotFoundError):
         await world.notes.credit("a2", NUMBER, "x", 1)
     await world.run().turn()
@@ -71,8 +71,21 @@ async def test_what_cannot_be_credited(world: World) -> None:
         await world.notes.credit("a1", "2026-000002", "of a note", 1)
 
 
+async def test_up_to_an_amount_takes_what_is_left(world: World) -> None:
+    assert await world.notes.credit_up_to("a1", NUMBER, "first", 1000) == 1000
+    assert await world.notes.credit_up_to("a1", NUMBER, "second", 1000) == 71
+    # Asked again, it is what it was.
+    assert await world.notes.credit_up_to("a1", NUMBER, "first", 1000) == 1000
+    assert await world.notes.credit_up_to("a1", NUMBER, "second", 1000) == 71
+    assert await world.notes.credit_up_to("a1", NUMBER, "third", 1) == 0
+    await world.run().turn()
+    assert (await world.books.verify("a1")).due == 0
+    with pytest.raises(NotFoundError):
+        await world.notes.credit_up_to("a1", "2026-000009", "x", 1)
+
+
 async def test_of_two_at_once_only_as_much_as_there_is(world: World) -> None:
-    asked = (world.notes.credit("a1", NUMBER, f"r{number}", 300) for number in range(5))
+    asked = (world.notes.credit("a1", NUMBER, f"r{number}", 357) for number in range(5))
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(one, ConflictError) for one in results) == 2
     await world.run().turn()
@@ -85,9 +98,9 @@ async def test_who_dies_amid_a_credit(world: World, writes: int, kept: bool) -> 
     breaking = BreakingStore(world.store)
     breaking.break_at(writes, kept=kept)
     with pytest.raises(UnavailableError):
-        await Notes(breaking, world.clock, VAULT).credit("a1", NUMBER, "r", 900)
+        await Notes(breaking, world.clock, VAULT).credit("a1", NUMBER, "r", 1071)
     await world.run().turn()
-    await world.notes.credit("a1", NUMBER, "r", 900)
+    await world.notes.credit("a1", NUMBER, "r", 1071)
     await world.run().turn()
     assert len(await world.all()) == 2
     assert (await world.books.verify("a1")).due == 0
@@ -98,10 +111,13 @@ def test_parts_come_to_the_whole_tax(parts: list[int]) -> None:
     invoice = Invoice("k", "a1", Kind.INVOICE, 681, "", 933, 177, "EUR", 14, State.OPEN, None, NUMBER)
     done: tuple[Credit, ...] = ()
     for number, part in enumerate(parts):
-        left = invoice.net - sum(one.net for one in done)
+        left = invoice.gross - sum(one.gross for one in done)
         if not left:
             break
-        done = (*done, credit_of(replace(invoice, credits=done), str(number), min(part, left)))
-    assert sum(one.tax for one in done) <= invoice.tax
-    if sum(one.net for one in done) == invoice.net:
+        done = (*done, credit_of(replace(invoice, credits=done), str(number), part, at_most=True))
+        assert done[-1].gross == min(part, left) and done[-1].net > 0 and done[-1].tax >= 0
+        # Of all together, the share; what cannot be had of single cents is had with the next ones.
+        net, tax = (sum(getattr(one, name) for one in done) for name in ("net", "tax"))
+        assert abs(tax * invoice.net - invoice.tax * net) <= 4 * invoice.gross
+    if sum(one.gross for one in done) == invoice.gross:
         assert sum(one.tax for one in done) == invoice.tax

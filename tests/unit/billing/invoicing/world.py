@@ -79,7 +79,7 @@ class World:
         """Return a run of a process."""
         over = store or self.store
         books = Books(over, self.clock)
-        booking = BookKeeping(books, Invoices(over, VAULT, books))
+        booking = BookKeeping(books, Invoices(over, VAULT, books), Notes(over, self.clock, VAULT))
         return Run(over, self.clock, Sources(self.accounts, self.used, load_catalogues(CATALOGUE), booking), VAULT)
 
     def customer(self, name: str, plan: str, first: int = FIRST, last: int = LAST) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from libs.docstore.sqlite import SqliteStore
-from libs.runtime.errors import ConflictError, ExhaustedError, NotFoundError, UnavailableError
+from libs.runtime.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError, UnavailableError
 from services.billing.domain.journal import Book, Kind, Posting
 from services.billing.ledger.books import Books
 from services.billing.ledger.entries import BOOKS
@@ -78,6 +78,26 @@ class PaymentsMachine(RuleBasedStateMachine):
             self.here[self.post(Kind.PAID, amount, of=of)] = amount
 
     @rule(amount=AMOUNTS)
+    def prepay(self, amount: int) -> None:
+        self.here[self.post(Kind.PREPAID, amount)] = amount
+
+    @rule(number=NUMBERS, amount=AMOUNTS)
+    def settle(self, number: int, amount: int) -> None:
+        if self.invoices:
+            try:
+                self.post(Kind.SETTLED, amount, of=self.invoices[number % len(self.invoices)])
+            except (ConflictError, ExhaustedError):
+                return
+
+    @rule(number=NUMBERS, net=AMOUNTS, tax=st.integers(0, 50))
+    def credit(self, number: int, net: int, tax: int) -> None:
+        if self.invoices:
+            try:
+                self.post(Kind.CREDIT_NOTE, net, tax, of=self.invoices[number % len(self.invoices)])
+            except ConflictError:
+                return
+
+    @rule(amount=AMOUNTS)
     def hold(self, amount: int) -> None:
         try:
             self.post(Kind.HELD, amount)
@@ -106,12 +126,12 @@ class PaymentsMachine(RuleBasedStateMachine):
         else:
             self.here[payment] = self.disputed.pop(payment)
 
-    @rule(number=NUMBERS, net=AMOUNTS, tax=st.integers(0, 10))
+    @rule(number=NUMBERS, net=AMOUNTS, tax=st.sampled_from((0, 0, 1, 7)))
     def refund(self, number: int, net: int, tax: int) -> None:
         payment = self.pick(number)
         try:
             self.post(Kind.REFUNDED, net, tax, of=payment)
-        except (ConflictError, ExhaustedError, NotFoundError):
+        except (ConflictError, ExhaustedError, InvalidError, NotFoundError):
             return
         self.here[payment] -= net + tax
         assert self.here[payment] >= 0

@@ -87,16 +87,55 @@ async def test_refunds_in_parts_and_whole(world: World) -> None:
     assert (await world.payments.get(ACCOUNT, payment_id)).state is State.REFUNDED
 
 
-async def test_a_part_of_an_invoice_is_not_refunded_behind_its_back(world: World) -> None:
+async def test_what_is_given_back_of_an_invoice_is_credited_and_owed_by_nobody(world: World) -> None:
     await world.customer()
     number = await world.invoice()
     payment_id = await _started(world, Wanted(Purpose.INVOICE, number))
     await world.said("e1", _paid(payment_id))
-    await world.said("e2", Told(Happened.REFUNDED, charge_ref="c1", amount=71))
+    for event in ("e2", "e3"):
+        await world.said(event, Told(Happened.REFUNDED, charge_ref="c1", amount=71))
+        # Before the note is issued and after it: nobody is asked for money that was given back to him.
+        assert (await world.invoices.get(ACCOUNT, number)).state is Stands.PAID
+        await world.invoicing.run().turn()
+        assert await world.books.verify(ACCOUNT) == Balances(0, 0, 0)
+    await world.said("e4", Told(Happened.REFUNDED, charge_ref="c1", amount=1071))
+    await world.invoicing.run().turn()
+    invoice, *notes = await world.invoicing.all()
+    assert (invoice.state, [one.gross for one in notes]) == (Stands.CREDITED, [71, 1000])
+    assert await world.books.verify(ACCOUNT) == Balances(0, 0, 0)
+    assert (await world.payments.get(ACCOUNT, payment_id)).state is State.REFUNDED
+
+
+async def test_what_is_given_back_of_a_plan_is_what_is_prepaid_and_then_of_the_newest_invoices(world: World) -> None:
+    payment_id = await _started(world, Wanted(Purpose.PLAN, "business"))
+    await world.said("e1", _paid(payment_id))
+    await world.said("e2", Told(Happened.RENEWED, payment_id, amount=2000, charge_ref="c2", own_ref="in_2"))
+    number = await world.invoice()
+    assert await world.books.verify(ACCOUNT) == Balances(0, 0, 0, 2000)
+    for event in ("e3", "e4"):
+        await world.said(event, Told(Happened.REFUNDED, charge_ref="c2", amount=1500))
+        assert await world.books.verify(ACCOUNT) == Balances(0, 0, 0, 500)
+    await world.said("e5", Told(Happened.REFUNDED, charge_ref="c1", amount=800))
+    await world.invoicing.run().turn()
+    (note,) = (await world.invoicing.all())[1:]
+    assert (note.of, note.gross) == (number, 300)
+    assert await world.books.verify(ACCOUNT) == Balances(0, 0, 0, 0)
     assert (await world.invoices.get(ACCOUNT, number)).state is Stands.PAID
-    await world.said("e3", Told(Happened.REFUNDED, charge_ref="c1", amount=1071))
-    assert (await world.invoices.get(ACCOUNT, number)).state is Stands.OPEN
-    assert (await world.books.verify(ACCOUNT)).due == 1071
+
+
+async def test_an_invoice_that_was_credited_before_gives_back_what_became_credits(world: World) -> None:
+    await world.customer()
+    number = await world.invoice()
+    payment_id = await _started(world, Wanted(Purpose.INVOICE, number))
+    await world.said("e1", _paid(payment_id))
+    await world.invoicing.notes.credit(ACCOUNT, number, "by an officer", 571)
+    await world.invoicing.run().turn()
+    assert await world.books.verify(ACCOUNT) == Balances(571, 0, 0)
+    await world.said("e2", Told(Happened.REFUNDED, charge_ref="c1", amount=571))
+    await world.invoicing.run().turn()
+    # What is left of the invoice was credited for it, so the credits of the first note are his.
+    assert [one.gross for one in (await world.invoicing.all())[1:]] == [571, 500]
+    assert await world.books.verify(ACCOUNT) == Balances(500, 0, 0)
 
 
 async def test_a_dispute_and_its_end(world: World) -> None:

@@ -17,6 +17,7 @@ from services.billing.domain.model import Profile
 from services.billing.gone import GONE
 from services.billing.invoicing.documents import INVOICES
 from services.billing.invoicing.invoices import Invoices
+from services.billing.invoicing.notes import Notes
 from services.billing.invoicing.register import REGISTER
 from services.billing.invoicing.run import RUNS
 from services.billing.invoicing.sources import BookKeeping
@@ -111,7 +112,7 @@ class World:
     def build(self, store: Store) -> None:
         """Begin payments anew, as another process."""
         books = Books(store, self.clock)
-        booked = BookKeeping(books, Invoices(store, VAULT, books))
+        booked = BookKeeping(books, Invoices(store, VAULT, books), Notes(store, self.clock, VAULT))
         self.booking = Booking(store, books, booked)
         parts = Parts(store, self.clock, self.customers, self.offers, booked, self.booking, self.provider)
         self.payments = Payments(parts)

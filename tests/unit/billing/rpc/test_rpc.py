@@ -206,6 +206,45 @@ async def test_a_transfer_from_asking_to_taking_back(desk: Desk) -> None:
         await desk("OpenPortal", WHO)
 
 
+async def test_an_invoice_is_taken_back_in_part_and_whole(desk: Desk) -> None:
+    await desk("ChangePlan", pb.ChangePlanRequest(account=WHO, plan="business"))
+    clock = cast(ManualClock, desk.graph.base.clock)
+    clock.advance(days=20)
+    await desk.graph.plans.advance()
+    clock.advance(days=40)
+    run = desk.graph.money.run
+    await run.turn()
+    ((number, gross),) = [
+        (one.number, one.gross) for one in (await desk("ListInvoices", pb.ListInvoicesRequest(account=WHO))).invoices
+    ]
+    part = pb.CreditInvoiceRequest(officer=OFFICER, number=number, amount=100, request_id="a" * 32)
+    for _ in range(2):
+        assert (await desk("CreditInvoice", part)).state == "open"
+        await run.turn()
+    (found,) = (await desk("ListOpenInvoices", pb.ListOpenInvoicesRequest())).invoices
+    assert found.open == gross - 100 == (await desk("GetStanding", WHO)).due
+    for wrong, kind, reason in (
+        ({"amount": gross, "request_id": "b" * 32}, ConflictError, "nothing_left"),
+        ({"amount": 99}, ConflictError, "request_id"),
+        ({"amount": -1}, InvalidError, "amount"),
+        ({"request_id": "x"}, InvalidError, "request_id"),
+        ({"officer": "x"}, InvalidError, "officer"),
+        ({"number": "2026-009999"}, NotFoundError, "invoice"),
+    ):
+        asked = pb.CreditInvoiceRequest()
+        asked.CopyFrom(part)
+        for name, value in wrong.items():
+            setattr(asked, name, value)
+        with pytest.raises(kind, match=f"^{reason}$"):
+            await desk("CreditInvoice", asked)
+    rest = pb.CreditInvoiceRequest(officer=OFFICER, number=number, request_id="b" * 32)
+    assert (await desk("CreditInvoice", rest)).state == "credited"
+    await run.turn()
+    documents = (await desk("ListInvoices", pb.ListInvoicesRequest(account=WHO))).invoices
+    assert [(one.kind, one.gross) for one in documents[:2]] == [("credit_note", gross - 100), ("credit_note", 100)]
+    assert (await desk("GetStanding", WHO)).due == 0
+
+
 async def test_open_invoices_are_shown_to_operators_without_names(desk: Desk) -> None:
     await desk("ChangePlan", pb.ChangePlanRequest(account=WHO, plan="business"))
     clock = cast(ManualClock, desk.graph.base.clock)

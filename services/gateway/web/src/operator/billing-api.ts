@@ -37,6 +37,9 @@ export const books = {
     const found = await ask<{ invoices: OpenInvoice[]; next_cursor: string | null }>(`${ROOT}/invoices?limit=50${after(cursor)}`);
     return { rows: found.invoices, next: found.next_cursor };
   },
+  /** `amount` null: all that is left of it */
+  credit: (number: string, request_id: string, amount: number | null) =>
+    ask<Invoice>(`${ROOT}/invoices/${enc(number)}/credit`, { method: "POST", body: { request_id, ...(amount ? { amount } : {}) } }),
   reconciliations: async (days: number) =>
     (await ask<{ reconciliations: Reconciliation[] }>(`${ROOT}/reconciliations?days=${days}`)).reconciliations,
 };

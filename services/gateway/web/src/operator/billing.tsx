@@ -7,6 +7,7 @@ import { toast } from "../state/toast";
 import { Confirm } from "../ui/dialog";
 import { Button, Notice, TextField } from "../ui/parts";
 import { useAction } from "../ui/use-action";
+import { CreditInvoice } from "./billing-credit";
 import { OpenInvoices } from "./billing-invoices";
 import { Reconciliations } from "./billing-reconciliations";
 import { books, type PaymentState } from "./billing-api";
@@ -31,6 +32,7 @@ export function BillingSection() {
       <Payments state="reversal_asked" turn={turn} onChange={changed} />
       <Payments state="paid" turn={turn} onChange={changed} />
       <OpenInvoices turn={turn} />
+      <CreditInvoice onCredited={changed} />
       <Reconciliations />
     </>
   );
