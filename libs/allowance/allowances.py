@@ -59,11 +59,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a plan says of what is held; -1: no limit, UNSAID: other rules hold. `read_only`: nothing new is sent."""
+    """What a plan says of what is held; -1: no limit, UNSAID: other rules hold.
+
+    `read_only`: nothing new is sent, for a bill is unpaid; `grace_until` (Unix seconds): it will be from then on.
+    """
 
     storage_bytes: int
     addresses: int
     read_only: bool
+    grace_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)

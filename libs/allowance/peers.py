@@ -83,5 +83,5 @@ def _answer(result: pb.GrantResult) -> Answer | Exception:
     if result.HasField("failure"):
         return from_code(result.failure.code, result.failure.reason)
     held = result.limits
-    limits = Limits(held.storage_bytes, held.addresses, held.read_only)
+    limits = Limits(held.storage_bytes, held.addresses, held.read_only, held.grace_until)
     return Answer(result.granted, result.until, result.refusal, limits)

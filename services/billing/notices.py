@@ -7,7 +7,7 @@ it is about. Until the version begins, a look a day finds those who chose their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Protocol
@@ -94,22 +94,27 @@ class PriceNotices:
         return len(page) or 1
 
     async def _tell(self, coming: Coming, customer: Customer) -> None:
-        for plan in dict.fromkeys(filter(None, (customer.plan, customer.next_plan))):
-            worse = [change for change in coming.changes if change.plan == plan]
-            if worse:
-                fields = {
-                    "plan": coming.before.plans[plan].title,
-                    "since": (date(1970, 1, 1) + timedelta(days=coming.notice.since)).isoformat(),
-                    "changes": said_of(worse),
-                }
-                about = f"{coming.catalogue.version}/{coming.notice.hash}/{plan}"
-                await self._teller.tell(customer.account_id, _LETTER, about, fields)
+        for plan, worse in worse_for(coming, customer):
+            fields = {
+                "plan": coming.before.plans[plan].title,
+                "since": (date(1970, 1, 1) + timedelta(days=coming.notice.since)).isoformat(),
+                "changes": said_of(worse),
+            }
+            about = f"{coming.catalogue.version}/{coming.notice.hash}/{plan}"
+            await self._teller.tell(customer.account_id, _LETTER, about, fields)
 
 
-def said_of(worse: list[Change]) -> str:
+def worse_for(coming: Coming, customer: Customer) -> Iterator[tuple[str, Sequence[Change]]]:
+    """Give what becomes worse of the plan of a customer, and of the one that follows it, by their names."""
+    for plan in dict.fromkeys(filter(None, (customer.plan, customer.next_plan))):
+        if worse := [change for change in coming.changes if change.plan == plan]:
+            yield plan, worse
+
+
+def said_of(worse: Sequence[Change]) -> str:
     """Return what becomes worse, in words, no longer than a letter has room for."""
     texts: list[str] = []
-    for text in _said(worse):
+    for text in each_said(worse):
         if sum(map(len, texts)) + len(text) > _MOST - len(_MORE):
             texts.append(_MORE)
             break
@@ -117,7 +122,8 @@ def said_of(worse: list[Change]) -> str:
     return "; ".join(texts) + "."
 
 
-def _said(worse: list[Change]) -> Iterator[str]:
+def each_said(worse: Sequence[Change]) -> Iterator[str]:
+    """Give what becomes worse, each in words."""
     for change in worse:
         kind, _, meter = change.what.partition(".")
         what = f"{_WORDS[meter]}, {_WORDS[kind]}" if meter else _WORDS[kind]

@@ -16,7 +16,7 @@ from libs.runtime.errors import ConflictError, NotFoundError, UnavailableError
 from services.billing.allowance.model import PlanLimits
 from services.billing.customers import Customers
 from services.billing.domain.customers import Customer
-from services.billing.domain.model import DAY, Catalogue, Profile
+from services.billing.domain.model import DAY, Catalogue, Profile, State
 from services.billing.domain.terms import advanced, changed
 
 _REMEMBERED = 20_000
@@ -50,7 +50,8 @@ class Plans:
             self._known.move_to_end(account_id)
             return known[2]
         customer = await self._customers.known(account_id, mailbox_id, profile)
-        limits = PlanLimits(self._catalogue().plans[customer.plan].allowances, customer.state)
+        grace = customer.state_until if customer.state is State.GRACE else 0
+        limits = PlanLimits(self._catalogue().plans[customer.plan].allowances, customer.state, grace)
         self._known[account_id] = (now + _SECONDS, (mailbox_id, profile), limits)
         self._known.move_to_end(account_id)
         if len(self._known) > _REMEMBERED:

@@ -224,11 +224,19 @@ def test_usage_is_read_by_keyboard_and_as_a_table(paula: Page) -> None:
 def test_what_is_late_is_said_kindly(paula: Page, billing: FakeBilling, artifacts: Path) -> None:
     standing = billing.account(owner_of(paula)).standing
     standing.state, standing.state_until = "grace", billing.now() + 11 * DAY
+    changes = [
+        "the price of a month: 3.50 EUR instead of 3.00 EUR",
+        "mails sent, included: 100 a day instead of 150 a day",
+    ]
+    standing.coming.add(plan=standing.plan, since=1_798_761_600, changes=changes)
     again(paula)
+    expect(paula.get_by_text("changes on 1 January 2027 at the earliest.")).to_be_visible()
+    expect(paula.get_by_text("The price of a month: 3.50 EUR instead of 3.00 EUR")).to_be_visible()
     expect(paula.get_by_text("€3.57 was due on")).to_be_visible()
     expect(paula.get_by_text("Everything works until")).to_contain_text("nothing is deleted")
     look(paula, artifacts, "billing-grace")
     standing.state, standing.state_until = "read_only", 0
+    del standing.coming[:]
     again(paula)
     expect(paula.get_by_text("sending is paused")).to_be_visible()
     paula.get_by_role("button", name="Choose Business").click()

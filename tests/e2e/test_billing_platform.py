@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import smtplib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,29 @@ def test_a_customer_sees_what_he_used_buys_credits_and_saves_his_invoice(
     go(page, "/settings/billing")
     expect(page.get_by_role("region", name="Credits")).to_contain_text("€10.00")
     assert watch.errors == [] and watch.foreign(scene.platform.url) == []
+    context.close()
+
+
+def test_a_late_bill_is_said_wherever_he_is(scene: Scene, browser: Browser, artifacts: Path) -> None:
+    (invoice,) = scene.ask(scene.customer, "GET", "/v1/billing/invoices")["invoices"]
+    due = datetime.fromisoformat(invoice["due"]).replace(tzinfo=UTC)
+    scene.later.let_pass(due + timedelta(days=1, hours=1) - scene.later.now())
+    wait_for("grace", lambda: _standing(scene)["state"] == "grace", 20.0)
+    # What the gateway knows of a plan it knows for a minute.
+    scene.later.let_pass(timedelta(minutes=2))
+    context = browser.new_context(viewport=WIDE, reduced_motion="reduce", locale="en-GB")  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(scene.platform.url + "/sign-in")
+    page.get_by_label("Address").fill(scene.customer.address)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    banner = page.get_by_role("region", name="Late bill")
+    expect(banner).to_contain_text("Everything works until", timeout=30_000)
+    expect(page.get_by_text(" of 107 GB")).to_be_visible()
+    look(page, artifacts, "billing-banner")
+    banner.get_by_role("link", name="See the bill").click()
+    expect(page.get_by_text("was due on")).to_be_visible()
+    expect(banner).to_have_count(0)
     context.close()
 
 

@@ -28,6 +28,8 @@ class PlanLimits:
 
     allowances: Mapping[Meter, Allowance]
     state: State
+    # Unix seconds at which grace ends; 0: no bill is late.
+    grace_until: int = 0
 
 
 class Plans(Protocol):

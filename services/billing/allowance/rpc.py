@@ -54,6 +54,7 @@ def _limits(plan: PlanLimits) -> pb.Limits:
         sends_per_day=_per_day(plan, Meter.SENDS),
         api_operations_per_day=_per_day(plan, Meter.API_OPERATIONS),
         read_only=plan.state is State.READ_ONLY,
+        grace_until=plan.grace_until,
     )
 
 

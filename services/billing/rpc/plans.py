@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from services.billing.domain.cards import has_card_number
 from services.billing.domain.customers import Customer, Details
 from services.billing.domain.model import DAY, Catalogue, Profile
 from services.billing.ledger.books import Books
+from services.billing.notices import each_said, worse_for
+from services.billing.offers import Coming
 from services.billing.payments.ports import Provider
 from services.billing.rpc.convert import (
     Who,
@@ -52,6 +55,12 @@ class Offers(Protocol):
 
     def on(self, day: int) -> Catalogue:
         """Return the version that holds on a day."""
+
+    def coming(self) -> Iterator[Coming]:
+        """Give the versions that are announced and do not hold yet."""
+
+    def since(self, coming: Coming) -> int:
+        """Return the day from which on one holds, at the earliest."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,12 @@ class PlansRpc(BillingServicer):
         return customer
 
     async def _standing(self, customer: Customer) -> pb.Standing:
-        return standing_message(await self._plans.reading.standing(customer, self._offers()))
+        message = standing_message(await self._plans.reading.standing(customer, self._offers()))
+        for coming in self._plans.offers.coming():
+            since = self._plans.offers.since(coming) * DAY
+            for plan, worse in worse_for(coming, customer):
+                message.coming.add(plan=plan, since=since, changes=each_said(worse))
+        return message
 
     def _offers(self) -> Catalogue:
         return self._plans.offers.on(unix_seconds(self._plans.clock) // DAY)

@@ -31,6 +31,7 @@ from services.gateway.http.caller import (
     set_session,
 )
 from services.gateway.http.openapi import errors
+from services.gateway.http.plan_limits import as_planned
 from services.gateway.http.recording import noted_in
 from services.gateway.peers import Peers
 
@@ -125,7 +126,7 @@ async def sign_in(given: models.SignInIn, request: Request, response: Response) 
     signed = await peers.accounts.SignIn(proof, timeout=peers.timeout)
     await _list_again(peers, signed.account)
     set_session(response, signed.session_token)
-    return translate.account(signed.account)
+    return await as_planned(request, signed.account)
 
 
 async def _list_again(peers: Peers, account: accounts_pb2.Account) -> None:
@@ -159,7 +160,7 @@ async def get_session(caller: InSession, request: Request) -> models.AccountOut:
     """Return the account of this session."""
     peers = peers_of(request)
     wanted = accounts_pb2.GetAccountRequest(account_id=caller.account_id)
-    return translate.account(await peers.accounts.GetAccount(wanted, timeout=peers.timeout))
+    return await as_planned(request, await peers.accounts.GetAccount(wanted, timeout=peers.timeout))
 
 
 @router.delete("/session", status_code=204)

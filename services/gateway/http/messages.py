@@ -16,6 +16,7 @@ from services.gateway.http import models, translate
 from services.gateway.http.bodies import Bodies, SealedBody
 from services.gateway.http.caller import Caller, peers_of, scoped_caller
 from services.gateway.http.openapi import binary, errors
+from services.gateway.http.plan_limits import account_of, shown_room
 from services.gateway.peers import Peers
 
 router = APIRouter(prefix="/v1", tags=["mailbox"])
@@ -42,10 +43,11 @@ async def get_mailbox(caller: Reader, request: Request) -> models.Mailbox:
     account = await peers.accounts.GetAccount(
         accounts_pb2.GetAccountRequest(account_id=caller.account_id), timeout=peers.timeout
     )
+    who = account_of(caller.account_id, caller.profile, caller.mailbox_id)
     return models.Mailbox(
         used_bytes=mailbox.used_bytes,
         used_messages=mailbox.used_messages,
-        quota_bytes=account.quota_bytes,
+        quota_bytes=await shown_room(request, who, account.quota_bytes),
         quota_messages=account.quota_messages,
         folders=[translate.folder(folder) for folder in mailbox.folders],
     )

@@ -164,6 +164,13 @@ class KdfOut(BaseModel):
     kdf: Kdf
 
 
+class Owing(BaseModel):
+    """A bill is late: sending works `until` a moment, or is paused until it is paid."""
+
+    read_only: bool
+    until: datetime | None
+
+
 class Account(BaseModel):
     id: str
     address: str
@@ -178,6 +185,7 @@ class Account(BaseModel):
     # From when on the account is erased, and the version of the policy that waits for an answer.
     erase_due: datetime | None = None
     notice: int | None = None
+    owing: Owing | None = None
 
 
 class AccountOut(BaseModel):

@@ -41,7 +41,6 @@ STAFF_DOES = (
     "/v1/operator/holders",
     "/v1/operator/retention/probes",
     "/v1/operator/billing/payments",
-    "/v1/operator/billing/invoices/2026-000001/credit",
     "/v1/disclosure/cases",
 )
 _WRONG: dict[str, object] = {"clause": 0}

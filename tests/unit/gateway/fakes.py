@@ -183,7 +183,7 @@ _KDF = accounts_pb2.Kdf(salt=b"s" * 16, memory_kib=65536, iterations=3, parallel
 def _account(account_id: str, address: str) -> accounts_pb2.Account:
     return accounts_pb2.Account(
         account_id=account_id, mailbox_id="a" * 32, profile=common_pb2.PROFILE_SEALED, address=address,
-        fingerprint="f" * 40, wrapped_private_key=b"w" * 60, kdf=_KDF,
+        fingerprint="f" * 40, wrapped_private_key=b"w" * 60, kdf=_KDF, quota_bytes=1000,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from libs.allowance import API_OPERATIONS, Allowances
+from libs.allowance import API_OPERATIONS, UNSAID, Allowances
 from libs.allowance.allowances import Answer, Limits, Question
 from libs.runtime.errors import UnavailableError
 from tests.support.clock import ManualClock
@@ -23,14 +24,18 @@ class Billing:
 
     def __init__(self) -> None:
         self.refusal, self.away = "", False
+        self.limits = Limits(5, 1, read_only=False)
+        self.hangs = False
         self.asked: list[Question] = []
 
     async def grant(self, questions: Any) -> list[Answer | Exception]:
         """See Granter."""
         if self.away:
             raise UnavailableError("unreachable")
+        if self.hangs:
+            await asyncio.Event().wait()
         self.asked += questions
-        return [Answer(0 if self.refusal else 1, 2**40, self.refusal, Limits(5, 1, False)) for _ in questions]
+        return [Answer(0 if self.refusal else 1, 2**40, self.refusal, self.limits) for _ in questions]
 
 
 @pytest.fixture
@@ -65,3 +70,43 @@ async def test_while_billing_is_away_programs_read_on(site: tuple[Gateway, Billi
     made, billing = site
     billing.away = True
     assert (await made.client.get("/v1/messages", headers=KEY)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("limits", "owing"),
+    [
+        (Limits(5, 1, read_only=False), None),
+        (Limits(5, 1, read_only=True), {"read_only": True, "until": None}),
+        (
+            Limits(5, 1, read_only=False, grace_until=1_800_000_000),
+            {"read_only": False, "until": "2027-01-15T08:00:00Z"},
+        ),
+    ],
+)
+async def test_a_late_bill_is_told_with_the_session(
+    site: tuple[Gateway, Billing], limits: Limits, owing: dict[str, object] | None
+) -> None:
+    made, billing = site
+    billing.limits = limits
+    made.sign_in()
+    assert (await made.client.get("/v1/session")).json()["account"]["owing"] == owing
+
+
+@pytest.mark.parametrize("how", ["away", "hangs"])
+async def test_nobody_waits_for_billing_to_be_signed_in(site: tuple[Gateway, Billing], how: str) -> None:
+    made, billing = site
+    setattr(billing, how, True)
+    made.sign_in()
+    answer = await made.client.get("/v1/session")
+    assert (answer.status_code, answer.json()["account"]["owing"]) == (200, None)
+
+
+@pytest.mark.parametrize(("planned", "room"), [(5, 5), (-1, 0), (UNSAID, 1000)])
+async def test_the_room_that_is_shown_is_that_of_the_plan(
+    site: tuple[Gateway, Billing], planned: int, room: int
+) -> None:
+    made, billing = site
+    made.sign_in()
+    billing.limits = Limits(planned, 1, read_only=False)
+    shown = (await made.client.get("/v1/session")).json()["account"]
+    assert shown["quota_bytes"] == room

@@ -97,6 +97,14 @@ class Used(BaseModel):
     used: int
 
 
+class PriceChange(BaseModel):
+    """What changes of a plan, in words, and from when on at the earliest."""
+
+    plan: str
+    since: datetime
+    changes: list[str]
+
+
 class Standing(BaseModel):
     """`due` is of invoices that are not paid, `accruing` of the month so far, before tax."""
 
@@ -111,6 +119,8 @@ class Standing(BaseModel):
     due: int
     due_at: datetime | None
     accruing: int
+    # What becomes worse by a price change that is announced.
+    coming: list[PriceChange]
 
 
 class DayUsage(BaseModel):

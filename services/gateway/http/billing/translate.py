@@ -83,6 +83,9 @@ def standing(found: pb.Standing) -> models.Standing:
         due=found.due,
         due_at=at_or_never(found.due_at) if found.due else None,
         accruing=found.accruing,
+        coming=[
+            models.PriceChange(plan=one.plan, since=at(one.since), changes=list(one.changes)) for one in found.coming
+        ],
     )
 
 

@@ -25,6 +25,7 @@ const plan = (name: string, price: number, storage: number, trial_days = 0): Pla
 const PLANS = [plan("free", 0, 1e9), plan("personal", 300, 15e9, 14), plan("business", 900, 100e9, 14)];
 const standing = (changes: Partial<Standing> = {}): Standing => ({
   plan: "free",
+  coming: [],
   state: "free",
   state_until: null,
   next_plan: null,

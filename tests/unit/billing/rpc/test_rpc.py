@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +19,7 @@ from libs.runtime.errors import ConflictError, DeniedError, ExhaustedError, Inva
 from libs.runtime.secret import Secret
 from protos.billing.v1 import billing_pb2 as pb
 from protos.common.v1 import common_pb2
-from services.billing.domain.catalogue import load_catalogues
+from services.billing.domain.catalogue import Catalogues, load_catalogues
 from services.billing.domain.journal import Kind, Posting
 from services.billing.domain.model import DAY, Meter
 from services.billing.domain.vault import Vault
@@ -59,11 +61,18 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_with(tmp_path, load_catalogues(CATALOGUE)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def desk_with(tmp_path: Path, catalogues: Catalogues) -> AsyncIterator[Desk]:
+    """A desk that offers what `catalogues` say."""
     settings = Settings(kek=Secret("0" * 64), lookup_key=Secret(b"l" * 32), catalogue=CATALOGUE)
     async with await SqliteStore.open(tmp_path, COLLECTIONS) as store:
         clock = ManualClock()
         secrets = Secrets(KeyedHash(Secret(b"l" * 32)), Vault(KeyEncryptionKeys({1: Secret(b"k" * 32)})))
-        offers = Offers(load_catalogues(CATALOGUE), store, clock)
+        offers = Offers(catalogues, store, clock)
         await offers.load()
         base = Base(settings, store, clock, secrets, Terms(load_policy()), offers)
         yield Desk(make_graph(base, Outside((), Nobody())))
@@ -101,6 +110,22 @@ async def test_a_month_so_far_is_charged_from_the_end_of_the_trial(desk: Desk) -
     assert (await desk("GetStanding", WHO)).accruing > 0
     left = await desk("CancelPlan", WHO)
     assert (left.plan, left.next_plan) == ("business", "free") and left.next_plan_at > unix_seconds(clock)
+
+
+async def test_what_a_price_change_takes_away_stands_in_the_standing(tmp_path: Path) -> None:
+    (first,) = load_catalogues(CATALOGUE).versions
+    # Not before somebody has been told, long enough ahead.
+    dearer = {**first.plans, "free": replace(first.plans["free"], allowances={})}
+    coming = replace(first, version=2, from_day=first.from_day + 365, plans=dearer)
+    async with desk_with(tmp_path, Catalogues((first, coming))) as desk:
+        (found,) = (await desk("GetStanding", WHO)).coming
+        assert found.plan == "free" and found.since % DAY == 0
+        assert found.since > unix_seconds(desk.graph.base.clock) + 30 * DAY
+        assert "mails sent, included: none instead of 150 a day" in found.changes
+        business = await desk("ChangePlan", pb.ChangePlanRequest(account=WHO, plan="business"))
+        assert list(business.coming) == []
+    async with desk_with(tmp_path / "other", Catalogues((first,))) as desk:
+        assert list((await desk("GetStanding", WHO)).coming) == []
 
 
 async def test_who_pays_is_kept_as_it_was_told(desk: Desk) -> None:

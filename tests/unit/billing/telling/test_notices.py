@@ -19,10 +19,11 @@ from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
 from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.catalogue import Catalogues, day_of, load_catalogues
+from services.billing.domain.customers import Customer
 from services.billing.domain.model import DAY, Catalogue, Profile
 from services.billing.domain.vault import Vault
 from services.billing.gone import GONE
-from services.billing.notices import PriceNotices, said_of
+from services.billing.notices import PriceNotices, each_said, said_of, worse_for
 from services.billing.offers import VERSIONS, Offers
 from services.billing.plans import Plans
 from tests.support.billing import gone_of
@@ -219,6 +220,20 @@ async def test_two_at_once(world: World) -> None:
         await there.step()
     assert (await here.step(), await there.step()) == (0, 0)
     assert (world.letters.whom(), world.price(FROM)) == (["a1", "a3"], 350)
+
+
+async def test_the_page_of_a_plan_says_all_of_it(world: World) -> None:
+    await _all(await world.go_on(FIRST, _next()))
+    (coming,) = world.offers.coming()
+    having, following, other = (
+        Customer("a", "", Profile.SEALED, plan, 0, next_plan)
+        for plan, next_plan in (("personal", ""), ("free", "personal"), ("business", ""))
+    )
+    for customer in (having, following):
+        ((plan, worse),) = worse_for(coming, customer)
+        assert (plan, list(each_said(worse))) == ("personal", ["the price of a month: 3.50 EUR instead of 3.00 EUR"])
+    assert list(worse_for(coming, other)) == []
+    assert world.offers.since(coming) == FROM
 
 
 async def test_who_is_to_have_the_plan_is_told_too(world: World) -> None:

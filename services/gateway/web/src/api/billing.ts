@@ -41,6 +41,8 @@ export interface Standing {
   due: number;
   due_at: string | null;
   accruing: number;
+  /** what becomes worse by a price change that is announced */
+  coming: { plan: string; since: string; changes: string[] }[];
 }
 
 export interface DayUsage {

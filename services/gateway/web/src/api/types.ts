@@ -32,6 +32,8 @@ export interface Account {
   erase_due: string | null;
   /** a version of the policy that waits for an answer */
   notice: number | null;
+  /** a bill is late: sending is paused, or works until then */
+  owing?: { read_only: boolean; until: string | null } | null;
 }
 
 export interface Folder {

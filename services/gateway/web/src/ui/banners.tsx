@@ -1,8 +1,10 @@
-/** What an account's owner has to know wherever he is: an erasure that runs, and a policy that waits for his answer. */
+/** What an account's owner has to know wherever he is: an erasure that runs, a policy that waits for his answer,
+ *  a bill that is late. */
 import { useEffect, useState } from "preact/hooks";
 import { asSentence } from "../api/http";
 import { rights as api } from "../api/rights";
 import { longDay } from "../lib/format";
+import { path } from "../lib/router";
 import { account } from "../state/session";
 import { change, keepAccount, loadRights, rights } from "../state/rights";
 import { toast } from "../state/toast";
@@ -21,6 +23,7 @@ export function Banners() {
     <>
       <ErasureBanner />
       <NoticeBanner />
+      <OwingBanner />
     </>
   );
 }
@@ -41,6 +44,24 @@ function ErasureBanner() {
         before.
       </p>
       <Button onClick={undo}>Keep my account</Button>
+    </section>
+  );
+}
+
+const PLAN_PAGE = "/settings/billing";
+
+/** Not where the bill itself is: there the page says it. */
+function OwingBanner() {
+  const owing = account.value?.owing;
+  if (!owing || path.value === PLAN_PAGE) return null;
+  return (
+    <section class="banner" aria-label="Late bill">
+      <Icon name="warning" />
+      <p>
+        <strong>{owing.read_only ? "Sending is paused until a bill is paid." : "A bill is late."}</strong>{" "}
+        {owing.until && !owing.read_only && `Everything works until ${longDay(new Date(owing.until))}. `}
+        Mail comes in all the time, and nothing is deleted. <a href={PLAN_PAGE}>See the bill</a>
+      </p>
     </section>
   );
 }

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { billing as api, type Catalogue, type Payment, type Standing } from "../../api/billing";
 import { money } from "../../lib/money";
-import { owed, returnedWords, stateWords } from "../../state/billing";
+import { dayOf, owed, returnedWords, stateWords } from "../../state/billing";
 import { Button, Failure, Notice, Waiting } from "../../ui/parts";
 import { useAction } from "../../ui/use-action";
 import { useLoad } from "../../ui/use-load";
@@ -108,6 +108,21 @@ function PlanCard({ billed }: { billed: Billed }) {
           <strong>{told.title}.</strong> {told.words} {standing.due > 0 && <a href="#invoices" target="_self">See invoices</a>}
         </Notice>
       )}
+      {standing.coming.map(({ plan: name, since, changes }) => (
+        <Notice kind="info" key={`${name} ${since}`}>
+          <p>
+            <strong>
+              {catalogue.plans.find((one) => one.name === name)?.title ?? name} changes on {dayOf(since)} at the earliest.
+            </strong>{" "}
+            Until then you can choose another plan, and nothing changes for you before.
+          </p>
+          <ul>
+            {changes.map((change) => (
+              <li key={change}>{capital(change)}</li>
+            ))}
+          </ul>
+        </Notice>
+      ))}
       <Allowances billed={billed} />
       {standing.accruing > 0 && (
         <p class="accruing">
@@ -118,6 +133,8 @@ function PlanCard({ billed }: { billed: Billed }) {
     </section>
   );
 }
+
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function Portal() {
   const { busy, error, run } = useAction();
