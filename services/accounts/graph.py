@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.docstore.store import Store
-from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.envelope import KeyedHash, open_keks
 from libs.policy import Policy, load_policy
 from libs.policy.terms import Terms
 from libs.runtime.clock import Clock
 from libs.runtime.limits import KeyedLimiter
-from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
 from services.accounts.domain.access import Access, ProofAttempts
 from services.accounts.domain.account_terms import AccountTerms
@@ -96,10 +95,7 @@ def make_graph(settings: Settings, store: Store, clock: Clock, terms: Terms | No
 
 
 def _keys(settings: Settings) -> Keys:
-    try:
-        keks = KeyEncryptionKeys.from_file(Secret(settings.kek.reveal().encode()))
-    except ValueError as error:
-        raise SettingsError([f"SEALPOST_KEK_FILE: {error}"]) from error
+    keks = open_keks(settings.kek)
     try:
         return Keys(KeyedHash(settings.lookup_key), Verifiers(settings.lookup_key), Vault(keks))
     except ValueError as error:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from libs.docstore.store import Store
-from libs.envelope import KeyEncryptionKeys
+from libs.envelope import open_keks
 from libs.owner.terms import TERMS
 from libs.policy import Policy
 from libs.runtime.clock import Clock
-from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
 from services.analytics.domain.counting import PartitionCounter
 from services.analytics.health.watching import Watch, parse_targets
@@ -40,10 +39,7 @@ class Base:
 def make_windows(base: Base) -> tuple[WindowKeys, StoredWindows]:
     """Return the keys of windows and the windows. Raises: SettingsError if the key file does not hold a key."""
     settings = base.settings
-    try:
-        keks = KeyEncryptionKeys.from_file(Secret(settings.kek.reveal().encode()))
-    except ValueError as error:
-        raise SettingsError([f"SEALPOST_KEK_FILE: {error}"]) from error
+    keks = open_keks(settings.kek)
     keys = WindowKeys(base.store, keks, settings.hour_seconds)
     return keys, StoredWindows(base.store, keys, settings.hour_seconds)
 

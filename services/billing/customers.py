@@ -14,13 +14,12 @@ from dataclasses import replace
 
 from libs.docstore.fields import blob, choice, number, text, texts
 from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Patch, Query, Store, Value
-from libs.envelope import place_of
+from libs.envelope import Vault, place_of
 from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, NotFoundError, UnavailableError
 from services.billing.domain.customers import Customer, Details, Span
 from services.billing.domain.model import DAY, Profile, State
-from services.billing.domain.vault import Vault
 from services.billing.gone import Gone
 
 CUSTOMERS = Collection(

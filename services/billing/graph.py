@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from libs.docstore.store import Store
-from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.envelope import Secrets
 from libs.owner.model import HeldClass
 from libs.owner.terms import TERMS
 from libs.policy import Terms
 from libs.runtime.clock import Clock
-from libs.runtime.secret import Secret
 from libs.runtime.settings import SettingsError
 from libs.telemetry.facts import NoFacts, Recorder
 from services.billing import held as customers_held
@@ -21,7 +20,6 @@ from services.billing.allowance.grants import Grants
 from services.billing.allowance.settling import Settling
 from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.model import DAY
-from services.billing.domain.vault import Vault
 from services.billing.gone import GONE, Gone
 from services.billing.invoicing import held as invoicing_held
 from services.billing.invoicing.documents import INVOICES
@@ -73,14 +71,6 @@ COLLECTIONS = (
     WEBHOOK_EVENTS,
     TERMS,
 )
-
-
-@dataclass(frozen=True)
-class Secrets:
-    """What the key files hold."""
-
-    hashes: KeyedHash
-    vault: Vault
 
 
 @dataclass(frozen=True)
@@ -145,18 +135,6 @@ class Graph:
     money: Money
     reconciler: Reconciler
     notices: PriceNotices
-
-
-def open_secrets(settings: Settings) -> Secrets:
-    """Read the key files. Raises: SettingsError if one does not hold a key."""
-    try:
-        vault = Vault(KeyEncryptionKeys.from_file(Secret(settings.kek.reveal().encode())))
-    except ValueError as error:
-        raise SettingsError([f"SEALPOST_KEK_FILE: {error}"]) from error
-    try:
-        return Secrets(KeyedHash(settings.lookup_key), vault)
-    except ValueError as error:
-        raise SettingsError([f"SEALPOST_LOOKUP_KEY_FILE: {error}"]) from error
 
 
 def make_graph(base: Base, outside: Outside) -> Graph:

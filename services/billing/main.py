@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from libs.envelope import open_secrets
 from libs.events.jetstream import EventBus
 from libs.owner.owner import Owner
 from libs.owner.rpc import serve_owner
@@ -18,7 +19,7 @@ from protos.delivery.v1.delivery_pb2_grpc import DeliveryStub
 from protos.storage.v1.storage_pb2_grpc import StorageStub
 from services.billing.domain.catalogue import load_catalogues
 from services.billing.domain.model import DAY
-from services.billing.graph import COLLECTIONS, Base, Graph, Outside, make_graph, make_held, open_secrets
+from services.billing.graph import COLLECTIONS, Base, Graph, Outside, make_graph, make_held
 from services.billing.metering.consuming import CONSUMED
 from services.billing.offers import Offers
 from services.billing.peers import DeliveredMails, HeldMails, StoredLevels
@@ -49,7 +50,7 @@ async def build(ctx: Context) -> None:
     await offers.load()
     bus = await ctx.connect_events() if settings.nats_url else None
     facts: Recorder = await ctx.open_facts(bus) if bus is not None else NoFacts()
-    base = Base(settings, store, ctx.clock, open_secrets(settings), terms.terms, offers, facts)
+    base = Base(settings, store, ctx.clock, open_secrets(settings.kek, settings.lookup_key), terms.terms, offers, facts)
     storage, delivery = StorageStub(ctx.peer("storage")), DeliveryStub(ctx.peer("delivery"))
     inventories = (HeldMails(storage), DeliveredMails(delivery))
     graph = make_graph(base, Outside(inventories, PlatformTeller(delivery, base.secrets.hashes)))

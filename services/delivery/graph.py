@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from libs.docstore.store import Store
-from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.envelope import Secrets
 from libs.policy import Terms, load_policy
 from libs.runtime.clock import Clock
-from libs.runtime.secret import Secret
-from libs.runtime.settings import SettingsError
 from libs.telemetry.facts import Facts, NoFacts
 from services.delivery.customers.marks import Marks
 from services.delivery.domain.model import Signer, Transport
@@ -26,7 +24,6 @@ from services.delivery.domain.queue import Judge
 from services.delivery.domain.return_path import ReturnPaths
 from services.delivery.domain.schedule import Schedule
 from services.delivery.domain.submission import Desks, Submissions
-from services.delivery.domain.vault import Vault
 from services.delivery.erased import ErasedAccounts
 from services.delivery.forwards.remote import ForwardRemote
 from services.delivery.forwards.sealing import ArcSealer, Keys
@@ -51,14 +48,6 @@ from services.delivery.worker.parts import Parts
 from services.delivery.worker.remote import RemoteDelivery
 from services.delivery.worker.reports import DsnReporter
 from services.delivery.worker.worker import Worker
-
-
-@dataclass(frozen=True)
-class Secrets:
-    """What the key files hold."""
-
-    hashes: KeyedHash
-    vault: Vault
 
 
 @dataclass(frozen=True)
@@ -99,18 +88,6 @@ class QueueGraph:
     paths: ReturnPaths
     measure: Measure
     erased: ErasedAccounts
-
-
-def open_secrets(settings: Settings) -> Secrets:
-    """Read the key files. Raises: SettingsError if one does not hold a key."""
-    try:
-        vault = Vault(KeyEncryptionKeys.from_file(Secret(settings.kek.reveal().encode())))
-    except ValueError as error:
-        raise SettingsError([f"SEALPOST_KEK_FILE: {error}"]) from error
-    try:
-        return Secrets(KeyedHash(settings.lookup_key), vault)
-    except ValueError as error:
-        raise SettingsError([f"SEALPOST_LOOKUP_KEY_FILE: {error}"]) from error
 
 
 @dataclass(frozen=True)

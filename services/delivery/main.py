@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from libs.allowance import PlannedRoom, open_allowances
 from libs.docstore.store import Event
+from libs.envelope import open_secrets
 from libs.events.jetstream import EventBus
 from libs.events.relay import Relay
 from libs.mailbox.peers import AccountsClient, CryptoClient, StorageClient
@@ -37,7 +38,6 @@ from services.delivery.graph import (
     make_erased,
     make_local,
     make_queue,
-    open_secrets,
 )
 from services.delivery.held.graph import HeldParts, make_held
 from services.delivery.measuring.campaigns import MEASURED, UNCOUNTED
@@ -79,7 +79,7 @@ async def build(ctx: Context) -> None:
     facts = await ctx.open_facts(bus) if bus else NoFacts()
     terms = StoredTerms(store, Terms(ctx.policy))
     await terms.load()
-    base = Base(settings, store, ctx.clock, open_secrets(settings), facts, terms.terms)
+    base = Base(settings, store, ctx.clock, open_secrets(settings.kek, settings.lookup_key), facts, terms.terms)
     policies = KeptPolicies(store, base.secrets.hashes, base.secrets.vault, ctx.clock)
     outside = _outside(ctx, policies)
     local = make_local(base, outside)

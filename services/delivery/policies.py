@@ -13,11 +13,10 @@ import json
 
 from libs.docstore.fields import blob, delete_quietly, number, text, texts
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Patch, Query, Store
-from libs.envelope import KeyedHash, place_of
+from libs.envelope import KeyedHash, Vault, place_of
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, InvalidError
 from libs.telemetry.logs import get_logger
-from services.delivery.domain.vault import Vault
 from services.delivery.transport.sts import Policy
 
 # key = keyed hash of the domain: {bucket: its first two digits, fetched, expires: days of 1970 UTC, policy: sealed}

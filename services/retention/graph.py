@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from libs.docstore.store import Collection, Store
-from libs.envelope import KeyEncryptionKeys
+from libs.envelope import KeyEncryptionKeys, open_keks
 from libs.events.dedupe import SEEN_EVENTS
 from libs.policy.model import Policy
 from libs.policy.terms import Terms
 from libs.runtime.clock import Clock
-from libs.runtime.secret import Secret
-from libs.runtime.settings import SettingsError
 from services.retention.domain.ports import DataOwner
 from services.retention.erasing.register import REGISTER
 from services.retention.leading.guard import CLOCKS, Guard
@@ -73,10 +71,7 @@ class Base:
 
 def make_base(settings: Settings, store: Store, clock: Clock, policy: Policy, peers: Peers) -> Base:
     """Compose it. Raises: SettingsError if the key file does not hold a key."""
-    try:
-        keks = KeyEncryptionKeys.from_file(Secret(settings.kek.reveal().encode()))
-    except ValueError as error:
-        raise SettingsError([f"SEALPOST_KEK_FILE: {error}"]) from error
+    keks = open_keks(settings.kek)
     terms = Terms(policy)
     ledger = Ledger(store, clock)
     guard = Guard(store, clock, ledger, lambda: terms.rule("clock_jump_seconds"))

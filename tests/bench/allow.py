@@ -16,7 +16,7 @@ from typing import Any
 
 from libs.allowance.allowances import API_OPERATIONS, Account, Allowances, Answer, Limits, Question
 from libs.docstore.sqlite import SqliteStore
-from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.envelope import KeyedHash, KeyEncryptionKeys, Vault
 from libs.local.plan import CATALOGUE
 from libs.runtime.clock import SystemClock
 from libs.runtime.errors import SealpostError
@@ -27,7 +27,6 @@ from services.billing.allowance.model import Ask
 from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.catalogue import load_catalogues
 from services.billing.domain.model import Meter, Profile
-from services.billing.domain.vault import Vault
 from services.billing.gone import GONE
 from services.billing.metering.intake import Intake
 from services.billing.metering.log import METER_LOG

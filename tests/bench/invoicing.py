@@ -18,7 +18,7 @@ from typing import Any
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Body, Insert, Operation, Query, Value
-from libs.envelope import KeyEncryptionKeys
+from libs.envelope import KeyEncryptionKeys, Vault
 from libs.local.plan import CATALOGUE
 from libs.runtime.errors import UnavailableError
 from libs.runtime.secret import Secret
@@ -26,7 +26,6 @@ from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.catalogue import day_of, load_catalogues
 from services.billing.domain.customers import Customer, Span
 from services.billing.domain.model import Meter, Profile, State
-from services.billing.domain.vault import Vault
 from services.billing.gone import GONE
 from services.billing.invoicing.documents import INVOICES, invoice_of
 from services.billing.invoicing.invoices import Invoices

@@ -20,13 +20,12 @@ from typing import Any
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Insert, Store, Value
-from libs.envelope import KeyedHash, KeyEncryptionKeys, new_data_key
+from libs.envelope import KeyedHash, KeyEncryptionKeys, Vault, new_data_key
 from libs.runtime.clock import SystemClock, unix_seconds
 from libs.runtime.ids import new_id
 from libs.runtime.secret import Secret
 from services.delivery.domain.model import Order, Profile, QueuedMail, Recipient
 from services.delivery.domain.queue import Facts
-from services.delivery.domain.vault import Vault
 from services.delivery.queue.codec import Hashes, MailCodec, seal_content
 from services.delivery.queue.collections import COLLECTIONS, MAILS
 from services.delivery.queue.entry import Entry

@@ -12,7 +12,7 @@ _CLEAR = b"in clear: "
 
 def _trails_in_clear(service: str) -> None:
     """R1: what is kept of recipients is kept as it is."""
-    from services.delivery.domain.vault import Vault
+    from libs.envelope import Vault
 
     unseal = Vault.open
 

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.docstore.values import decode_body
-from libs.envelope import KeyedHash, KeyEncryptionKeys, place_of
+from libs.envelope import KeyedHash, KeyEncryptionKeys, Vault, place_of
 from libs.runtime.errors import SealpostError
 from libs.runtime.secret import Secret
 from services.delivery.customers.marks import Marks
-from services.delivery.domain.vault import Vault
 from tests.support.ledger_procs import metrics, pids
 from tests.support.platform import RunningPlatform
 

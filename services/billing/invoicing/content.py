@@ -13,12 +13,11 @@ from typing import Any
 
 from libs.docstore.fields import blob
 from libs.docstore.store import Document
-from libs.envelope import place_of
+from libs.envelope import Vault, place_of
 from libs.runtime.errors import InternalError
 from services.billing.domain.customers import Details
 from services.billing.domain.model import Meter, Seller
 from services.billing.domain.pricing import Line
-from services.billing.domain.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from libs.docstore.store import Insert
+from libs.envelope import Vault
 from services.billing.domain.customers import Details
 from services.billing.domain.model import Catalogue, Meter
 from services.billing.domain.pricing import Line, accrued, tax_of
-from services.billing.domain.vault import Vault
 from services.billing.invoicing.content import Content, seal_content
 from services.billing.invoicing.documents import INVOICES, Invoice, Kind, draft_body, invoice_key
 from services.billing.invoicing.ports import Billable

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from libs.docstore.fields import number as number_field
 from libs.docstore.store import Document, Patch, Query, Store
+from libs.envelope import Vault
 from libs.runtime.backoff import Backoff
 from libs.runtime.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
-from services.billing.domain.vault import Vault
 from services.billing.invoicing.content import Content, content_of
 from services.billing.invoicing.documents import INVOICES, Invoice, Kind, State, book_reference, invoice_of
 from services.billing.invoicing.json_form import json_form

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from libs.docstore.fields import number
 from libs.docstore.store import Document, Insert, Patch, Query, Store
+from libs.envelope import Vault
 from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from services.billing.domain.pricing import Line, half_up
-from services.billing.domain.vault import Vault
 from services.billing.invoicing.content import content_of, seal_content
 from services.billing.invoicing.documents import (
     INVOICES,

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 from libs.docstore.fields import number, text
 from libs.docstore.store import Collection, Document, Index, Insert, Patch, Query, Store
+from libs.envelope import Vault
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, SealpostError, UnavailableError
 from libs.telemetry import metrics
 from libs.telemetry.logs import get_logger
 from services.billing.domain.model import DAY
-from services.billing.domain.vault import Vault
 from services.billing.invoicing.documents import INVOICES, Invoice, Kind, Step, invoice_of
 from services.billing.invoicing.drafting import Drafting, first_day, month_of
 from services.billing.invoicing.notes import Notes

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 
 from libs.docstore.fields import blob, delete_quietly, number, text, texts
 from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Patch, Query, Replace, Store
-from libs.envelope import place_of
+from libs.envelope import Vault, place_of
 from libs.runtime.errors import InternalError, NotFoundError
 from services.delivery.customers.marks import Marks
 from services.delivery.customers.ports import DkimRecord
 from services.delivery.domain.sender_domains import RecordState
-from services.delivery.domain.vault import Vault
 
 SENDER_DOMAINS = Collection(
     "sender_domain",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from libs.docstore import store as docstore
 from libs.docstore.fields import blob, number, text
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Store
-from libs.envelope import place_of
+from libs.envelope import Vault, place_of
 from libs.policy import Terms
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InternalError
@@ -24,7 +24,6 @@ from services.delivery.customers.fields import cursor_after, find_all, page_size
 from services.delivery.customers.marks import Marks
 from services.delivery.domain.model import Profile
 from services.delivery.domain.ports import Happening, Kind
-from services.delivery.domain.vault import Vault
 
 EVENTS = Collection(
     "event",

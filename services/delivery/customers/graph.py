@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from libs.docstore.store import Store
-from libs.envelope import KeyedHash
+from libs.envelope import KeyedHash, Vault
 from libs.policy import Terms, load_policy
 from libs.runtime.clock import Clock
 from libs.runtime.upkeep import Upkeep
@@ -31,7 +31,6 @@ from services.delivery.customers.webhooks import Webhooks
 from services.delivery.domain.limits import LimitRules
 from services.delivery.domain.ports import Letters
 from services.delivery.domain.sender_domains import Installation
-from services.delivery.domain.vault import Vault
 
 COLLECTIONS = (SENT, RESERVED, STANDING, SUPPRESSIONS, EVENTS, STOPPED, SENDER_DOMAINS, OWNERS, WEBHOOKS, POSTS)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from libs.docstore.fields import blob, number, text
 from libs.docstore.store import Body, Collection, Document, Index, Insert, Query, Replace, Store, Value
-from libs.envelope import place_of
+from libs.envelope import Vault, place_of
 from libs.runtime.backoff import Backoff
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, SealpostError, UnavailableError
@@ -24,7 +24,6 @@ from libs.runtime.ids import new_message_id
 from libs.telemetry.logs import get_logger
 from services.delivery.customers.marks import Marks
 from services.delivery.domain.limits import Tally, add_to_ring, reason_to_pause
-from services.delivery.domain.vault import Vault
 
 STANDING = Collection(
     "standing", (Index("notice", ("notice_due",)),), fields=("account", "ring", "paused", "notice_due", "notice_id")

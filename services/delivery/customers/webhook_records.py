@@ -18,12 +18,11 @@ from dataclasses import dataclass, field
 
 from libs.docstore.fields import blob, delete_quietly, number, text, texts
 from libs.docstore.store import Body, Collection, Delete, Document, Index, Insert, Operation, Patch, Query, Store, Value
-from libs.envelope import place_of
+from libs.envelope import Vault, place_of
 from libs.policy import Terms
 from libs.runtime.errors import ConflictError, InternalError, NotFoundError
 from libs.runtime.secret import Secret
 from services.delivery.customers.fields import insert_new
-from services.delivery.domain.vault import Vault
 from services.delivery.domain.webhooks import MOST_PER_ACCOUNT, HookState
 
 WEBHOOKS = Collection(

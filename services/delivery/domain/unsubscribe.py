@@ -17,9 +17,9 @@ import json
 import re
 from dataclasses import dataclass
 
+from libs.envelope import Vault
 from libs.runtime.errors import InternalError, NotFoundError
 from services.delivery.domain.model import Profile, QueuedMail
-from services.delivery.domain.vault import Vault
 
 _PLACE = "unsubscribe/v1/token"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{100,2000}\Z")

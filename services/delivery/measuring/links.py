@@ -18,10 +18,10 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
+from libs.envelope import Vault
 from libs.runtime.clock import Clock, unix_seconds
 from libs.runtime.errors import InternalError, NotFoundError
 from services.delivery.domain.limits import DAY
-from services.delivery.domain.vault import Vault
 
 VALID_DAYS = 60
 MAX_TARGET = 2000

@@ -11,9 +11,9 @@ import binascii
 import re
 from typing import Protocol
 
+from libs.envelope import Vault
 from libs.runtime.errors import InternalError, NotFoundError
 from libs.runtime.ids import is_id
-from services.delivery.domain.vault import Vault
 
 _PLACE = "platform/v1/consent"
 # Filled up, so that it has the length that the page knows tokens by.

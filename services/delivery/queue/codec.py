@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from libs.docstore.store import Body, Document, Value
-from libs.envelope import KeyedHash, open_sealed, place_of, seal
+from libs.envelope import KeyedHash, Vault, open_sealed, place_of, seal
 from libs.mail.verdict import Verdict
 from libs.runtime.errors import InternalError, InvalidError
 from libs.runtime.secret import Secret
@@ -21,7 +21,6 @@ from services.delivery.domain.addresses import domain_key
 from services.delivery.domain.model import Forwarded, Order, Profile, QueuedMail, Recipient, State, Way
 from services.delivery.domain.ports import Happening, Kind, Trace
 from services.delivery.domain.queue import Facts, Report, ReportKind, pending
-from services.delivery.domain.vault import Vault
 from services.delivery.queue.collections import QUEUED, SETTLED
 from services.delivery.queue.entry import Entry
 

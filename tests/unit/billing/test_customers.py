@@ -11,7 +11,7 @@ import pytest
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Patch
-from libs.envelope import KeyEncryptionKeys
+from libs.envelope import KeyEncryptionKeys, Vault
 from libs.owner.model import Subject, Wanted
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import ConflictError, InternalError, NotFoundError
@@ -19,7 +19,6 @@ from libs.runtime.secret import Secret
 from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.customers import Details
 from services.billing.domain.model import DAY, Profile, State
-from services.billing.domain.vault import Vault
 from services.billing.gone import GONE
 from services.billing.held import classes
 from tests.support.billing import gone_of

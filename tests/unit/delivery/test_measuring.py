@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 
 from libs.docstore.sqlite import SqliteStore
+from libs.envelope import open_secrets
 from libs.runtime.errors import InvalidError, NotFoundError
 from libs.runtime.secret import Secret
 from libs.telemetry.facts import Facts, Salt
 from services.delivery.customers.marks import Marks
 from services.delivery.domain.model import Profile, QueuedMail, Recipient
-from services.delivery.graph import open_secrets
 from services.delivery.measuring.campaigns import MEASURED, UNCOUNTED, MeasuredCampaigns
 from services.delivery.measuring.links import Link, MeasuringLinks
 from services.delivery.measuring.measure import Measure
-from services.delivery.settings import Settings
 from tests.support.clock import ManualClock
 from tests.unit.delivery.keeping import TERMS, swept
 from tests.unit.delivery.test_measuring_pages import PAGE, URL, html_of, part
@@ -32,7 +31,7 @@ class Desk:
 
     def __init__(self, store: SqliteStore, clock: ManualClock, *, salt: bool = True) -> None:
         world = World()
-        secrets = open_secrets(Settings(kek=Secret(world.kek), lookup_key=Secret(world.lookup)))
+        secrets = open_secrets(Secret(world.kek), Secret(world.lookup))
         self.store, self.clock, self.facts = store, clock, Facts(clock)
         if salt:
             self.facts.set_salt(Salt(int(clock.now().timestamp()) // 86400, 1, Secret(bytes(32))))

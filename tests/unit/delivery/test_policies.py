@@ -12,11 +12,10 @@ import pytest
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Body, Document, Patch, Query, Store
-from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.envelope import KeyedHash, KeyEncryptionKeys, Vault
 from libs.runtime.errors import InvalidError, UnavailableError
 from libs.runtime.secret import Secret
 from services.delivery.domain.model import Result
-from services.delivery.domain.vault import Vault
 from services.delivery.main import COLLECTIONS
 from services.delivery.policies import POLICIES, KeptPolicies
 from services.delivery.transport.sts import Policy

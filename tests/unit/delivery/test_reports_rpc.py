@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from libs.envelope import KeyEncryptionKeys
+from libs.envelope import KeyEncryptionKeys, Vault
 from libs.runtime.errors import InvalidError, NotFoundError, UnavailableError
 from libs.runtime.secret import Secret
 from protos.delivery.v1 import delivery_pb2 as pb
@@ -15,7 +15,6 @@ from protos.delivery.v1 import delivery_pb2_grpc
 from services.delivery.domain.model import Profile, State
 from services.delivery.domain.ports import Kind
 from services.delivery.domain.unsubscribe import Subscription, UnsubscribeLinks
-from services.delivery.domain.vault import Vault
 from services.delivery.reports.unsubscribing import Unsubscribing
 from services.delivery.rpc.reports import ReportParts, ReportsRpc
 from tests.support.rpc import serve

@@ -9,10 +9,11 @@ import pytest
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Collection, Insert, Operation, Value, Written
+from libs.envelope import open_secrets
 from libs.runtime.errors import ConflictError, UnavailableError
 from libs.runtime.secret import Secret
 from services.delivery.domain.ports import Beside, Happening
-from services.delivery.graph import Base, Customers, Outside, make_local, make_queue, open_secrets
+from services.delivery.graph import Base, Customers, Outside, make_local, make_queue
 from services.delivery.queue.collections import COLLECTIONS, MAILS, SHREDS
 from services.delivery.settings import Settings
 from services.delivery.worker.local import MailboxPeers
@@ -80,7 +81,7 @@ def node(world: World, store: Watched, teller: Teller) -> Node:
     boxes, people = world.mailboxes, world.customers
     outside = Outside(world.keys, MailboxPeers(boxes, boxes, boxes, boxes, boxes), world.signer, world.servers)
     customers = Customers(people, people, people, people, people, people, teller)
-    base = Base(given, store, world.clock, open_secrets(given))
+    base = Base(given, store, world.clock, open_secrets(given.kek, given.lookup_key))
     return Node(world, store, make_queue(base, outside, customers, make_local(base, outside)))
 
 

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.envelope import KeyEncryptionKeys
+from libs.envelope import KeyEncryptionKeys, Vault
 from libs.runtime.errors import NotFoundError, UnavailableError
 from libs.runtime.secret import Secret
 from services.delivery.domain.model import Order, Profile, QueuedMail, Recipient
 from services.delivery.domain.ports import Kind
 from services.delivery.domain.unsubscribe import Subscription, UnsubscribeLinks
-from services.delivery.domain.vault import Vault
 from services.delivery.reports.unsubscribing import Unsubscribing
 from tests.support.clock import ManualClock
 from tests.unit.delivery.fake_ports import FakeHappenings

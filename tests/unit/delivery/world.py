@@ -12,6 +12,7 @@ from typing import Any
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Store
+from libs.envelope import open_secrets
 from libs.mailbox.model import Delivery, Route, Sealed, SealTask, Standing
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import NotFoundError, SealpostError
@@ -20,7 +21,7 @@ from libs.runtime.secret import Secret
 from libs.telemetry.facts import Facts, NoFacts
 from services.delivery.domain.model import Order, Outcome, Outgoing, Profile, QueuedMail, Result, Transport
 from services.delivery.domain.ports import Happening
-from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue, open_secrets
+from services.delivery.graph import Base, Customers, Outside, QueueGraph, make_local, make_queue
 from services.delivery.measuring.campaigns import MEASURED, UNCOUNTED
 from services.delivery.queue.collections import COLLECTIONS, MAILS, SETTLED
 from services.delivery.settings import Settings
@@ -233,7 +234,7 @@ class World:
         transport = self.transport or self.servers
         outside = Outside(self.keys, MailboxPeers(boxes, boxes, boxes, boxes, boxes), self.signer, transport)
         customers = Customers(people, people, people, people, people, people)
-        base = Base(given, store, clock or self.clock, open_secrets(given), self.facts)
+        base = Base(given, store, clock or self.clock, open_secrets(given.kek, given.lookup_key), self.facts)
         return Node(self, store, make_queue(base, outside, customers, make_local(base, outside)))
 
 

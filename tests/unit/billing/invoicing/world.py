@@ -9,14 +9,13 @@ from datetime import UTC, date, datetime
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Query, Store
-from libs.envelope import KeyEncryptionKeys
+from libs.envelope import KeyEncryptionKeys, Vault
 from libs.local.plan import CATALOGUE
 from libs.runtime.backoff import Backoff
 from libs.runtime.secret import Secret
 from services.billing.domain.catalogue import day_of, load_catalogues
 from services.billing.domain.customers import Details
 from services.billing.domain.model import Meter
-from services.billing.domain.vault import Vault
 from services.billing.invoicing.documents import INVOICES, Invoice, invoice_of
 from services.billing.invoicing.invoices import Invoices
 from services.billing.invoicing.notes import Notes

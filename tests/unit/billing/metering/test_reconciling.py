@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from libs.docstore.sqlite import SqliteStore
-from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.envelope import KeyedHash, KeyEncryptionKeys, Vault
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import UnavailableError
 from libs.runtime.secret import Secret
 from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.customers import Customer
 from services.billing.domain.model import DAY, Meter, Profile
-from services.billing.domain.vault import Vault
 from services.billing.gone import GONE
 from services.billing.metering.counting import Counting
 from services.billing.metering.folding import COUNTERS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from libs.docstore.sqlite import SqliteStore
-from libs.envelope import KeyEncryptionKeys
+from libs.envelope import KeyEncryptionKeys, Vault
 from libs.local.plan import CATALOGUE as FILE
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import InvalidError
@@ -17,7 +17,6 @@ from libs.runtime.secret import Secret
 from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.catalogue import load_catalogues
 from services.billing.domain.model import DAY, Meter, Profile, State
-from services.billing.domain.vault import Vault
 from services.billing.gone import GONE
 from services.billing.plans import Plans
 from tests.support.billing import gone_of

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from libs.docstore.sqlite import SqliteStore
-from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.envelope import KeyedHash, KeyEncryptionKeys, Secrets, Vault
 from libs.local.plan import CATALOGUE
 from libs.policy import Terms, load_policy
 from libs.runtime.clock import unix_seconds
@@ -22,8 +22,7 @@ from protos.common.v1 import common_pb2
 from services.billing.domain.catalogue import Catalogues, load_catalogues
 from services.billing.domain.journal import Kind, Posting
 from services.billing.domain.model import DAY, Meter
-from services.billing.domain.vault import Vault
-from services.billing.graph import COLLECTIONS, Base, Graph, Outside, Secrets, make_graph
+from services.billing.graph import COLLECTIONS, Base, Graph, Outside, make_graph
 from services.billing.main import parts_of
 from services.billing.metering.intake import Use
 from services.billing.offers import Offers

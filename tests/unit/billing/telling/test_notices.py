@@ -11,7 +11,7 @@ import pytest
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Store
-from libs.envelope import KeyEncryptionKeys
+from libs.envelope import KeyEncryptionKeys, Vault
 from libs.local.plan import CATALOGUE as FILE
 from libs.runtime.clock import unix_seconds
 from libs.runtime.errors import UnavailableError
@@ -21,7 +21,6 @@ from services.billing.customers import CUSTOMERS, Customers
 from services.billing.domain.catalogue import Catalogues, day_of, load_catalogues
 from services.billing.domain.customers import Customer
 from services.billing.domain.model import DAY, Catalogue, Profile
-from services.billing.domain.vault import Vault
 from services.billing.gone import GONE
 from services.billing.notices import PriceNotices, each_said, said_of, worse_for
 from services.billing.offers import VERSIONS, Offers

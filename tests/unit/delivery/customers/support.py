@@ -10,7 +10,7 @@ from typing import Any
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Collection, Store
-from libs.envelope import KeyedHash, KeyEncryptionKeys
+from libs.envelope import KeyedHash, KeyEncryptionKeys, Vault
 from libs.runtime.errors import NotFoundError, UnavailableError
 from libs.runtime.ids import new_id
 from libs.runtime.secret import Secret
@@ -20,7 +20,6 @@ from services.delivery.domain.events import event_id_of
 from services.delivery.domain.limits import DAY
 from services.delivery.domain.model import Profile
 from services.delivery.domain.ports import Happening, Kind
-from services.delivery.domain.vault import Vault
 from tests.support.clock import START, ManualClock
 
 MARKS = Marks(KeyedHash(Secret(b"l" * 32)))

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from libs.docstore.sqlite import SqliteStore
+from libs.envelope import open_secrets
 from libs.mail.verdict import Verdict
 from libs.runtime.secret import Secret
 from services.delivery.domain.model import Outgoing
 from services.delivery.forwards.copies import Incoming
 from services.delivery.forwards.counts import COUNTS
 from services.delivery.forwards.graph import make_forwards
-from services.delivery.graph import Base, Customers, Outside, make_local, make_queue, open_secrets
+from services.delivery.graph import Base, Customers, Outside, make_local, make_queue
 from services.delivery.queue.collections import COLLECTIONS
 from services.delivery.rpc.forwards import ForwardParts
 from services.delivery.settings import Settings
@@ -79,7 +80,7 @@ async def forwarding(directory: Path, world: World, **settings: Any) -> AsyncIte
         peers = MailboxPeers(boxes, boxes, boxes, boxes, boxes)
         outside = Outside(world.keys, peers, world.signer, world.servers, keys)
         customers = Customers(people, people, people, people, people, people)
-        base = Base(given, store, world.clock, open_secrets(given))
+        base = Base(given, store, world.clock, open_secrets(given.kek, given.lookup_key))
         local = make_local(base, outside)
         graph = make_queue(base, outside, customers, local)
         letters = FakeLetters()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from libs.docstore.sqlite import SqliteStore
 from libs.docstore.store import Document
+from libs.envelope import open_secrets
 from libs.net.http import GuardedHttp
 from libs.owner.model import Subject, Wanted
 from libs.owner.owner import Erasing, Owner
@@ -26,7 +27,7 @@ from services.delivery.domain.ports import Kind
 from services.delivery.domain.sender_domains import Installation
 from services.delivery.erased import LiveHappenings
 from services.delivery.forwards.counts import DailyCounts
-from services.delivery.graph import Base, Outside, make_local, make_queue, open_secrets
+from services.delivery.graph import Base, Outside, make_local, make_queue
 from services.delivery.graph import Customers as Asked
 from services.delivery.held.graph import HeldParts, make_held
 from services.delivery.main import COLLECTIONS
@@ -173,7 +174,7 @@ async def a_desk(directory: Path, world: World | None = None, terms: Terms | Non
         store = await stack.enter_async_context(SqliteStore.open(directory / "delivery.db", COLLECTIONS))
         boxes, dkim = world.mailboxes, FakeDkim()
         outside = Outside(world.keys, MailboxPeers(boxes, boxes, boxes, boxes, boxes), world.signer, world.servers)
-        base = Base(given, store, world.clock, open_secrets(given), terms=terms)
+        base = Base(given, store, world.clock, open_secrets(given.kek, given.lookup_key), terms=terms)
         local = make_local(base, outside)
         customers = make_customers(
             Needs(

@@ -1,4 +1,4 @@
-"""What this service keeps for longer than a mail is on its way is sealed under its own key-encryption key.
+"""Small things that a service keeps are sealed under its own key-encryption key.
 
 Each blob has a data key of its own, wrapped in front of it. Both are bound to their place, so that a blob moved to
 another document or field fails to open; deleting the document leaves nothing that opens.
@@ -6,7 +6,9 @@ another document or field fails to open; deleting the document leaves nothing th
 
 from __future__ import annotations
 
-from libs.envelope import KeyEncryptionKeys, new_data_key, open_sealed, seal
+from libs.envelope.keys import new_data_key
+from libs.envelope.sealing import open_sealed, seal
+from libs.envelope.wrapping import KeyEncryptionKeys
 from libs.runtime.errors import InternalError, InvalidError
 
 _WRAPPED = 1 + 4 + 12 + 32 + 16
