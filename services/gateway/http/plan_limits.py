@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from fastapi import Request
 
@@ -35,23 +36,32 @@ async def count_operation(request: Request, account: Account) -> None:
         await allowances.allow(account, API_OPERATIONS, open_=True)
 
 
+@dataclass
+class Sends:
+    """Mails that are counted. `repeated`: they were sent, and counted, before."""
+
+    repeated: bool = False
+
+
 @asynccontextmanager
-async def counted_sends(request: Request, account: Account, recipients: int) -> AsyncIterator[None]:
-    """Count mails that are sent in the block, unless it says that they are not.
+async def counted_sends(request: Request, account: Account, recipients: int) -> AsyncIterator[Sends]:
+    """Count mails that are sent in the block, unless it says that they are not, or were before.
 
     Raises: ExhaustedError("allowance_used" | "plan_lacks" | "read_only"), UnavailableError.
     """
-    allowances = _of(request)
+    sends, allowances = Sends(), _of(request)
     if allowances is None:
-        yield
+        yield sends
         return
     await allowances.allow(account, SENDS, recipients)
     try:
-        yield
+        yield sends
     except SealpostError as error:
         if not isinstance(error, UnavailableError):
             allowances.give_back(account, SENDS, recipients)
         raise
+    if sends.repeated:
+        allowances.give_back(account, SENDS, recipients)
 
 
 async def room_of(request: Request, account: Account, otherwise: int) -> int:

@@ -86,8 +86,10 @@ async def send_mail(caller: Sender, request: Request, idempotency_key: Idempoten
             terms=caller.terms,
         )
         sender = account_of(caller.account_id, caller.profile, caller.mailbox_id)
-        async with counted_sends(request, sender, len(composed.recipients)):
+        async with counted_sends(request, sender, len(composed.recipients)) as sends:
             submitted = await _submit(request, item)
+            # By its idempotency key it is a mail that was taken before.
+            sends.repeated = submitted.submission_id != item.submission_id
     return relay_models.Sent(id=submitted.submission_id, message_id=submitted.message_id)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from libs.allowance import API_OPERATIONS, UNSAID, Allowances
+from libs.allowance import API_OPERATIONS, SENDS, UNSAID, Account, Allowances
 from libs.allowance.allowances import Answer, Limits, Question
-from libs.runtime.errors import UnavailableError
+from libs.runtime.errors import InvalidError, UnavailableError
+from services.gateway.http.plan_limits import counted_sends
 from tests.support.clock import ManualClock
 from tests.unit.gateway.fakes import Gateway, gateway
 
@@ -23,7 +26,7 @@ class Billing:
     """Answers every question in one way."""
 
     def __init__(self) -> None:
-        self.refusal, self.away = "", False
+        self.refusal, self.away, self.granted = "", False, 1
         self.limits = Limits(5, 1, read_only=False)
         self.hangs = False
         self.asked: list[Question] = []
@@ -35,7 +38,14 @@ class Billing:
         if self.hangs:
             await asyncio.Event().wait()
         self.asked += questions
-        return [Answer(0 if self.refusal else 1, 2**40, self.refusal, self.limits) for _ in questions]
+        return [Answer(0 if self.refusal else self.granted, 2**40, self.refusal, self.limits) for _ in questions]
+
+
+@dataclass
+class Peerless:
+    """Of the peers of a gateway, what counts."""
+
+    allowances: Allowances
 
 
 @pytest.fixture
@@ -110,3 +120,34 @@ async def test_the_room_that_is_shown_is_that_of_the_plan(
     billing.limits = Limits(planned, 1, read_only=False)
     shown = (await made.client.get("/v1/session")).json()["account"]
     assert shown["quota_bytes"] == room
+
+
+@pytest.mark.parametrize(
+    ("ends", "left"),
+    [
+        ("", 0),
+        ("repeated", 3),
+        ("refused", 3),
+        # It may have been sent.
+        ("away", 0),
+    ],
+)
+async def test_what_was_not_sent_or_was_before_is_not_counted(ends: str, left: int) -> None:
+    billing = Billing()
+    allowances = Allowances(billing, ManualClock())
+    request = cast(Any, SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(peers=Peerless(allowances)))))
+    account = Account("c" * 32, "relay")
+    errors = {"refused": InvalidError("too_many_recipients"), "away": UnavailableError("unreachable")}
+    billing.granted = 3
+    with suppress(InvalidError, UnavailableError):
+        async with counted_sends(request, account, 3) as sends:
+            if ends in errors:
+                raise errors[ends]
+            sends.repeated = ends == "repeated"
+    asked = len(billing.asked)
+    billing.granted = 1
+    for _ in range(left):
+        await allowances.allow(account, SENDS)
+    assert len(billing.asked) == asked
+    await allowances.allow(account, SENDS)
+    assert len(billing.asked) == asked + 1
