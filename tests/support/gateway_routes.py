@@ -193,6 +193,7 @@ _BILLING = [
     Row("POST /v1/operator/billing/payments/{payment_id}/reversal", STAFF, 503),
     Row("POST /v1/operator/billing/payments/{payment_id}/reversal/confirm", STAFF, 503),
     Row("GET /v1/operator/billing/invoices", STAFF, 503),
+    Row("POST /v1/operator/billing/invoices/{number}/credit", STAFF, 422),
     Row("GET /v1/operator/billing/reconciliations", STAFF, 503),
 ]
 TABLE = [*_ACCOUNT, *_MAIL, *_PUBLIC, *_RELAY, *_STAFF, *_RIGHTS, *_POLICY, *_BILLING]
