@@ -129,9 +129,9 @@ def _posting(payment: Payment, step: Step) -> Posting:
         of_credits = payment.purpose is Purpose.CREDITS
         tax = _tax_part(payment, back) - _tax_part(payment, before) if of_credits else 0
         return Posting(Kind.REFUNDED, f"refund/{payment.payment_id}/{back}", (back - before - tax, tax), of=of)
-    # How often it was disputed is in how often the books have it: each dispute has one end.
-    kind = _UNDOING.get(step, Kind.REVERSED)
-    return Posting(kind, f"{step.value}/{payment.payment_id}", (), of=of)
+    # Each dispute has one end.
+    again = f"/{payment.disputes}" if payment.disputes > 1 and step is not Step.REVERSED else ""
+    return Posting(_UNDOING[step], f"{step.value}/{payment.payment_id}{again}", (), of=of)
 
 
 def _tax_part(payment: Payment, back: int) -> int:

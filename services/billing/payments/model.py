@@ -59,7 +59,7 @@ PAYMENTS = Collection(
     fields=(
         *("account", "purpose", "what", "net", "tax", "amount", "currency", "state", "step", "provider", "request"),
         *("reference", "provider_ref", "charge_ref", "url", "created", "recorded_by", "asked_by", "confirmed_by"),
-        "refunds",
+        *("refunds", "disputes"),
     ),
 )
 
@@ -93,6 +93,8 @@ class Payment:
     confirmed_by: str = ""
     # How much of it the provider has given back, in the order in which it did, all together each time.
     refunds: tuple[int, ...] = ()
+    # How often it was disputed.
+    disputes: int = 0
     version: int = 0
 
 
@@ -119,6 +121,7 @@ def body_of(payment: Payment) -> dict[str, Value]:
         "asked_by": payment.asked_by,
         "confirmed_by": payment.confirmed_by,
         "refunds": list(payment.refunds),
+        "disputes": payment.disputes,
     }
 
 
@@ -148,6 +151,7 @@ def payment_of(document: Document) -> Payment:
         asked_by=text(body, "asked_by"),
         confirmed_by=text(body, "confirmed_by"),
         refunds=tuple(number({"n": one}, "n") for one in refunds) if isinstance(refunds, list) else (),
+        disputes=number(body, "disputes"),
         version=document.version,
     )
 

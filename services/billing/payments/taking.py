@@ -91,7 +91,8 @@ class Taking:
             return "nothing"
         if told.happened is Happened.REFUNDED:
             return await self._refund(changed, told)
-        done = await self._write(replace(changed, state=way[0], step=way[1]))
+        disputes = payment.disputes + (told.happened is Happened.DISPUTED)
+        done = await self._write(replace(changed, state=way[0], step=way[1], disputes=disputes))
         await self._booking.book(done)
         if told.happened is Happened.PAID:
             await self._let_have(done, told)
